@@ -1,0 +1,265 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions on a project's database: psycopg2 for the engine, libpq's environment for PostgreSQL's programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed, InputError, PrivilegeError
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """Where and as whom to connect; named as the modules' options are."""
+
+    login_host: str
+    login_port: int
+    login_user: str
+    login_password: str | None = field(repr=False)
+    login_db: str
+    ssl_mode: str = "prefer"
+    ca_cert: str | None = None
+    ssl_cert: str | None = None
+    ssl_key: str | None = None
+    connect_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    session_role: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The database in words, without secrets."""
+        return f"{self.login_db} on {self.login_host}:{self.login_port} as {self.login_user}"
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """Server settings of a session.
+
+    They travel as connection options, so that RESET ALL returns to them instead of dropping them (PostgreSQL, "Parameter
+    Interaction via the Shell": options given at connection start are the session's defaults). Milliseconds; 0 is no limit.
+    """
+
+    lock_timeout_ms: int | None = None
+    statement_timeout_ms: int | None = None
+    row_security: bool = True
+    read_only: bool = False
+    application_name: str = "pgops.supabase"
+
+    def as_options(self) -> dict[str, str]:
+        """The settings by their names in PostgreSQL."""
+        options = {}
+        if self.lock_timeout_ms is not None:
+            options["lock_timeout"] = str(self.lock_timeout_ms)
+        if self.statement_timeout_ms is not None:
+            options["statement_timeout"] = str(self.statement_timeout_ms)
+        if not self.row_security:
+            options["row_security"] = "off"
+        if self.read_only:
+            options["default_transaction_read_only"] = "on"
+        return options
+
+
+def _option_string(settings: Mapping[str, str]) -> str:
+    """libpq's options parameter; a backslash escapes spaces and backslashes in it."""
+    return " ".join(
+        "-c " + f"{name}={value}".replace("\\", "\\\\").replace(" ", "\\ ") for name, value in settings.items()
+    )
+
+
+def _parameters(options: ConnectionOptions, settings: SessionSettings) -> dict[str, str]:
+    server_settings = settings.as_options()
+    if options.session_role:
+        server_settings["role"] = options.session_role
+    parameters: dict[str, str | None] = {
+        "host": options.login_host,
+        "port": str(options.login_port),
+        "user": options.login_user,
+        "password": options.login_password,
+        "dbname": options.login_db,
+        "sslmode": options.ssl_mode,
+        "sslrootcert": options.ca_cert,
+        "sslcert": options.ssl_cert,
+        "sslkey": options.ssl_key,
+        "application_name": settings.application_name,
+        "connect_timeout": str(CONNECT_TIMEOUT_SECONDS),
+        "client_encoding": "UTF8",
+    }
+    parameters.update({name: str(value) for name, value in options.connect_params.items()})
+    own_options = _option_string(server_settings)
+    parameters["options"] = " ".join(part for part in (parameters.get("options"), own_options) if part) or None
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def connect(options: ConnectionOptions, settings: SessionSettings | None = None) -> PgConnection:
+    """Open a session and read back that the server took the settings.
+
+    :raises InputError: when libpq knows no such connection parameter.
+    :raises ConnectionFailed: when there is no server, the password is wrong or the database is missing.
+    """
+    import psycopg2
+
+    settings = settings or SessionSettings()
+    try:
+        connection = psycopg2.connect(**_parameters(options, settings))
+    except psycopg2.ProgrammingError as error:
+        raise InputError(
+            f"The connection parameters are not valid: {str(error).strip()}",
+            where="connect_params",
+            next_step="Compare connect_params with libpq's parameter key words.",
+        ) from error
+    except psycopg2.OperationalError as error:
+        raise _connection_failed(options, str(error).strip()) from error
+    try:
+        _read_back(connection, settings)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def session(
+    options: ConnectionOptions, settings: SessionSettings | None = None, *, autocommit: bool = False
+) -> Iterator[PgConnection]:
+    """A session for one block. What the block has not committed is rolled back; the session is always closed."""
+    connection = connect(options, settings)
+    try:
+        connection.autocommit = autocommit
+        yield connection
+    finally:
+        connection.close()
+
+
+def libpq_environment(options: ConnectionOptions, settings: SessionSettings | None = None) -> dict[str, str]:
+    """The environment that makes pg_dump, pg_restore and psql connect to the same place with the same settings.
+
+    The password travels in PGPASSWORD: never in an argument, where every user of the machine could read it.
+    """
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "dbname": "PGDATABASE",
+        "sslmode": "PGSSLMODE",
+        "sslrootcert": "PGSSLROOTCERT",
+        "sslcert": "PGSSLCERT",
+        "sslkey": "PGSSLKEY",
+        "application_name": "PGAPPNAME",
+        "connect_timeout": "PGCONNECT_TIMEOUT",
+        "client_encoding": "PGCLIENTENCODING",
+        "options": "PGOPTIONS",
+        "target_session_attrs": "PGTARGETSESSIONATTRS",
+        "channel_binding": "PGCHANNELBINDING",
+        "sslcrl": "PGSSLCRL",
+        "sslnegotiation": "PGSSLNEGOTIATION",
+        "gssencmode": "PGGSSENCMODE",
+        "hostaddr": "PGHOSTADDR",
+        "service": "PGSERVICE",
+        "passfile": "PGPASSFILE",
+    }
+    parameters = _parameters(options, settings or SessionSettings())
+    unknown = sorted(set(parameters) - set(names))
+    if unknown:
+        raise InputError(
+            f"PostgreSQL's programs cannot be given these connection parameters by environment: {', '.join(unknown)}",
+            where="connect_params",
+            next_step="Leave them out of connect_params for this task.",
+        )
+    return {names[name]: value for name, value in parameters.items()}
+
+
+def fetch_all(connection: PgConnection, query: Any, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Run one query and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def fetch_value(connection: PgConnection, query: Any, parameters: Sequence[Any] | None = None) -> Any:
+    """Run one query and return the first cell of its first row, None when there is no row."""
+    rows = fetch_all(connection, query, parameters)
+    return rows[0][0] if rows else None
+
+
+def execute(connection: PgConnection, statement: Any, parameters: Sequence[Any] | None = None) -> None:
+    """Run one statement whose rows are of no interest."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def require_all_rows_visible(connection: PgConnection, purpose: str) -> None:
+    """Refuse a role from which row level security would hide rows: a smaller count or dump would look like a true one.
+
+    :raises PrivilegeError: when the role has neither BYPASSRLS nor superuser (pg_roles.rolbypassrls, rolsuper).
+    """
+    role, sees_all = fetch_all(
+        connection, "select rolname, rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user"
+    )[0]
+    if not sees_all:
+        raise PrivilegeError(
+            f"Role {role} may not bypass row level security, so {purpose} could silently miss rows",
+            where=f"role {role}",
+            next_step=(
+                "Connect as postgres (login_user), or give the role the right: "
+                f'alter role "{role}" bypassrls; (as a role that may, on Supabase: postgres)'
+            ),
+        )
+
+
+def server_version(connection: PgConnection) -> str:
+    """The server's version as it names itself, for example V(17.10)."""
+    return str(fetch_value(connection, "show server_version")).split(" ")[0]
+
+
+def _read_back(connection: PgConnection, settings: SessionSettings) -> None:
+    """A pooler may drop connection options silently: what was asked for has to be what SHOW says."""
+    wanted = settings.as_options()
+    if not wanted:
+        return
+    connection.autocommit = True
+    for name, value in wanted.items():
+        shown = fetch_value(
+            connection,
+            "select case when unit = 'ms' then setting else current_setting(name) end from pg_catalog.pg_settings "
+            "where name = %s",
+            [name],
+        )
+        if shown != value:
+            raise ConnectionFailed(
+                f"The server did not take {name} = {value}, it says {shown}",
+                where=f"{connection.info.host}:{connection.info.port}",
+                next_step="Connect directly or through the session pooler (port 5432), not the transaction pooler (6543).",
+            )
+    connection.autocommit = False
+
+
+def _connection_failed(options: ConnectionOptions, reason: str) -> ConnectionFailed:
+    if "password authentication failed" in reason or "no password supplied" in reason:
+        next_step = f"Check login_user {options.login_user} and login_password (project_db_password in the inventory)."
+    elif "does not exist" in reason:
+        next_step = f"Check login_db {options.login_db} (project_db_name) and login_user {options.login_user}."
+    elif "certificate" in reason or "SSL" in reason:
+        next_step = f"Check ssl_mode {options.ssl_mode} and ca_cert {options.ca_cert or '(not given)'}."
+    else:
+        next_step = f"Check that a server listens there: pg_isready -h {options.login_host} -p {options.login_port}"
+    return ConnectionFailed(
+        f"Cannot connect to {options.place}: {reason}",
+        where=f"{options.login_host}:{options.login_port}",
+        next_step=next_step,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, where an unencrypted connection is acceptable."""
+    return host in LOOPBACK_HOSTS or host.startswith("/")

@@ -1,0 +1,326 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documents that phases hand on: the shape of the JSON files of a run and of what the modules return.
+
+Each document is one dataclass with a version. Times are UTC in ISO 8601, durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, ClassVar, Literal, TypeVar
+
+Verdict = Literal["PASS", "WARNING", "SKIP", "FAIL"]
+Stage = Literal["before", "dry_run", "after"]
+
+
+def utc_now() -> str:
+    """The present moment as documents write it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+@dataclass(kw_only=True)
+class Document:
+    """What all documents share: their kind and the version of their shape."""
+
+    kind: ClassVar[str]
+    document_version: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON and ``exit_json``."""
+        return {"document": self.kind, **dataclasses.asdict(self)}
+
+
+@dataclass(kw_only=True)
+class TableCount:
+    """The exact number of rows of one table."""
+
+    schema: str
+    table: str
+    rows: int
+
+
+@dataclass(kw_only=True)
+class RowCounts(Document):
+    """counts-before.json, counts-after.json: exact counts of one snapshot."""
+
+    kind: ClassVar[str] = "row_counts"
+    taken_at: str
+    server_version: str
+    tables: list[TableCount]
+    total: int
+    duration_seconds: float
+
+
+@dataclass(kw_only=True)
+class CountChange:
+    """One table before and after. ``own_change`` is what the deciding transaction itself inserted less deleted."""
+
+    schema: str
+    table: str
+    before: int | None
+    after: int | None
+    own_change: int | None
+    verdict: Verdict
+    message: str
+
+
+@dataclass(kw_only=True)
+class CountComparison(Document):
+    """Counts after against the baseline, under the contract of what may change."""
+
+    kind: ClassVar[str] = "count_comparison"
+    tables: list[CountChange]
+    verdict: Verdict
+
+
+@dataclass(kw_only=True)
+class Check:
+    """One verdict of a validation script, or of a declared check."""
+
+    name: str
+    verdict: Verdict
+    message: str
+    where: str
+    section: str
+    source: Literal["cell", "notice", "error", "declared"]
+    always: bool = False
+
+
+@dataclass(kw_only=True)
+class ValidationReport(Document):
+    """validation-before.json, validation-after.json."""
+
+    kind: ClassVar[str] = "validation"
+    stage: Stage
+    files: list[str]
+    started_at: str
+    duration_seconds: float
+    checks: list[Check]
+    verdict: Verdict
+    passed: int
+    failed: int
+    warnings: int
+    skipped: int
+
+
+@dataclass(kw_only=True)
+class MigrationEntry:
+    """One migration as status and plan show it."""
+
+    version: str
+    name: str
+    state: Literal["applied", "pending", "edited", "out_of_order", "remote_only"]
+    file: str | None
+    sha256: str | None
+    statements: int | None
+    rollback_file: str | None
+    applied_at: str | None
+    applied_by: Literal["pgops", "other"] | None
+    run_id: str | None
+
+
+@dataclass(kw_only=True)
+class MigrationInfo(Document):
+    """What is applied and what is not, of the files and of the database."""
+
+    kind: ClassVar[str] = "migration_info"
+    database: str
+    server_version: str
+    migrations: list[MigrationEntry]
+    applied: list[str]
+    pending: list[str]
+    edited: list[str]
+    out_of_order: list[str]
+    remote_only: list[str]
+    problems: list[str]
+    last_event: dict[str, Any] | None
+
+
+@dataclass(kw_only=True)
+class AppliedMigration:
+    """One migration that a run applied (or, in a dry run, executed)."""
+
+    version: str
+    name: str
+    file: str
+    sha256: str
+    statements: int
+    duration_seconds: float
+
+
+@dataclass(kw_only=True)
+class CatalogChange:
+    """One object that differs between two catalogs."""
+
+    change: Literal["created", "changed", "dropped"]
+    object_type: str
+    object_name: str
+    detail: str
+
+
+@dataclass(kw_only=True)
+class MigrationResult(Document):
+    """migration.json: what an apply did, or what a dry run executed and rolled back."""
+
+    kind: ClassVar[str] = "migration"
+    run_id: str | None
+    dry_run: bool
+    committed: bool
+    transaction_scope: Literal["batch", "file"]
+    verified: Literal["before_commit", "not_here"]
+    started_at: str
+    duration_seconds: float
+    migrations: list[AppliedMigration]
+    catalog_before: str | None
+    catalog_after: str | None
+    catalog_changes: list[CatalogChange]
+    counts: CountComparison | None
+    validation: ValidationReport | None
+    notices: list[str]
+
+
+@dataclass(kw_only=True)
+class BackupFile:
+    """One file of a backup, path relative to the backup's directory."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(kw_only=True)
+class BackupVerification:
+    """How a backup was proven: ``read`` means that the whole archive was read by pg_restore."""
+
+    method: Literal["read"]
+    verified_at: str
+    entries: int
+    duration_seconds: float
+
+
+@dataclass(kw_only=True)
+class BackupManifest(Document):
+    """backup/manifest.json: what was backed up, from which snapshot, and how it was verified."""
+
+    kind: ClassVar[str] = "backup_manifest"
+    backup_id: str
+    run_id: str | None
+    project: str
+    database: str
+    host: str
+    system_identifier: str
+    server_version: str
+    client_version: str
+    format: Literal["custom", "directory"]
+    compression: str
+    schemas: list[str]
+    started_at: str
+    finished_at: str
+    duration_seconds: float
+    lsn: str
+    catalog_fingerprint: str
+    counts: RowCounts
+    files: list[BackupFile]
+    total_bytes: int
+    verification: BackupVerification | None
+
+
+@dataclass(kw_only=True)
+class BackupEntry:
+    """One backup as status shows it; ``sound`` is false when files are missing or differ from the manifest."""
+
+    path: str
+    manifest: BackupManifest | None
+    age_seconds: float | None
+    sound: bool
+    problems: list[str]
+
+
+@dataclass(kw_only=True)
+class RollbackResult(Document):
+    """rollback.json: what was reverted, and the proof."""
+
+    kind: ClassVar[str] = "rollback"
+    run_id: str | None
+    reason: str
+    dry_run: bool
+    committed: bool
+    started_at: str
+    duration_seconds: float
+    migrations: list[AppliedMigration]
+    exported: list[str]
+    catalog_before: str | None
+    catalog_after: str | None
+    catalog_expected: str | None
+    counts: CountComparison | None
+    notices: list[str]
+
+
+@dataclass(kw_only=True)
+class Phase:
+    """One phase of a run."""
+
+    name: str
+    verdict: Literal["running", "passed", "failed"]
+    started_at: str
+    finished_at: str | None = None
+    message: str | None = None
+
+
+@dataclass(kw_only=True)
+class RunRecord(Document):
+    """run.json: identity, phases and the verdict of one run."""
+
+    kind: ClassVar[str] = "run"
+    run_id: str
+    project: str
+    host: str
+    database: str
+    operation: Literal["migrate", "rollback"]
+    started_at: str
+    finished_at: str | None = None
+    reason: str | None = None
+    operator: str
+    phases: list[Phase] = field(default_factory=list)
+    verdict: Literal["running", "migrated", "failed", "rolled_back"] = "running"
+
+
+_T = TypeVar("_T")
+
+
+def from_dict(shape: type[_T], data: Any) -> _T:
+    """Read plain data back into a dataclass; keys that the shape does not know are left out.
+
+    :raises TypeError: when a required key is missing.
+    :raises ValueError: when a value has the wrong shape or the document another kind.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"{shape.__name__} has to be a mapping, not {type(data).__name__}")
+    expected_kind = getattr(shape, "kind", None)
+    if expected_kind and data.get("document", expected_kind) != expected_kind:
+        raise ValueError(f"expected a document of kind {expected_kind}, found {data['document']}")
+    hints = typing.get_type_hints(shape)
+    names = {f.name for f in dataclasses.fields(shape)}  # type: ignore[arg-type]
+    return shape(**{key: _read(hints[key], value) for key, value in data.items() if key in names})
+
+
+def _read(hint: Any, value: Any) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        (hint,) = [a for a in arguments if a is not type(None)]
+        return _read(hint, value)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast("type[Any]", hint), value)
+    if origin is list:
+        if not isinstance(value, list):
+            raise ValueError(f"expected a list, found {type(value).__name__}")
+        return [_read(arguments[0], item) for item in value]
+    return value

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge between Ansible and the engine: argument-spec pieces, one place that turns errors into failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions, is_loopback
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, PgopsError
+
+ArgumentSpec = dict[str, dict[str, Any]]
+
+CONNECTION_ARGUMENTS: ArgumentSpec = {
+    "login_host": {"type": "str", "required": True},
+    "login_port": {"type": "int", "default": 5432},
+    "login_user": {"type": "str", "default": "postgres"},
+    "login_password": {"type": "str", "no_log": True},
+    "login_db": {"type": "str", "default": "postgres"},
+    "ssl_mode": {
+        "type": "str",
+        "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+        "default": "verify-full",
+    },
+    "ca_cert": {"type": "path"},
+    "ssl_cert": {"type": "path"},
+    "ssl_key": {"type": "path"},
+    "connect_params": {"type": "dict", "default": {}},
+    "session_role": {"type": "str"},
+}
+
+RUN_ARGUMENTS: ArgumentSpec = {
+    "run_id": {"type": "str"},
+    "run_dir": {"type": "path"},
+}
+
+TIMEOUT_ARGUMENTS: ArgumentSpec = {
+    "lock_timeout_seconds": {"type": "float", "default": 5.0},
+    "statement_timeout_seconds": {"type": "float", "default": 600.0},
+}
+
+MIGRATIONS_ARGUMENTS: ArgumentSpec = {
+    "supabase_dir": {"type": "path", "required": True},
+}
+
+
+def connection_options(params: Mapping[str, Any]) -> ConnectionOptions:
+    """The connection of a module's parameters.
+
+    :raises InputError: when the encryption asked for would be weaker than a password on a network needs.
+    """
+    options = ConnectionOptions(**{name: params[name] for name in CONNECTION_ARGUMENTS})
+    if options.ssl_mode in ("disable", "allow", "prefer") and not is_loopback(options.login_host):
+        raise InputError(
+            f"ssl_mode {options.ssl_mode} would let the password travel to {options.login_host} unencrypted",
+            where="ssl_mode",
+            next_step="Use ssl_mode: verify-full with Supabase's CA in ca_cert; prefer is for loopback only.",
+        )
+    return options
+
+
+def milliseconds(seconds: float) -> int:
+    """Seconds of an option as PostgreSQL's milliseconds."""
+    return round(seconds * 1000)
+
+
+def make_module(arguments: ArgumentSpec, *, check_mode: bool = True, **constraints: Any) -> AnsibleModule:
+    """An Ansible module whose third-party libraries are there.
+
+    C(constraints) are Ansible's own: C(required_if), C(mutually_exclusive) and the like.
+    """
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=check_mode, **constraints)
+    try:
+        import psycopg2
+
+        assert psycopg2
+    except ImportError as error:
+        module.fail_json(msg=missing_required_lib("psycopg2"), exception=str(error))
+    return module
+
+
+def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
+    """Do the module's job and exit: its result as it is, an error of the engine as a failure that says what to do.
+
+    :param job: returns the result with RV(changed); a partial result of a failure is in the error's C(details["result"]).
+    """
+    try:
+        result = job()
+    except PgopsError as error:
+        failure = error.as_dict()
+        partial = failure["details"].pop("result", {})
+        module.fail_json(msg=error.message(), error=failure, **{"changed": False, **partial})
+    module.exit_json(**result)
