@@ -1,0 +1,346 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exact row counts of a whole project in one snapshot, and the job of the module row_counts.
+
+Every row is counted once: ordinary tables and the leaves of partitioned ones. A partitioned table that is asked for by
+name is counted as a whole. Foreign tables are left out, their rows are another server's; so are materialized views,
+whose rows are derived.
+"""
+
+from __future__ import annotations
+
+import difflib
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog import user_schemas
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    execute,
+    fetch_all,
+    fetch_value,
+    require_all_rows_visible,
+    server_version,
+    session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import (
+    Contract,
+    compare_counts,
+    parse_table_name,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
+    CountComparison,
+    RowCounts,
+    TableCount,
+    from_dict,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
+    CountError,
+    InputError,
+    PrivilegeError,
+    VerificationFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.own_changes import own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import count_in_transaction, user_tables
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+__all__ = ["compare_counts", "count_in_transaction", "count_project", "count_tables", "own_changes", "resolve_tables"]
+
+Table = tuple[str, str]
+
+_LARGE_TABLE_PAGES = 1_000
+_SMALL_TABLES_PER_STATEMENT = 200
+
+
+def count_tables(
+    options: ConnectionOptions,
+    *,
+    tables: Sequence[str] | None = None,
+    schemas: Sequence[str] | None = None,
+    workers: int = 2,
+    statement_timeout_ms: int = 600_000,
+    may_be_gone: Sequence[Table] = (),
+) -> RowCounts:
+    """Count the rows of tables exactly, all in one snapshot that parallel sessions share.
+
+    :param tables: see :func:`resolve_tables`, as ``schemas`` and ``may_be_gone``.
+    :param workers: sessions that count at the same time, at least 1.
+    :param statement_timeout_ms: bound of each statement in milliseconds, 0 for none.
+    :raises CountError: when a table is missing or a count failed.
+    :raises PrivilegeError: when row level security could hide rows from the role, or it may not read a table.
+    :raises ConnectionFailed: when a session cannot be opened.
+    """
+    if workers < 1:
+        raise InputError(
+            "At least one worker has to count", where="option workers", next_step="Set workers to 1 or more."
+        )
+    settings = SessionSettings(statement_timeout_ms=statement_timeout_ms, row_security=False, read_only=True)
+    started, taken_at = time.monotonic(), utc_now()
+    with ExitStack() as sessions:
+        first = sessions.enter_context(session(options, settings))
+        execute(first, "set transaction isolation level repeatable read, read only")
+        require_all_rows_visible(first, "row counts")
+        version = server_version(first)
+        wanted = resolve_tables(first, tables, schemas, may_be_gone=may_be_gone)
+        _require_readable(first, wanted)
+        batches = _batches(first, wanted)
+        connections = [first]
+        if min(workers, len(batches)) > 1:
+            snapshot = str(fetch_value(first, "select pg_catalog.pg_export_snapshot()"))
+            for _number in range(min(workers, len(batches)) - 1):
+                connection = sessions.enter_context(session(options, settings))
+                execute(connection, "set transaction isolation level repeatable read, read only")
+                execute(connection, "set transaction snapshot %s", [snapshot])
+                connections.append(connection)
+        counts = _count_in_parallel(connections, batches)
+    ordered = sorted(counts, key=lambda count: (count.schema, count.table))
+    return RowCounts(
+        taken_at=taken_at,
+        server_version=version,
+        tables=ordered,
+        total=sum(count.rows for count in ordered),
+        duration_seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def count_project(
+    options: ConnectionOptions,
+    *,
+    tables: Sequence[str] | None = None,
+    schemas: Sequence[str] | None = None,
+    workers: int = 2,
+    statement_timeout_ms: int = 600_000,
+    baseline: Mapping[str, Any] | str | None = None,
+    contract: Contract | None = None,
+    document: Path | None = None,
+) -> tuple[RowCounts, CountComparison | None]:
+    """The job of the module: count, write the document, and hold the counts against a baseline when there is one.
+
+    :param baseline: a row counts document, or the path of one.
+    :param document: file to write the counts to; written before they are judged, so that a failure can be looked at.
+    :raises VerificationFailed: when the comparison's verdict is FAIL; both documents are in its details.
+    """
+    before = None if baseline is None else read_baseline(baseline)
+    counts = count_tables(
+        options,
+        tables=tables,
+        schemas=schemas,
+        workers=workers,
+        statement_timeout_ms=statement_timeout_ms,
+        may_be_gone=[(count.schema, count.table) for count in before.tables] if before else (),
+    )
+    comparison = None if before is None else compare_counts(before.tables, counts.tables, contract=contract)
+    if document is not None:
+        write_json(document, counts.as_dict())
+    if comparison is not None and comparison.verdict == "FAIL":
+        failed = [
+            f"{change.schema}.{change.table} {change.message}"
+            for change in comparison.tables
+            if change.verdict == "FAIL"
+        ]
+        raise VerificationFailed(
+            f"Row counts differ from the baseline: {'; '.join(failed)}",
+            where=options.place,
+            state="nothing was changed by counting; the database is as it was found",
+            next_step="Declare changes that are meant in the contract; otherwise look at what wrote to these tables.",
+            details={"result": {"row_counts": counts.as_dict(), "comparison": comparison.as_dict()}},
+        )
+    return counts, comparison
+
+
+def read_baseline(baseline: Mapping[str, Any] | str) -> RowCounts:
+    """A baseline as plain data, or from the file of that path.
+
+    :raises InputError: when there is no such file or it is not a row counts document.
+    """
+    where = baseline if isinstance(baseline, str) else "baseline"
+    try:
+        return from_dict(RowCounts, read_json(Path(baseline)) if isinstance(baseline, str) else dict(baseline))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"The baseline is not a row counts document: {error}",
+            where=where,
+            next_step="Give the row_counts that this module returned, or the path of its counts-before.json.",
+        ) from error
+
+
+def resolve_tables(
+    connection: PgConnection,
+    tables: Sequence[str] | None = None,
+    schemas: Sequence[str] | None = None,
+    *,
+    may_be_gone: Sequence[Table] = (),
+) -> list[Table]:
+    """The tables to count, as (schema, table), in order and each once.
+
+    :param tables: names as :func:`parse_table_name` reads them. When given and not empty, these and no others.
+    :param schemas: else all tables of these schemas; by default of the user's own.
+    :param may_be_gone: tables whose absence is no error, because a comparison is to tell of it.
+    :raises CountError: when a table or schema does not exist, or is of a kind that is not counted.
+    """
+    if not tables:
+        wanted_schemas = list(schemas) if schemas else user_schemas(connection)
+        _require_schemas(connection, wanted_schemas)
+        return user_tables(connection, wanted_schemas)
+    wanted = sorted({parse_table_name(name) for name in tables})
+    rows = fetch_all(
+        connection,
+        """
+        select n.nspname, c.relname, c.relkind
+        from pg_catalog.pg_class as c
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p', 'f', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
+        """,
+    )
+    kinds = {(str(schema), str(table)): str(kind) for schema, table, kind in rows}
+    missing = [table for table in wanted if table not in kinds and table not in may_be_gone]
+    if missing:
+        raise _missing_tables(missing, [table for table, kind in kinds.items() if kind in _COUNTED_KINDS])
+    for table in wanted:
+        if kinds.get(table, "r") not in _COUNTED_KINDS:
+            raise CountError(
+                f"{'.'.join(table)} is a {_KIND_NAMES[kinds[table]]}, which holds no rows of its own to count",
+                where=_WHERE_TABLES,
+                next_step="Leave it out; name the tables it draws from instead.",
+            )
+    return [table for table in wanted if table in kinds]
+
+
+_COUNTED_KINDS = ("r", "p")
+_KIND_NAMES = {"f": "foreign table", "v": "view", "m": "materialized view"}
+_WHERE_TABLES = "option tables (project_count_tables)"
+
+
+def _missing_tables(missing: Sequence[Table], existing: Sequence[Table]) -> CountError:
+    by_name = {f"{schema}.{table}".lower(): f"{schema}.{table}" for schema, table in sorted(existing)}
+    by_table = {table.lower(): f"{schema}.{table}" for schema, table in sorted(existing, reverse=True)}
+    described, similar = [], {}
+    for schema, table in missing:
+        name = f"{schema}.{table}"
+        close = [by_name[match] for match in difflib.get_close_matches(name.lower(), by_name, n=3)]
+        elsewhere = by_table.get(table.lower())
+        similar[name] = list(dict.fromkeys([*([elsewhere] if elsewhere else []), *close]))
+        hint = f" (similar: {', '.join(similar[name])})" if similar[name] else ""
+        described.append(f"{name}{hint}")
+    plural = len(missing) > 1
+    return CountError(
+        f"{'These tables do' if plural else 'This table does'} not exist: {', '.join(described)}",
+        where=_WHERE_TABLES,
+        next_step="Correct the name; upper and lower case matter, and a name without schema is in public.",
+        details={"missing": [f"{schema}.{table}" for schema, table in missing], "similar": similar},
+    )
+
+
+def _require_schemas(connection: PgConnection, schemas: Sequence[str]) -> None:
+    existing = {name for (name,) in fetch_all(connection, "select nspname from pg_catalog.pg_namespace")}
+    missing = sorted(set(schemas) - existing)
+    if missing:
+        raise CountError(
+            f"{'These schemas do' if len(missing) > 1 else 'This schema does'} not exist: {', '.join(missing)}",
+            where="option schemas (project_schemas)",
+            next_step=f"Correct the name. The user's own schemas there: {', '.join(user_schemas(connection)) or 'none'}",
+            details={"missing": missing},
+        )
+
+
+def _require_readable(connection: PgConnection, tables: Sequence[Table]) -> None:
+    """Refuse before counting for minutes what fails at the last table.
+
+    :raises PrivilegeError: naming every table that the role may not SELECT.
+    """
+    rows = fetch_all(
+        connection,
+        """
+        select current_user, n.nspname, c.relname
+        from unnest(%s::text[], %s::text[]) as wanted(nspname, relname)
+        join pg_catalog.pg_namespace as n on n.nspname = wanted.nspname
+        join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = wanted.relname
+        where not (pg_catalog.has_schema_privilege(n.oid, 'USAGE') and pg_catalog.has_table_privilege(c.oid, 'SELECT'))
+        order by 2, 3
+        """,
+        [[schema for schema, _table in tables], [table for _schema, table in tables]],
+    )
+    if rows:
+        role = rows[0][0]
+        names = ", ".join(f"{schema}.{table}" for _role, schema, table in rows)
+        raise PrivilegeError(
+            f"Role {role} may not read {names}",
+            where=f"role {role}",
+            next_step=(
+                "Connect as postgres, or grant it usage on the schema and select on "
+                f"the table{'s' if len(rows) > 1 else ''}, or leave them out of tables (project_count_tables)."
+            ),
+            details={"tables": [f"{schema}.{table}" for _role, schema, table in rows]},
+        )
+
+
+def _batches(connection: PgConnection, tables: Sequence[Table]) -> list[list[Table]]:
+    """What one statement counts: a large table alone, the largest first, and small ones together."""
+    rows = fetch_all(
+        connection,
+        """
+        select n.nspname, c.relname, (
+            select coalesce(sum(leaf.relpages), 0)
+            from pg_catalog.pg_class as leaf
+            where leaf.oid = c.oid
+               or c.relkind = 'p' and leaf.oid in (select relid from pg_catalog.pg_partition_tree(c.oid)))::bigint
+        from unnest(%s::text[], %s::text[]) as wanted(nspname, relname)
+        join pg_catalog.pg_namespace as n on n.nspname = wanted.nspname
+        join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = wanted.relname
+        order by 3 desc, 1, 2
+        """,
+        [[schema for schema, _table in tables], [table for _schema, table in tables]],
+    )
+    sized = [((str(schema), str(table)), int(pages)) for schema, table, pages in rows]
+    large = [[table] for table, pages in sized if pages >= _LARGE_TABLE_PAGES]
+    small = [table for table, pages in sized if pages < _LARGE_TABLE_PAGES]
+    size = _SMALL_TABLES_PER_STATEMENT
+    return large + [small[start : start + size] for start in range(0, len(small), size)]
+
+
+def _count_in_parallel(connections: Sequence[PgConnection], batches: Sequence[list[Table]]) -> list[TableCount]:
+    """Each session takes the next batch until none is left; the first failure ends the others."""
+    waiting: queue.SimpleQueue[list[Table]] = queue.SimpleQueue()
+    for batch in batches:
+        waiting.put(batch)
+    stop = threading.Event()
+
+    def work(connection: PgConnection) -> list[TableCount]:
+        counts: list[TableCount] = []
+        try:
+            while not stop.is_set():
+                counts.extend(count_in_transaction(connection, waiting.get_nowait()))
+        except queue.Empty:
+            return counts
+        except BaseException:
+            if not stop.is_set():
+                stop.set()
+                for other in connections:
+                    if other is not connection:
+                        other.cancel()
+            raise
+        return counts
+
+    with ThreadPoolExecutor(max_workers=len(connections)) as pool:
+        futures = [pool.submit(work, connection) for connection in connections]
+    failures = [error for future in futures if (error := future.exception()) is not None]
+    if failures:
+        raise min(failures, key=_is_cancellation)
+    return [count for future in futures for count in future.result()]
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether this is a session ended because another one had failed, rather than the failure itself."""
+    return isinstance(error, CountError) and error.details.get("sqlstate") == "57014"
