@@ -258,6 +258,7 @@ class RollbackResult(Document):
     catalog_before: str | None
     catalog_after: str | None
     catalog_expected: str | None
+    catalog_changes: list[CatalogChange]
     counts: CountComparison | None
     notices: list[str]
 

@@ -5,12 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import getpass
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions, is_loopback
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    is_loopback,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
+    CatalogChange,
+    RowCounts,
+    TableCount,
+    from_dict,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json
 
 ArgumentSpec = dict[str, dict[str, Any]]
 
@@ -42,6 +56,13 @@ TIMEOUT_ARGUMENTS: ArgumentSpec = {
     "statement_timeout_seconds": {"type": "float", "default": 600.0},
 }
 
+LOCK_ARGUMENTS: ArgumentSpec = {
+    "lock_wait_seconds": {"type": "float", "default": 10.0},
+    "retries": {"type": "int", "default": 3},
+    "baseline": {"type": "raw"},
+    "schemas": {"type": "list", "elements": "str"},
+}
+
 MIGRATIONS_ARGUMENTS: ArgumentSpec = {
     "supabase_dir": {"type": "path", "required": True},
 }
@@ -60,6 +81,52 @@ def connection_options(params: Mapping[str, Any]) -> ConnectionOptions:
             next_step="Use ssl_mode: verify-full with Supabase's CA in ca_cert; prefer is for loopback only.",
         )
     return options
+
+
+def session_settings(params: Mapping[str, Any]) -> SessionSettings:
+    """The bounds of every statement, of a module that takes C(TIMEOUT_ARGUMENTS)."""
+    return SessionSettings(
+        lock_timeout_ms=milliseconds(params["lock_timeout_seconds"]),
+        statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
+    )
+
+
+def optional_path(value: str | None) -> Path | None:
+    """An option of type path that may be left out."""
+    return Path(value) if value else None
+
+
+def baseline_counts(value: Any) -> list[TableCount] | None:
+    """The counts of an option that takes a document of M(pgops.supabase.row_counts) or the path of one.
+
+    :raises InputError: when it is neither.
+    """
+    if value is None:
+        return None
+    try:
+        document = read_json(Path(value)) if isinstance(value, str) else value
+        return from_dict(RowCounts, document).tables
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"The baseline is not a document of row counts: {error}",
+            where=value if isinstance(value, str) else "baseline",
+            next_step="Give what pgops.supabase.row_counts returned as row_counts, or the path of counts-before.json.",
+        ) from error
+
+
+def catalog_diff(changes: Sequence[CatalogChange]) -> dict[str, str]:
+    """What diff mode shows: a line for each object that differs."""
+    signs = {"created": "+", "changed": "~", "dropped": "-"}
+    lines = [f"{signs[c.change]} {c.object_type} {c.object_name}  {c.detail}".rstrip() for c in changes]
+    return {"prepared": "\n".join(lines) + "\n" if lines else ""}
+
+
+def operator() -> str:
+    """Who runs this, as the machine knows them; it stands in the ledger."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
 
 
 def milliseconds(seconds: float) -> int:
@@ -87,8 +154,15 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
 
     :param job: returns the result with RV(changed); a partial result of a failure is in the error's C(details["result"]).
     """
+    import psycopg2
+
     try:
         result = job()
+    except psycopg2.Error as error:
+        module.fail_json(
+            msg=f"PostgreSQL refused: {str(error).strip()}\nState: the transaction was rolled back.",
+            error={"code": "server", "what": str(error).strip(), "details": {"sqlstate": error.pgcode}},
+        )
     except PgopsError as error:
         failure = error.as_dict()
         partial = failure["details"].pop("result", {})

@@ -1,0 +1,227 @@
+#!/usr/bin/python
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration
+short_description: Apply the pending migrations in one transaction that verifies before it commits
+version_added: 0.1.0
+description:
+  - Applies every migration of C(migrations/) that Supabase's history does not hold, in order.
+  - All files, their history, their ledger rows and the checks are one transaction, so that a failure anywhere leaves catalog
+    and data exactly as they were. A file's own outer C(BEGIN; ... COMMIT;) is recognised and left out; any other transaction
+    control is refused, with its line.
+  - The history is Supabase's own, C(supabase_migrations.schema_migrations), and is written as the Supabase CLI writes it.
+  - What was committed is read back from the database by a new session before the module says that it changed anything.
+  - Files that were edited since they were applied, that are out of order, or that are missing stop the module. Nothing is
+    repaired silently.
+extends_documentation_fragment:
+  - pgops.supabase.attributes
+  - pgops.supabase.connection
+  - pgops.supabase.migrations
+  - pgops.supabase.migrations.locking
+  - pgops.supabase.timeouts
+  - pgops.supabase.run
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Everything is executed, the checks included, and then rolled back. Locks are really taken, sequences really move.
+  diff_mode:
+    support: full
+    details:
+      - Shows the objects that are created, changed and dropped, as found in the catalog.
+  idempotent:
+    support: full
+options:
+  transaction_scope:
+    description:
+      - V(batch) applies all pending files in one transaction, V(file) each in its own.
+      - With V(file) the checks belong to the last file's transaction; earlier files stay committed when a later one fails.
+    type: str
+    choices: [batch, file]
+    default: batch
+  verify_before_commit:
+    description:
+      - Whether O(validations) and O(baseline) are checked inside the transaction, so that a failing check undoes everything.
+      - When V(false), check afterwards with M(pgops.supabase.validation) and M(pgops.supabase.row_counts).
+    type: bool
+    default: true
+  validations:
+    description: Validation scripts whose verdicts decide; see M(pgops.supabase.validation).
+    type: list
+    elements: path
+    default: []
+  warnings_as_failures:
+    description: Whether a WARNING of a validation counts as a failure.
+    type: bool
+    default: false
+  count_contract:
+    description:
+      - By how many rows a table may differ from O(baseline), for example V({"public.profiles": 2}); V(any) for any number.
+      - Without it nothing but new tables may have appeared. Rows that other sessions added meanwhile are told apart and
+        reported as warnings.
+    type: dict
+    default: {}
+  allow_out_of_order:
+    description: Whether to apply a pending version although a later one is applied.
+    type: bool
+    default: false
+author:
+  - pgops.supabase contributors (@pgops)
+seealso:
+  - module: pgops.supabase.migration_info
+  - module: pgops.supabase.rollback
+"""
+
+EXAMPLES = r"""
+- name: Count the rows as they are
+  pgops.supabase.row_counts:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+  register: before
+
+- name: Apply what is pending, if the rows are all there afterwards and the validation passes
+  pgops.supabase.migration:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+    supabase_dir: supabase
+    baseline: "{{ before.row_counts }}"
+    validations:
+      - supabase/VALIDATION_SQL.sql
+"""
+
+RETURN = r"""
+changed:
+  description: Whether migrations were committed, or would have been in check mode.
+  returned: always
+  type: bool
+migration:
+  description: What was done; also written to C(migration.json) in O(run_dir).
+  returned: always, unless nothing could be read
+  type: dict
+  contains:
+    migrations:
+      description: Each file that was applied, with version, name, file, sha256, statements and duration_seconds.
+      type: list
+      elements: dict
+    committed:
+      description: Whether anything was committed.
+      type: bool
+    dry_run:
+      description: Whether all of it was rolled back because of check mode.
+      type: bool
+    verified:
+      description: V(before_commit) when the checks ran in the transaction, otherwise V(not_here).
+      type: str
+    catalog_before:
+      description: Fingerprint of the catalog before.
+      type: str
+    catalog_after:
+      description: Fingerprint of the catalog after.
+      type: str
+    catalog_changes:
+      description: The objects that were created, changed and dropped.
+      type: list
+      elements: dict
+    counts:
+      description: Each table's rows before and after, with a verdict; V(null) when they were not compared here.
+      type: dict
+    validation:
+      description: The validation report; V(null) when nothing was validated here.
+      type: dict
+    notices:
+      description: What the server said meanwhile.
+      type: list
+      elements: str
+error:
+  description: What happened, where, the state the database is in now, and what to type next.
+  returned: failure
+  type: dict
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.migrate import ApplyOptions, apply
+from ansible_collections.pgops.supabase.plugins.module_utils.module import (
+    CONNECTION_ARGUMENTS,
+    LOCK_ARGUMENTS,
+    MIGRATIONS_ARGUMENTS,
+    RUN_ARGUMENTS,
+    TIMEOUT_ARGUMENTS,
+    baseline_counts,
+    catalog_diff,
+    connection_options,
+    make_module,
+    operator,
+    optional_path,
+    run,
+    session_settings,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.validation_script import read_validation_script
+from ansible_collections.pgops.supabase.plugins.module_utils.verification import Checks
+
+
+def migrate(module: AnsibleModule) -> dict[str, Any]:
+    """The module's one call into the engine."""
+    params = module.params
+    run_dir = optional_path(params["run_dir"])
+    checks = Checks(
+        baseline=baseline_counts(params["baseline"]),
+        contract=params["count_contract"],
+        scripts=[read_validation_script(Path(path)) for path in params["validations"]],
+        warnings_as_failures=params["warnings_as_failures"],
+    )
+    result = apply(
+        connection_options(params),
+        ApplyOptions(
+            supabase_dir=Path(params["supabase_dir"]),
+            operator=operator(),
+            settings=session_settings(params),
+            checks=checks if params["verify_before_commit"] else None,
+            run_id=params["run_id"],
+            transaction_scope=params["transaction_scope"],
+            schemas=params["schemas"],
+            allow_out_of_order=params["allow_out_of_order"],
+            retries=params["retries"],
+            lock_wait_seconds=params["lock_wait_seconds"],
+            catalog_file=run_dir / "catalog-before.json" if run_dir else None,
+            dry_run=module.check_mode,
+        ),
+    )
+    document = result.as_dict()
+    if run_dir and result.committed:
+        write_json(run_dir / "migration.json", document)
+    outcome = {"changed": bool(result.migrations), "migration": document}
+    return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = make_module(
+        {
+            **CONNECTION_ARGUMENTS,
+            **MIGRATIONS_ARGUMENTS,
+            **LOCK_ARGUMENTS,
+            **TIMEOUT_ARGUMENTS,
+            **RUN_ARGUMENTS,
+            "transaction_scope": {"type": "str", "choices": ["batch", "file"], "default": "batch"},
+            "verify_before_commit": {"type": "bool", "default": True},
+            "validations": {"type": "list", "elements": "path", "default": []},
+            "warnings_as_failures": {"type": "bool", "default": False},
+            "count_contract": {"type": "dict", "default": {}},
+            "allow_out_of_order": {"type": "bool", "default": False},
+        }
+    )
+    run(module, lambda: migrate(module))
+
+
+if __name__ == "__main__":
+    main()

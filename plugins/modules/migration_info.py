@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_info
+short_description: Show which migrations are applied, pending, edited, out of order or without a file
+version_added: 0.1.0
+description:
+  - Compares the project's migration files with Supabase's history and the ledger of this collection.
+  - Reads only; takes no locks that could hold up anybody.
+extends_documentation_fragment:
+  - pgops.supabase.attributes
+  - pgops.supabase.connection
+  - pgops.supabase.migrations
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+author:
+  - pgops.supabase contributors (@pgops)
+seealso:
+  - module: pgops.supabase.migration
+"""
+
+EXAMPLES = r"""
+- name: See what is pending on production
+  pgops.supabase.migration_info:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+    supabase_dir: supabase
+  register: found
+
+- name: Show it
+  ansible.builtin.debug:
+    var: found.migration_info.pending
+"""
+
+RETURN = r"""
+changed:
+  description: Always V(false).
+  returned: always
+  type: bool
+migration_info:
+  description: The state of each migration.
+  returned: success
+  type: dict
+  contains:
+    database:
+      description: Name of the database.
+      type: str
+    server_version:
+      description: Version of the server.
+      type: str
+    migrations:
+      description: Each migration of the files and of the database, in order, with its C(state), hash, files and who applied it.
+      type: list
+      elements: dict
+    applied:
+      description: Versions that are applied and whose file is the one that was applied.
+      type: list
+      elements: str
+    pending:
+      description: Versions that M(pgops.supabase.migration) would apply.
+      type: list
+      elements: str
+    edited:
+      description: Applied versions whose file was changed since.
+      type: list
+      elements: str
+    out_of_order:
+      description: Versions not applied although a later one is.
+      type: list
+      elements: str
+    remote_only:
+      description: Applied versions for which there is no file.
+      type: list
+      elements: str
+    problems:
+      description: What disagrees, in sentences; empty when all is well.
+      type: list
+      elements: str
+    last_event:
+      description: The newest event of the ledger, V(null) when there is none.
+      type: dict
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.migrate import migration_info
+from ansible_collections.pgops.supabase.plugins.module_utils.module import (
+    CONNECTION_ARGUMENTS,
+    MIGRATIONS_ARGUMENTS,
+    connection_options,
+    make_module,
+    run,
+)
+
+
+def look(module: AnsibleModule) -> dict[str, Any]:
+    """The module's one call into the engine."""
+    info = migration_info(connection_options(module.params), Path(module.params["supabase_dir"]))
+    return {"changed": False, "migration_info": info.as_dict()}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = make_module({**CONNECTION_ARGUMENTS, **MIGRATIONS_ARGUMENTS})
+    run(module, lambda: look(module))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+#!/usr/bin/python
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollback
+short_description: Take applied migrations back by their rollback files, proven against the state before them
+version_added: 0.1.0
+description:
+  - Runs C(rollbacks/<version>_<name>.sql), newest first, in one transaction with Supabase's history and the ledger.
+  - It commits only when the fingerprint of the catalog equals the one the ledger holds from before the migrations, and when
+    no table of O(baseline) has fewer rows than then. Otherwise nothing is changed and the migrations stay applied.
+  - Data that lives only in what is dropped is first written to O(export_dir) as CSV.
+extends_documentation_fragment:
+  - pgops.supabase.attributes
+  - pgops.supabase.connection
+  - pgops.supabase.migrations
+  - pgops.supabase.migrations.locking
+  - pgops.supabase.timeouts
+  - pgops.supabase.run
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Everything is executed and then rolled back; nothing is exported.
+  diff_mode:
+    support: full
+    details:
+      - Shows the objects that are created, changed and dropped, as found in the catalog.
+  idempotent:
+    support: partial
+    details:
+      - With O(of_run) or O(to_version) a second run finds nothing to take back. Without them it takes back the run before.
+options:
+  reason:
+    description: Why; it stands in the ledger and in the documents.
+    type: str
+    required: true
+  of_run:
+    description: Take back what the run with this identifier applied.
+    type: str
+  to_version:
+    description: Take back every migration after this version; V(0) takes back all.
+    type: str
+  baseline_catalog:
+    description:
+      - The C(catalog-before.json) of the run that is taken back. With it a failure says which objects differ.
+    type: path
+  require_exact_catalog:
+    description:
+      - Whether the catalog has to be exactly the one from before the migrations.
+      - Set to V(false) only when somebody else changed the schema since, and that is to stay.
+    type: bool
+    default: true
+  export_dir:
+    description:
+      - Directory for the data that lives only in what is dropped. By default C(rollback-data/) in O(run_dir).
+    type: path
+author:
+  - pgops.supabase contributors (@pgops)
+seealso:
+  - module: pgops.supabase.migration
+"""
+
+EXAMPLES = r"""
+- name: Take back what the last run applied
+  pgops.supabase.rollback:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+    supabase_dir: supabase
+    reason: Order totals are wrong since the migration
+    export_dir: rollback-data
+
+- name: Take back everything after a version
+  pgops.supabase.rollback:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+    supabase_dir: supabase
+    reason: The release is postponed
+    to_version: "20251013180000"
+    export_dir: rollback-data
+"""
+
+RETURN = r"""
+changed:
+  description: Whether migrations were taken back, or would have been in check mode.
+  returned: always
+  type: bool
+rollback:
+  description: What was done; also written to C(rollback.json) in O(run_dir).
+  returned: always, unless nothing could be read
+  type: dict
+  contains:
+    migrations:
+      description: Each migration that was taken back, newest first, with the rollback file and its duration_seconds.
+      type: list
+      elements: dict
+    committed:
+      description: Whether it was committed.
+      type: bool
+    exported:
+      description: The files the dropped data was written to.
+      type: list
+      elements: str
+    catalog_expected:
+      description: Fingerprint of the catalog from before the migrations, V(null) when the ledger does not know it.
+      type: str
+    catalog_after:
+      description: Fingerprint of the catalog after the rollback.
+      type: str
+    counts:
+      description: Each table's rows in the baseline and now, with a verdict.
+      type: dict
+error:
+  description: What happened, where, the state the database is in now, and what to type next.
+  returned: failure
+  type: dict
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.module import (
+    CONNECTION_ARGUMENTS,
+    LOCK_ARGUMENTS,
+    MIGRATIONS_ARGUMENTS,
+    RUN_ARGUMENTS,
+    TIMEOUT_ARGUMENTS,
+    baseline_counts,
+    catalog_diff,
+    connection_options,
+    make_module,
+    operator,
+    optional_path,
+    run,
+    session_settings,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback import RollbackOptions, roll_back
+from ansible_collections.pgops.supabase.plugins.module_utils.verification import Checks
+
+
+def take_back(module: AnsibleModule) -> dict[str, Any]:
+    """The module's one call into the engine."""
+    params = module.params
+    run_dir = optional_path(params["run_dir"])
+    catalog_file = optional_path(params["baseline_catalog"])
+    baseline = baseline_counts(params["baseline"])
+    result = roll_back(
+        connection_options(params),
+        RollbackOptions(
+            supabase_dir=Path(params["supabase_dir"]),
+            reason=params["reason"],
+            operator=operator(),
+            settings=session_settings(params),
+            run_id=params["run_id"],
+            of_run=params["of_run"],
+            to_version=params["to_version"],
+            expected_catalog=read_json(catalog_file) if catalog_file and catalog_file.is_file() else None,
+            require_exact_catalog=params["require_exact_catalog"],
+            checks=Checks(baseline=baseline) if baseline is not None else None,
+            export_dir=optional_path(params["export_dir"]) or (run_dir / "rollback-data" if run_dir else None),
+            schemas=params["schemas"],
+            retries=params["retries"],
+            lock_wait_seconds=params["lock_wait_seconds"],
+            dry_run=module.check_mode,
+        ),
+    )
+    document = result.as_dict()
+    if run_dir and result.committed:
+        write_json(run_dir / "rollback.json", document)
+    outcome = {"changed": bool(result.migrations), "rollback": document}
+    return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = make_module(
+        {
+            **CONNECTION_ARGUMENTS,
+            **MIGRATIONS_ARGUMENTS,
+            **LOCK_ARGUMENTS,
+            **TIMEOUT_ARGUMENTS,
+            **RUN_ARGUMENTS,
+            "reason": {"type": "str", "required": True},
+            "of_run": {"type": "str"},
+            "to_version": {"type": "str"},
+            "baseline_catalog": {"type": "path"},
+            "require_exact_catalog": {"type": "bool", "default": True},
+            "export_dir": {"type": "path"},
+        },
+        mutually_exclusive=[("of_run", "to_version")],
+    )
+    run(module, lambda: take_back(module))
+
+
+if __name__ == "__main__":
+    main()
