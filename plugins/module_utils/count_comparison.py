@@ -1,23 +1,33 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Row counts after against row counts before, under a contract of what may change. Pure: no database."""
+"""Row counts after against row counts before, under a contract of what may change.
+
+The judgement is pure; :func:`own_changes` gives it what the deciding transaction did itself.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CountChange,
     CountComparison,
     TableCount,
     Verdict,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import CountError, InputError
 
-Contract = Mapping[str, int | Literal["any"]]
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+OwnChanges = Mapping[tuple[str, str], int]
+"""(schema, table) to the rows that a transaction itself inserted less those it deleted."""
+
+CountContract = Mapping[str, int | Literal["any"]]
 """Table name to the number of rows it gains (negative: loses) by the migration, or V(any)."""
 
 Judgement = tuple[Verdict, str]
@@ -49,12 +59,60 @@ def parse_table_name(name: str) -> tuple[str, str]:
     return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
 
 
+def own_changes(connection: PgConnection, *, since: OwnChanges | None = None) -> dict[tuple[str, str], int]:
+    """Rows inserted less rows deleted per table by the present transaction; tables with no difference are left out.
+
+    Cascaded deletes, triggers, COPY, MERGE and rows that move between partitions count (a partitioned table has the sum
+    of its partitions); table rewrites do not. Read from pg_stat_xact_user_tables, with its limits:
+
+    - It may still hold what earlier transactions of the session did. Unless the session is fresh, call this first
+      thing in the transaction as well and give that as ``since``.
+    - TRUNCATE is not counted, and it forgets what the transaction did to the table before.
+    - What was undone by ROLLBACK TO SAVEPOINT, or by an exception block, stays counted: read this before any
+      validation that writes under a savepoint.
+
+    :raises CountError: when the server does not count (track_counts is off).
+    """
+    if fetch_value(connection, "select pg_catalog.current_setting('track_counts')") != "on":
+        raise CountError(
+            "The server does not count what a transaction changes, because track_counts is off",
+            where="setting track_counts",
+            next_step="Switch it on, as it is by default; autovacuum needs it too.",
+        )
+    rows = fetch_all(
+        connection,
+        """
+        with touched as (
+            select relid, n_tup_ins - n_tup_del as difference
+            from pg_catalog.pg_stat_xact_user_tables
+            where n_tup_ins <> n_tup_del
+        ), attributed as (
+            select relid, difference from touched
+            union all
+            select ancestor.relid, difference
+            from touched cross join lateral pg_catalog.pg_partition_ancestors(touched.relid) as ancestor(relid)
+            where ancestor.relid <> touched.relid
+        )
+        select n.nspname, c.relname, sum(a.difference)::bigint
+        from attributed as a
+        join pg_catalog.pg_class as c on c.oid = a.relid
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where c.relpersistence <> 't'
+        group by n.nspname, c.relname
+        """,
+    )
+    now = {(str(schema), str(table)): int(difference) for schema, table, difference in rows}
+    earlier = since or {}
+    differences = {table: now.get(table, 0) - earlier.get(table, 0) for table in now.keys() | earlier.keys()}
+    return {table: difference for table, difference in sorted(differences.items()) if difference}
+
+
 def compare_counts(
     before: Sequence[TableCount],
     after: Sequence[TableCount],
     *,
-    own: Mapping[tuple[str, str], int] | None = None,
-    contract: Contract | None = None,
+    own: OwnChanges | None = None,
+    contract: CountContract | None = None,
 ) -> CountComparison:
     """Judge each table's count.
 
@@ -89,7 +147,7 @@ def compare_counts(
     return CountComparison(tables=changes, verdict=_worst([change.verdict for change in changes]))
 
 
-def _declared(contract: Contract) -> dict[tuple[str, str], int | Literal["any"]]:
+def _declared(contract: CountContract) -> dict[tuple[str, str], int | Literal["any"]]:
     declared: dict[tuple[str, str], int | Literal["any"]] = {}
     for name, value in contract.items():
         if value != "any" and (isinstance(value, bool) or not isinstance(value, int)):

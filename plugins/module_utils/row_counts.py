@@ -32,8 +32,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import (
-    Contract,
+    CountContract,
     compare_counts,
+    own_changes,
     parse_table_name,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
@@ -50,7 +51,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.own_changes import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import count_in_transaction, user_tables
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def count_project(
     workers: int = 2,
     statement_timeout_ms: int = 600_000,
     baseline: Mapping[str, Any] | str | None = None,
-    contract: Contract | None = None,
+    contract: CountContract | None = None,
     document: Path | None = None,
 ) -> tuple[RowCounts, CountComparison | None]:
     """The job of the module: count, write the document, and hold the counts against a baseline when there is one.
