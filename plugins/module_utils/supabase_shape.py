@@ -1,0 +1,358 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SQL that gives a plain PostgreSQL the shape of a Supabase project: roles, schemas, grants and limits.
+
+Statements end with a semicolon and an empty line, so that a server without sessions can run them (single-user mode);
+hence no empty line within a statement.
+
+Where a plain PostgreSQL cannot be like a hosted project, it is as near as it gets:
+
+- Hosted, an extension lets postgres make policies and drop triggers on the platform's tables although it does not own
+  them. Here postgres is a member of the roles that own them (supabase_auth_admin, supabase_storage_admin).
+- Hosted, an extension keeps the platform's roles from being altered. Since PostgreSQL 16 that follows from postgres
+  having no ADMIN OPTION on them; in PostgreSQL 15 a role with CREATEROLE may alter any role but a superuser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SUPERUSER = "supabase_admin"
+OWNER = "postgres"
+LOGIN_ROLES = (OWNER, SUPERUSER, "authenticator")
+TEMPLATE_DATABASE = "supabase_template"
+SEARCH_PATH = ("$user", "public", "extensions")
+
+# What the platform's postgresql.conf says. Settings of roles (below) take precedence over it.
+SERVER_SETTINGS: Mapping[str, str] = {
+    "password_encryption": "scram-sha-256",
+    "statement_timeout": "2min",
+    "wal_level": "logical",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+}
+
+ROLES = """
+create role postgres login nosuperuser createdb createrole replication bypassrls;
+
+create role anon nologin;
+
+create role authenticated nologin;
+
+create role service_role nologin bypassrls;
+
+create role authenticator login noinherit;
+
+create role supabase_auth_admin nologin noinherit createrole;
+
+create role supabase_storage_admin nologin noinherit createrole;
+
+create role dashboard_user nologin createdb createrole replication;
+
+grant anon, authenticated, service_role to authenticator;
+
+grant anon, authenticated, service_role, authenticator to postgres;
+
+grant supabase_auth_admin, supabase_storage_admin to postgres;
+
+grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
+
+alter role anon set statement_timeout = '3s';
+
+alter role authenticated set statement_timeout = '8s';
+
+alter role authenticator set statement_timeout = '8s';
+
+alter role authenticator set lock_timeout = '8s';
+
+alter role supabase_auth_admin set search_path = auth;
+
+alter role supabase_storage_admin set search_path = storage;
+"""
+
+SCHEMAS = """
+create schema auth;
+
+create schema storage;
+
+create schema extensions;
+
+create schema realtime;
+
+create schema vault;
+
+create schema graphql;
+
+create schema graphql_public;
+
+grant usage on schema auth, storage to postgres, anon, authenticated, service_role, dashboard_user;
+
+grant usage on schema auth to supabase_auth_admin;
+
+grant usage on schema storage to supabase_storage_admin;
+
+grant all on schema extensions to postgres, dashboard_user;
+
+grant usage on schema extensions, graphql_public, realtime to anon, authenticated, service_role;
+
+grant usage on schema graphql_public, realtime, vault to postgres;
+"""
+
+EXTENSIONS = """
+do $do$
+declare
+    wanted text;
+begin
+    foreach wanted in array array['pgcrypto', 'pg_stat_statements', 'uuid-ossp'] loop
+        if exists (select from pg_catalog.pg_available_extensions where name = wanted) then
+            execute pg_catalog.format('create extension if not exists %I with schema extensions', wanted);
+        elsif wanted = 'uuid-ossp' then
+            create function extensions.uuid_generate_v4() returns uuid
+                language sql volatile parallel safe
+                as 'select pg_catalog.gen_random_uuid()';
+        end if;
+    end loop;
+end
+$do$;
+
+grant execute on all functions in schema extensions to postgres with grant option;
+
+grant select on all tables in schema extensions to postgres with grant option;
+"""
+
+AUTH = """
+create table auth.users (
+    instance_id uuid,
+    id uuid primary key,
+    aud varchar(255),
+    role varchar(255),
+    email varchar(255),
+    encrypted_password varchar(255),
+    email_confirmed_at timestamptz,
+    invited_at timestamptz,
+    confirmation_token varchar(255),
+    confirmation_sent_at timestamptz,
+    recovery_token varchar(255),
+    recovery_sent_at timestamptz,
+    email_change_token_new varchar(255),
+    email_change varchar(255),
+    email_change_sent_at timestamptz,
+    last_sign_in_at timestamptz,
+    raw_app_meta_data jsonb,
+    raw_user_meta_data jsonb,
+    is_super_admin boolean,
+    created_at timestamptz,
+    updated_at timestamptz,
+    phone text unique,
+    phone_confirmed_at timestamptz,
+    phone_change text default '',
+    phone_change_token varchar(255) default '',
+    phone_change_sent_at timestamptz,
+    confirmed_at timestamptz generated always as (least(email_confirmed_at, phone_confirmed_at)) stored,
+    email_change_token_current varchar(255) default '',
+    email_change_confirm_status smallint default 0 check (email_change_confirm_status between 0 and 2),
+    banned_until timestamptz,
+    reauthentication_token varchar(255) default '',
+    reauthentication_sent_at timestamptz,
+    is_sso_user boolean not null default false,
+    deleted_at timestamptz,
+    is_anonymous boolean not null default false
+);
+
+create unique index users_email_partial_key on auth.users (email) where not is_sso_user;
+
+create index users_instance_id_idx on auth.users (instance_id);
+
+create table auth.identities (
+    provider_id text not null,
+    user_id uuid not null references auth.users on delete cascade,
+    identity_data jsonb not null,
+    provider text not null,
+    last_sign_in_at timestamptz,
+    created_at timestamptz,
+    updated_at timestamptz,
+    email text generated always as (lower(identity_data ->> 'email')) stored,
+    id uuid primary key default gen_random_uuid(),
+    unique (provider_id, provider)
+);
+
+create index identities_user_id_idx on auth.identities (user_id);
+
+create table auth.sessions (
+    id uuid primary key,
+    user_id uuid not null references auth.users on delete cascade,
+    created_at timestamptz,
+    updated_at timestamptz,
+    factor_id uuid,
+    not_after timestamptz,
+    refreshed_at timestamp,
+    user_agent text,
+    ip inet,
+    tag text
+);
+
+create index sessions_user_id_idx on auth.sessions (user_id);
+
+create function auth.jwt() returns jsonb language sql stable as $$
+    select nullif(coalesce(
+        nullif(current_setting('request.jwt.claim', true), ''), current_setting('request.jwt.claims', true)), '')::jsonb
+$$;
+
+create function auth.uid() returns uuid language sql stable as $$
+    select nullif(coalesce(
+        nullif(current_setting('request.jwt.claim.sub', true), ''), auth.jwt() ->> 'sub'), '')::uuid
+$$;
+
+create function auth.role() returns text language sql stable as $$
+    select coalesce(nullif(current_setting('request.jwt.claim.role', true), ''), auth.jwt() ->> 'role')
+$$;
+
+create function auth.email() returns text language sql stable as $$
+    select coalesce(nullif(current_setting('request.jwt.claim.email', true), ''), auth.jwt() ->> 'email')
+$$;
+
+alter table auth.users owner to supabase_auth_admin;
+
+alter table auth.identities owner to supabase_auth_admin;
+
+alter table auth.sessions owner to supabase_auth_admin;
+
+alter function auth.uid() owner to supabase_auth_admin;
+
+alter function auth.role() owner to supabase_auth_admin;
+
+alter function auth.email() owner to supabase_auth_admin;
+
+alter function auth.jwt() owner to supabase_auth_admin;
+
+alter table auth.users enable row level security;
+
+alter table auth.identities enable row level security;
+
+alter table auth.sessions enable row level security;
+
+grant all on all tables in schema auth to postgres, dashboard_user;
+
+grant execute on all functions in schema auth to postgres, dashboard_user;
+"""
+
+STORAGE = """
+create table storage.buckets (
+    id text primary key,
+    name text not null unique,
+    owner uuid,
+    created_at timestamptz default now(),
+    updated_at timestamptz default now(),
+    public boolean default false,
+    avif_autodetection boolean default false,
+    file_size_limit bigint,
+    allowed_mime_types text[],
+    owner_id text
+);
+
+create table storage.objects (
+    id uuid primary key default gen_random_uuid(),
+    bucket_id text references storage.buckets,
+    name text,
+    owner uuid,
+    created_at timestamptz default now(),
+    updated_at timestamptz default now(),
+    last_accessed_at timestamptz default now(),
+    metadata jsonb,
+    path_tokens text[] generated always as (string_to_array(name, '/')) stored,
+    version text,
+    owner_id text,
+    user_metadata jsonb,
+    unique (bucket_id, name)
+);
+
+create index objects_name_prefix_idx on storage.objects (name text_pattern_ops);
+
+create function storage.foldername(name text) returns text[] language sql immutable as $$
+    select parts[:cardinality(parts) - 1] from (select string_to_array(name, '/') as parts) as path
+$$;
+
+create function storage.filename(name text) returns text language sql immutable as $$
+    select split_part(name, '/', -1)
+$$;
+
+create function storage.extension(name text) returns text language sql immutable as $$
+    select split_part(storage.filename(name), '.', -1)
+$$;
+
+alter table storage.buckets owner to supabase_storage_admin;
+
+alter table storage.objects owner to supabase_storage_admin;
+
+alter function storage.foldername(text) owner to supabase_storage_admin;
+
+alter function storage.filename(text) owner to supabase_storage_admin;
+
+alter function storage.extension(text) owner to supabase_storage_admin;
+
+alter table storage.buckets enable row level security;
+
+alter table storage.objects enable row level security;
+
+grant all on all tables in schema storage to postgres, anon, authenticated, service_role;
+
+grant execute on all functions in schema storage to postgres, anon, authenticated, service_role;
+"""
+
+PUBLIC = """
+grant all on schema public to postgres;
+
+grant usage on schema public to anon, authenticated, service_role;
+
+alter default privileges for role postgres in schema public
+    grant all on tables to postgres, anon, authenticated, service_role;
+
+alter default privileges for role postgres in schema public
+    grant all on routines to postgres, anon, authenticated, service_role;
+
+alter default privileges for role postgres in schema public
+    grant all on sequences to postgres, anon, authenticated, service_role;
+
+alter default privileges for role supabase_admin in schema public
+    grant all on tables to postgres, anon, authenticated, service_role;
+
+alter default privileges for role supabase_admin in schema public
+    grant all on routines to postgres, anon, authenticated, service_role;
+
+alter default privileges for role supabase_admin in schema public
+    grant all on sequences to postgres, anon, authenticated, service_role;
+
+create publication supabase_realtime;
+
+alter publication supabase_realtime owner to postgres;
+"""
+
+# A copy of a database has its content but neither its owner nor its settings. The template takes no connections, so
+# that it always can be copied.
+DATABASES = """
+create database supabase_template template postgres is_template true allow_connections false;
+
+alter database postgres owner to postgres;
+
+alter database postgres set search_path = "$user", public, extensions;
+
+grant all on database postgres to dashboard_user;
+"""
+
+
+def shape_script(passwords: Mapping[str, str]) -> str:
+    """The whole script for a new server, to be run in its database postgres.
+
+    :param passwords: of the roles that log in, made of URL-safe characters.
+    """
+    logins = [f"alter role {role} password '{_plain(passwords[role])}';" for role in LOGIN_ROLES]
+    return "\n\n".join([ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, STORAGE, PUBLIC, DATABASES]) + "\n\n"
+
+
+def _plain(password: str) -> str:
+    """Single-user mode has no parameters, so a password that would need quoting is not let in at all."""
+    if not password.replace("-", "").replace("_", "").isalnum():
+        raise ValueError("the password of a local project is made of letters, digits, - and _")
+    return password
