@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +17,6 @@ from typing import TYPE_CHECKING
 from ansible_collections.pgops.supabase.plugins.module_utils import catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import (
     BACKUP_NAME,
-    INCOMPLETE_PREFIX,
     MANIFEST_NAME,
     ArchiveFormat,
     DumpTools,
@@ -33,6 +28,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive impo
     inspect_backup,
     read_archive,
     require_client_for,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_place import (
+    require_place,
+    seal,
+    unfinished_directory,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_source import (
     PLATFORM_SCHEMAS,
@@ -58,24 +58,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     BackupError,
     InputError,
-    PgopsError,
-    ToolError,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.files import (
-    PRIVATE_DIRECTORY,
-    PRIVATE_FILE,
-    fsync_directory,
-    fsync_file,
-    make_private_directory,
-    sha256_of_file,
-    write_json,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.files import fsync_directory, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import count_in_transaction, user_tables
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
-
-NO_BACKUP_MADE = "the database was not changed; the unfinished backup was removed, earlier backups are untouched"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +94,24 @@ class BackupRequest:
     space_factor: float = 1.0
     max_age_seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense.
+
+        :raises InputError: naming the option.
+        """
+        for name, value, least in (
+            ("jobs", self.jobs, 1),
+            ("lock_timeout_seconds", self.lock_timeout_ms / 1000, 0.001),
+            ("space_factor", self.space_factor, 0),
+            ("max_age_seconds", self.max_age_seconds, 0),
+        ):
+            if value < least:
+                raise InputError(
+                    f"{name} is {value}, but has to be at least {least}",
+                    where=name,
+                    next_step=f"Correct {name}, or leave it out for its default.",
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackupOutcome:
@@ -124,7 +130,7 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
     :raises PgopsError: when a precondition does not hold or the backup cannot be made; no trace of it is left then.
     """
     settings = SessionSettings(lock_timeout_ms=request.lock_timeout_ms, row_security=False, read_only=True)
-    with session(options, settings) as connection:
+    with _reading(options, settings) as connection:
         own_schemas = request.schemas or catalog.user_schemas(connection)
         source = read_source(connection, own_schemas, request.platform_schemas)
     young = _young_backup(request, source)
@@ -139,7 +145,7 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
     tools = find_dump_tools(request.pg_bin)
     require_client_for(tools, source.server_version)
     compression = choose_compression(tools, request.compression)
-    _require_place(request, source)
+    require_place(request.path, int(source.table_bytes * request.space_factor))
     if check_only:
         return BackupOutcome(
             changed=True,
@@ -164,6 +170,23 @@ def summarize(manifest: BackupManifest) -> str:
 
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"
+
+
+@contextmanager
+def _reading(options: ConnectionOptions, settings: SessionSettings) -> Iterator[PgConnection]:
+    """A session whose own faults (a lost connection, a table that is dropped meanwhile) are told as the backup's."""
+    import psycopg2
+
+    try:
+        with session(options, settings) as connection:
+            yield connection
+    except psycopg2.Error as error:
+        raise BackupError(
+            f"The database could not be read: {str(error).strip()}",
+            where=options.place,
+            next_step="Mend what PostgreSQL says and run again.",
+            details={"sqlstate": error.pgcode},
+        ) from error
 
 
 def _young_backup(request: BackupRequest, source: Source) -> tuple[Path, BackupManifest] | None:
@@ -196,53 +219,6 @@ def _is_of(manifest: BackupManifest, request: BackupRequest, source: Source) -> 
     )
 
 
-def _require_place(request: BackupRequest, source: Source) -> None:
-    """Refuse a place that is taken, cannot be written or has too little room.
-
-    :raises InputError: when it is taken or cannot be written.
-    :raises BackupError: when the free space is below the size of the tables times the factor.
-    """
-    if request.path.exists():
-        raise InputError(
-            f"{request.path} exists already, and a backup never replaces anything",
-            where=str(request.path),
-            next_step="Give another path (a new run_dir), or move that one away.",
-        )
-    above = _nearest_directory(request.path)
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise InputError(
-            f"{above} is not a directory in which this user can write",
-            where=str(above),
-            next_step="Give a path below a directory that the user who runs this may write in.",
-        )
-    needed, free = int(source.table_bytes * request.space_factor), _free_bytes(above)
-    if needed > free:
-        raise _no_space(above, needed, free, state="nothing was changed and nothing was written")
-
-
-def _nearest_directory(path: Path) -> Path:
-    return next(parent for parent in path.absolute().parents if parent.exists())
-
-
-def _free_bytes(directory: Path) -> int:
-    """What an ordinary user may still write there."""
-    statistics = os.statvfs(directory)
-    return statistics.f_bavail * statistics.f_frsize
-
-
-def _no_space(directory: Path, needed: int, free: int, *, state: str) -> BackupError:
-    return BackupError(
-        f"There is no space for the backup in {directory}: it may need {needed} bytes, {free} are free",
-        where=str(directory),
-        state=state,
-        next_step=(
-            "Free space there or give a path on a larger disk. A compressed archive is commonly a third of the tables: "
-            "space_factor says how much has to be free."
-        ),
-        details={"needed_bytes": needed, "free_bytes": free},
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Snapshot:
     """What was read in the dump's own snapshot."""
@@ -257,10 +233,10 @@ def _make(
 ) -> BackupManifest:
     started_at, started = utc_now(), time.monotonic()
     backup_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    with _unfinished_directory(request, source, backup_id) as directory:
+    with unfinished_directory(request.path, backup_id, source.table_bytes) as directory:
         snapshot = _dump(options, request, source, tools, compression, directory)
         verification = _verify(tools, directory, request.format, len(snapshot.counts.tables))
-        files = _seal(directory)
+        files = seal(directory)
         manifest = BackupManifest(
             backup_id=backup_id,
             run_id=request.run_id,
@@ -289,47 +265,6 @@ def _make(
     return manifest
 
 
-@contextmanager
-def _unfinished_directory(request: BackupRequest, source: Source, backup_id: str) -> Iterator[Path]:
-    """A private directory beside the target, so that the last step is a rename within one file system.
-
-    Whatever goes wrong in the block, the directory is removed, and the error says so.
-    """
-    import psycopg2
-
-    parent = request.path.parent
-    directory: Path | None = None
-    try:
-        make_private_directory(parent)
-        directory = Path(tempfile.mkdtemp(prefix=f"{INCOMPLETE_PREFIX}{backup_id}-", dir=parent))
-        yield directory
-    except BaseException as error:
-        if directory is not None:
-            # A removal that fails must not hide the fault that is being reported.
-            shutil.rmtree(directory, ignore_errors=True)
-        if _is_full(error):
-            free = _free_bytes(_nearest_directory(request.path))
-            raise _no_space(parent, int(source.table_bytes), free, state=NO_BACKUP_MADE) from error
-        if isinstance(error, PgopsError):
-            error.state = NO_BACKUP_MADE
-            raise
-        if isinstance(error, (OSError, psycopg2.Error)):
-            raise BackupError(
-                f"The backup could not be made: {str(error).strip()}",
-                where=str(request.path),
-                state=NO_BACKUP_MADE,
-                next_step="Mend what it says and run again.",
-            ) from error
-        raise
-
-
-def _is_full(error: BaseException) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    complaint = str(error.details.get("stderr", "")) if isinstance(error, ToolError) else ""
-    return os.strerror(errno.ENOSPC) in complaint or os.strerror(errno.EDQUOT) in complaint
-
-
 def _dump(
     options: ConnectionOptions,
     request: BackupRequest,
@@ -342,7 +277,7 @@ def _dump(
     settings = SessionSettings(
         lock_timeout_ms=request.lock_timeout_ms, statement_timeout_ms=0, row_security=False, read_only=True
     )
-    with session(options, settings) as connection:
+    with _reading(options, settings) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         # The session idles while pg_dump works, and its transaction is what keeps the snapshot.
         execute(connection, "set local idle_in_transaction_session_timeout = 0")
@@ -402,18 +337,3 @@ def _verify(tools: DumpTools, directory: Path, archive_format: ArchiveFormat, ta
         entries=content.entries,
         duration_seconds=round(time.monotonic() - started, 3),
     )
-
-
-def _seal(directory: Path) -> list[BackupFile]:
-    """Make every file private, have it reach the disk, and take its hash."""
-    files = []
-    for path in sorted(directory.rglob("*")):
-        if path.is_dir():
-            path.chmod(PRIVATE_DIRECTORY)
-            fsync_directory(path)
-            continue
-        path.chmod(PRIVATE_FILE)
-        fsync_file(path)
-        size, sha256 = path.stat().st_size, sha256_of_file(path)
-        files.append(BackupFile(path=str(path.relative_to(directory)), bytes=size, sha256=sha256))
-    return files
