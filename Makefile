@@ -29,10 +29,10 @@ demo-down: setup ## Stop the demo's servers and remove their data
 	@$(PYTHON_IN_VENV) scripts/demo.py down
 
 test: setup-dev ## Run every test; PARTS="unit integration" runs only those
-	@$(PYTHON_IN_VENV) scripts/test.py $(PARTS)
+	@$(PYTHON_IN_VENV) scripts/run_tests.py $(PARTS)
 
 lint: setup-dev ## Check format, types, Ansible's production rules, documentation and changelog
-	@$(PYTHON_IN_VENV) scripts/test.py lint
+	@$(PYTHON_IN_VENV) scripts/run_tests.py lint
 
 build: setup ## Build the collection's archive into dist/
 	@$(PYTHON_IN_VENV) scripts/build.py
