@@ -76,7 +76,7 @@ def _option_string(settings: Mapping[str, str]) -> str:
     )
 
 
-def _parameters(options: ConnectionOptions, settings: SessionSettings) -> dict[str, str]:
+def _parameters(options: ConnectionOptions, settings: SessionSettings) -> dict[str, Any]:
     server_settings = settings.as_options()
     if options.session_role:
         server_settings["role"] = options.session_role
@@ -110,7 +110,7 @@ def connect(options: ConnectionOptions, settings: SessionSettings | None = None)
 
     settings = settings or SessionSettings()
     try:
-        connection = psycopg2.connect(**_parameters(options, settings))
+        connection: PgConnection = psycopg2.connect(**_parameters(options, settings))
     except psycopg2.ProgrammingError as error:
         raise InputError(
             f"The connection parameters are not valid: {str(error).strip()}",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -165,6 +165,15 @@ class CatalogChange:
 
 
 @dataclass(kw_only=True)
+class RowChange:
+    """How many rows a transaction itself inserted less deleted in one table; PostgreSQL leaves TRUNCATE out."""
+
+    schema: str
+    table: str
+    change: int
+
+
+@dataclass(kw_only=True)
 class MigrationResult(Document):
     """migration.json: what an apply did, or what a dry run executed and rolled back."""
 
@@ -180,6 +189,7 @@ class MigrationResult(Document):
     catalog_before: str | None
     catalog_after: str | None
     catalog_changes: list[CatalogChange]
+    row_changes: list[RowChange]
     counts: CountComparison | None
     validation: ValidationReport | None
     notices: list[str]
@@ -263,33 +273,33 @@ class RollbackResult(Document):
     notices: list[str]
 
 
-@dataclass(kw_only=True)
-class Phase:
-    """One phase of a run."""
-
-    name: str
-    verdict: Literal["running", "passed", "failed"]
-    started_at: str
-    finished_at: str | None = None
-    message: str | None = None
+RunVerdict = Literal["running", "migrated", "not_applied", "rolled_back", "needs_attention", "dry_run", "nothing_to_do"]
 
 
 @dataclass(kw_only=True)
 class RunRecord(Document):
-    """run.json: identity, phases and the verdict of one run."""
+    """run.json: the identity of one run, how it ended and, where it failed, in which phase and why."""
 
     kind: ClassVar[str] = "run"
     run_id: str
     project: str
-    host: str
-    database: str
     operation: Literal["migrate", "rollback"]
+    operator: str
     started_at: str
     finished_at: str | None = None
+    duration_seconds: float | None = None
+    verdict: RunVerdict = "running"
     reason: str | None = None
-    operator: str
-    phases: list[Phase] = field(default_factory=list)
-    verdict: Literal["running", "migrated", "failed", "rolled_back"] = "running"
+    failed_phase: str | None = None
+    failure: str | None = None
+
+
+@dataclass(kw_only=True)
+class RunEntry:
+    """One run as status shows it."""
+
+    path: str
+    run: RunRecord
 
 
 _T = TypeVar("_T")

@@ -149,4 +149,6 @@ def _key(connection: PgConnection, schema: str, table: str) -> tuple[str, ...]:
 def _any_not_null(columns: Sequence[str]) -> Any:
     from psycopg2 import sql
 
-    return sql.SQL("where ") + sql.SQL(" or ").join(sql.SQL("{} is not null").format(sql.Identifier(c)) for c in columns)
+    return sql.SQL("where ") + sql.SQL(" or ").join(
+        sql.SQL("{} is not null").format(sql.Identifier(c)) for c in columns
+    )

@@ -128,7 +128,7 @@ def read_history(connection: PgConnection) -> list[HistoryRow]:
     rows = fetch_all(
         connection,
         "select to_jsonb(m) ->> 'version', to_jsonb(m) ->> 'name', to_jsonb(m) -> 'statements' "
-        "from supabase_migrations.schema_migrations m order by version collate \"C\"",
+        'from supabase_migrations.schema_migrations m order by version collate "C"',
     )
     return [
         HistoryRow(version, name, None if statements is None else tuple(statements))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +25,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     connect,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     AppliedMigration,
     CatalogChange,
     MigrationEntry,
-    MigrationInfo,
     MigrationResult,
+    RowChange,
     utc_now,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
@@ -49,7 +51,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover, read_script
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import (
-    describe,
     read_state,
     require_agreement,
 )
@@ -64,7 +65,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.script_runner impor
     take_apply_lock,
     with_retries,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.verification import Checks, Verification, require_passed, verify
+from ansible_collections.pgops.supabase.plugins.module_utils.verification import (
+    Checks,
+    Verification,
+    require_passed,
+    verify,
+)
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -102,6 +108,7 @@ class _Progress:
     catalog_before: Catalog | None = None
     catalog_after: Catalog | None = None
     verification: Verification | None = None
+    row_changes: Counter[tuple[str, str]] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
 
 
@@ -109,17 +116,6 @@ class _Progress:
 class _Pending:
     file: MigrationFile
     script: RunnableScript
-
-
-def migration_info(options: ConnectionOptions, supabase_dir: Path) -> MigrationInfo:
-    """What is applied, pending, edited, out of order or without a file; reads only.
-
-    :raises MigrationFileError: when the migrations directory is not usable.
-    :raises ConnectionFailed: when the database cannot be reached.
-    """
-    files = discover(supabase_dir)
-    with session(options, SessionSettings(read_only=True)) as connection:
-        return describe(connection, files)
 
 
 def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
@@ -190,12 +186,14 @@ def _transaction(
                 seconds = run_script(connection, item.script, what=f"Migration {item.file.label}")
                 reset_session(connection)
                 progress.applied.append(_applied(item, seconds))
+            row_changes = own_changes(connection)
             catalog_after = _catalog(connection, how)
             if progress.catalog_before is None:
                 progress.catalog_before = catalog_before
                 if how.catalog_file is not None and not how.dry_run:
                     write_json(how.catalog_file, catalog_before)
             progress.catalog_after = catalog_after
+            progress.row_changes.update(row_changes)
             _record(connection, how, batch, progress, fingerprint(catalog_before), fingerprint(catalog_after))
             if last and how.checks is not None:
                 progress.verification = verify(connection, how.checks, stage="dry_run" if how.dry_run else "after")
@@ -351,6 +349,11 @@ def _document(how: ApplyOptions, progress: _Progress, started: float, started_at
         catalog_before=None if before is None else fingerprint(before),
         catalog_after=None if after is None else fingerprint(after),
         catalog_changes=changes,
+        row_changes=[
+            RowChange(schema=schema, table=table, change=change)
+            for (schema, table), change in sorted(progress.row_changes.items())
+            if change
+        ],
         counts=verification.counts if verification else None,
         validation=verification.validation if verification else None,
         notices=progress.notices,

@@ -94,7 +94,9 @@ def foreign_edits(
     return frozenset(edited)
 
 
-def read_state(connection: PgConnection, files: Sequence[MigrationFile]) -> tuple[list[MigrationEntry], list[LedgerEvent]]:
+def read_state(
+    connection: PgConnection, files: Sequence[MigrationFile]
+) -> tuple[list[MigrationEntry], list[LedgerEvent]]:
     """The state of each migration as the database has it now, and the ledger it was judged by."""
     history, ledger = read_history(connection), read_ledger(connection)
     return compare_history(files, history, ledger, foreign_edits(files, history, ledger)), ledger
@@ -106,7 +108,6 @@ def describe(connection: PgConnection, files: Sequence[MigrationFile]) -> Migrat
     versions: dict[str, list[str]] = {}
     for entry in entries:
         versions.setdefault(entry.state, []).append(entry.version)
-    last = ledger[-1] if ledger else None
     return MigrationInfo(
         database=str(fetch_value(connection, "select pg_catalog.current_database()")),
         server_version=server_version(connection),
@@ -117,15 +118,19 @@ def describe(connection: PgConnection, files: Sequence[MigrationFile]) -> Migrat
         out_of_order=versions.get("out_of_order", []),
         remote_only=versions.get("remote_only", []),
         problems=[_sentence(entry) for entry in entries if entry.state in _DISAGREEMENTS],
-        last_event=last and {
-            "event": last.event,
-            "version": last.version,
-            "name": last.name,
-            "recorded_at": last.recorded_at,
-            "operator": last.operator,
-            "run_id": last.run_id,
-        },
+        last_event=_summary(ledger[-1]) if ledger else None,
     )
+
+
+def _summary(event: LedgerEvent) -> dict[str, str | None]:
+    return {
+        "event": event.event,
+        "version": event.version,
+        "name": event.name,
+        "recorded_at": event.recorded_at,
+        "operator": event.operator,
+        "run_id": event.run_id,
+    }
 
 
 def require_agreement(entries: Sequence[MigrationEntry], *, allow_out_of_order: bool = False) -> list[MigrationEntry]:

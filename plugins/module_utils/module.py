@@ -158,13 +158,14 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
 
     try:
         result = job()
-    except psycopg2.Error as error:
-        module.fail_json(
-            msg=f"PostgreSQL refused: {str(error).strip()}\nState: the transaction was rolled back.",
-            error={"code": "server", "what": str(error).strip(), "details": {"sqlstate": error.pgcode}},
-        )
     except PgopsError as error:
         failure = error.as_dict()
         partial = failure["details"].pop("result", {})
         module.fail_json(msg=error.message(), error=failure, **{"changed": False, **partial})
+    except psycopg2.Error as error:
+        # What the engine did not expect of the server; every session rolls back when it is closed.
+        what = f"PostgreSQL refused: {str(error).strip()}"
+        unexpected = PgopsError(what, state="the open transaction was rolled back", details={"sqlstate": error.pgcode})
+        module.fail_json(msg=unexpected.message(), error=unexpected.as_dict())
     module.exit_json(**result)
+    raise AssertionError("exit_json does not return")

@@ -62,7 +62,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.script_runner impor
     take_apply_lock,
     with_retries,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.verification import Checks, Verification, require_passed, verify
+from ansible_collections.pgops.supabase.plugins.module_utils.verification import (
+    Checks,
+    Verification,
+    require_passed,
+    verify,
+)
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -237,7 +242,9 @@ def _transaction(
             commit(connection, lambda: connect(options, SessionSettings(read_only=True)), what="the rollback")
             progress.committed = True
         except psycopg2.Error as error:
-            raise server_error(error, "The rollback failed", "supabase_migrations, pgops", state=STILL_APPLIED) from error
+            raise server_error(
+                error, "The rollback failed", "supabase_migrations, pgops", state=STILL_APPLIED
+            ) from error
         finally:
             progress.notices += [notice.strip() for notice in notices]
 
@@ -253,9 +260,7 @@ def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted:
         )
 
 
-def _export(
-    connection: PgConnection, how: RollbackOptions, reverted: Sequence[_Reverted], progress: _Progress
-) -> None:
+def _export(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_Reverted], progress: _Progress) -> None:
     def execute_all() -> None:
         for item in reverted:
             run_script(connection, item.script, what=f"Rollback of {item.version}_{item.name}")

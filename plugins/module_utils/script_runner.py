@@ -180,9 +180,7 @@ def commit(connection: PgConnection, reconnect: Callable[[], PgConnection], *, w
         _settle_lost_commit(transaction, reconnect, what, error)
 
 
-def _settle_lost_commit(
-    transaction: str, reconnect: Callable[[], PgConnection], what: str, cause: Exception
-) -> None:
+def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection], what: str, cause: Exception) -> None:
     try:
         witness = reconnect()
     except PgopsError as error:

@@ -264,7 +264,11 @@ def reason_not_transactional(statement: Statement) -> str | None:
     if tag == "AlterDatabaseStmt":
         return "ALTER DATABASE ... SET TABLESPACE" if "tablespace" in options else None
     if tag == "CreateSubscriptionStmt":
-        return None if _is_false(options.get("create_slot")) or _is_false(options.get("connect")) else "CREATE SUBSCRIPTION"
+        return (
+            None
+            if _is_false(options.get("create_slot")) or _is_false(options.get("connect"))
+            else "CREATE SUBSCRIPTION"
+        )
     if tag == "AlterSubscriptionStmt":
         refreshes = node.get("kind") in ("ALTER_SUBSCRIPTION_REFRESH", "ALTER_SUBSCRIPTION_SET_PUBLICATION")
         return "ALTER SUBSCRIPTION ... REFRESH" if refreshes and not _is_false(options.get("refresh")) else None

@@ -47,6 +47,12 @@ def user_tables(connection: PgConnection, schemas: Sequence[str]) -> list[tuple[
     return [(str(schema), str(table)) for schema, table in rows]
 
 
+def existing_tables(connection: PgConnection, tables: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the tables, in the order given, that exist in the present transaction."""
+    present = set(user_tables(connection, sorted({schema for schema, _table in tables})))
+    return [table for table in tables if table in present]
+
+
 def count_in_transaction(connection: PgConnection, tables: Sequence[tuple[str, str]]) -> list[TableCount]:
     """Count the rows of each table exactly, in the session's present transaction, in the order given.
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import (
     CountContract,
+    OwnChanges,
     compare_counts,
     own_changes,
 )
@@ -24,6 +24,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import count_in_transaction, existing_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.validation_script import ValidationScript, run_validation
+from ansible_collections.pgops.supabase.plugins.module_utils.validation_verdicts import failing_checks
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -50,6 +51,7 @@ class Verification:
 
     counts: CountComparison | None
     validation: ValidationReport | None
+    warnings_as_failures: bool = False
 
 
 def verify(
@@ -57,7 +59,7 @@ def verify(
     checks: Checks,
     *,
     stage: Stage,
-    own_before: Mapping[tuple[str, str], int] | None = None,
+    own_before: OwnChanges | None = None,
 ) -> Verification:
     """Count and validate on the open transaction; what the checks write is rolled back to a savepoint.
 
@@ -66,8 +68,7 @@ def verify(
     """
     counts = None
     if checks.baseline is not None:
-        own = Counter(own_changes(connection))
-        own.subtract(own_before or {})
+        own = own_changes(connection, since=own_before)
         counted = [(count.schema, count.table) for count in checks.baseline]
         after = count_in_transaction(connection, existing_tables(connection, counted))
         counts = compare_counts(checks.baseline, after, own=own, contract=checks.contract)
@@ -76,7 +77,7 @@ def verify(
         validation = run_validation(
             connection, checks.scripts, stage=stage, warnings_as_failures=checks.warnings_as_failures
         )
-    return Verification(counts, validation)
+    return Verification(counts, validation, checks.warnings_as_failures)
 
 
 def require_passed(verification: Verification, *, state: str) -> None:
@@ -105,10 +106,10 @@ def failed_checks(verification: Verification) -> list[tuple[str, str]]:
             for change in verification.counts.tables
             if change.verdict == "FAIL"
         ]
-    if verification.validation is not None and verification.validation.verdict == "FAIL":
+    if verification.validation is not None:
+        report = verification.validation
         failures += [
             (check.where, f"{check.name}: {check.message}")
-            for check in verification.validation.checks
-            if check.verdict == "FAIL" or (check.verdict == "WARNING" and verification.validation.warnings_fail)
+            for check in failing_checks(report.checks, report.stage, verification.warnings_as_failures)
         ]
     return failures

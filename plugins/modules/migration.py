@@ -165,7 +165,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.validation_script import read_validation_script
+from ansible_collections.pgops.supabase.plugins.module_utils.validation_reader import read_validation_script
 from ansible_collections.pgops.supabase.plugins.module_utils.verification import Checks
 
 

@@ -1,0 +1,127 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run's directory and its run.json: opened, closed with a verdict, and listed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
+    RunEntry,
+    RunRecord,
+    RunVerdict,
+    from_dict,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.files import (
+    make_private_directory,
+    read_json,
+    write_json,
+)
+
+RUN_FILE = "run.json"
+DOCUMENT_FILES = {
+    "manifest": "backup/manifest.json",
+    "counts_before": "counts-before.json",
+    "counts_after": "counts-after.json",
+    "validation_before": "validation-before.json",
+    "validation_after": "validation-after.json",
+    "migration": "migration.json",
+    "rollback": "rollback.json",
+}
+
+
+def new_run_id() -> str:
+    """An identifier that sorts by time and that two runs in the same second do not share."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def new_run(
+    project: str, operation: Literal["migrate", "rollback"], operator: str, reason: str | None = None
+) -> RunRecord:
+    """A run that begins now."""
+    return RunRecord(
+        run_id=new_run_id(),
+        project=project,
+        operation=operation,
+        operator=operator,
+        started_at=utc_now(),
+        reason=reason,
+    )
+
+
+def save_run(directory: Path, run: RunRecord) -> None:
+    """Write run.json into the run's directory, which is made when it is missing.
+
+    :raises InputError: when the directory cannot be written.
+    """
+    try:
+        make_private_directory(directory)
+        write_json(directory / RUN_FILE, run.as_dict())
+    except OSError as error:
+        raise InputError(
+            f"The run's directory cannot be written: {error.strerror}",
+            where=str(directory),
+            next_step="Check project_state_dir in the inventory and the disk.",
+        ) from error
+
+
+def load_run(directory: Path) -> RunRecord:
+    """Read run.json of a directory.
+
+    :raises InputError: when there is none, or it is not one.
+    """
+    try:
+        return from_dict(RunRecord, read_json(directory / RUN_FILE))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"This is not the directory of a run: {error}",
+            where=str(directory / RUN_FILE),
+            next_step="Give the run_dir that run_record returned when the run was started.",
+        ) from error
+
+
+def close_run(run: RunRecord, verdict: RunVerdict, *, failed_phase: str | None, failure: str | None) -> RunRecord:
+    """The run with its end; how long it took is from its own start."""
+    run.finished_at = utc_now()
+    began, ended = datetime.fromisoformat(run.started_at), datetime.fromisoformat(run.finished_at)
+    run.duration_seconds = round((ended - began).total_seconds(), 3)
+    run.verdict, run.failed_phase, run.failure = verdict, failed_phase, failure
+    return run
+
+
+def load_documents(directory: Path) -> dict[str, dict[str, Any]]:
+    """The documents that the phases left in a run's directory, by the names of C(DOCUMENT_FILES)."""
+    found = {name: directory / file for name, file in DOCUMENT_FILES.items()}
+    return {name: read_json(path) for name, path in found.items() if path.is_file()}
+
+
+def list_runs(project_dir: Path) -> list[RunEntry]:
+    """The runs of a project, newest first. Directories that hold no readable run.json are left out."""
+    entries = []
+    for directory in sorted(project_dir.iterdir(), reverse=True) if project_dir.is_dir() else []:
+        if (directory / RUN_FILE).is_file():
+            entries.append(RunEntry(path=str(directory), run=load_run(directory)))
+    return entries
+
+
+def verdict_of(
+    documents: Mapping[str, Mapping[str, Any]], operation: Literal["migrate", "rollback"], *, failed: bool
+) -> RunVerdict:
+    """How a run ended, from what its phases left; pure."""
+    migration, rollback = documents.get("migration", {}), documents.get("rollback", {})
+    if (migration or rollback).get("dry_run"):
+        return "dry_run"
+    if operation == "rollback":
+        return "needs_attention" if failed else ("rolled_back" if rollback.get("committed") else "nothing_to_do")
+    if not failed:
+        return "migrated" if migration.get("committed") else "nothing_to_do"
+    if not migration.get("committed"):
+        return "not_applied"
+    return "rolled_back" if rollback.get("committed") else "needs_attention"
