@@ -1,0 +1,160 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements that leave nothing: each below a savepoint, all below one that is always rolled back to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed, StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.validation_reader import Savepoint
+
+if TYPE_CHECKING:
+    import psycopg2
+    from psycopg2.extensions import connection as PgConnection
+    from psycopg2.extensions import cursor as PgCursor
+
+# A client splits and encodes SQL as these two reported settings say (libpq, PQparameterStatus); while they hold, the server
+# reads each statement as the one statement that the parser saw.
+_READING_SETTINGS = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a statement returned: rows in text form with their type numbers, and what the server said meanwhile."""
+
+    columns: tuple[str, ...]
+    types: tuple[int, ...]
+    rows: list[tuple[Any, ...]]
+    notices: list[str]
+    error: psycopg2.Error | None
+    broken_setting: str | None
+
+
+class _Notices(list[str]):
+    """Everything the server says. psycopg2 keeps the last fifty in a plain list of its own: the fifty-first FAIL would be lost."""
+
+
+@contextmanager
+def undone(connection: PgConnection) -> Iterator[None]:
+    """A block of which nothing stays in the transaction; the caller's notices are put aside and given back."""
+    callers_notices = connection.notices
+    prepared = _prepared_statements(connection)
+    execute(connection, "savepoint pgops_validation")
+    try:
+        # A role or database may keep NOTICE from clients, and with it every verdict that is raised.
+        execute(connection, "set local client_min_messages = notice")
+        yield
+    finally:
+        try:
+            if not connection.closed:
+                _end_savepoint(connection, "rollback to savepoint pgops_validation; release savepoint pgops_validation")
+                _drop_prepared_statements(connection, prepared)
+        finally:
+            connection.notices = callers_notices
+
+
+def _end_savepoint(connection: PgConnection, command: str) -> None:
+    """Leave a savepoint, which proves that the transaction is still the one in which it was set."""
+    import psycopg2
+
+    try:
+        execute(connection, command)
+    except psycopg2.Error as error:
+        if connection.closed:
+            raise _session_lost(connection, error) from error
+        raise StatementFailed(
+            f"The transaction around the validation is gone: {str(error).strip()}",
+            where="the statement that ran last",
+            state="what the validation did up to there may have been committed",
+            next_step="Compare the row counts with the baseline, and remove from the script whatever ends transactions.",
+            details={"sqlstate": error.pgcode},
+        ) from error
+
+
+def _session_lost(connection: PgConnection, error: psycopg2.Error) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"The session was lost during a validation: {str(error).strip()}",
+        where=f"{connection.info.dbname} on {connection.info.host}:{connection.info.port}",
+        state="nothing was changed: the server rolls back the transaction of a lost session",
+        next_step="Look at the server's log, then validate again.",
+    )
+
+
+def _prepared_statements(connection: PgConnection) -> frozenset[str]:
+    return frozenset(name for (name,) in fetch_all(connection, "select name from pg_catalog.pg_prepared_statements"))
+
+
+def _drop_prepared_statements(connection: PgConnection, kept: frozenset[str]) -> None:
+    """A rollback does not forget what a script prepared."""
+    from psycopg2 import sql
+
+    for name in sorted(_prepared_statements(connection) - kept):
+        execute(connection, sql.SQL("deallocate {}").format(sql.Identifier(name)))
+
+
+def run_statement(connection: PgConnection, sql: str) -> Outcome:
+    """Run one statement below a savepoint; an error is an outcome.
+
+    The parser has seen that it is one statement and not transaction control. If it ended the transaction all the same, its
+    savepoint would be gone.
+
+    :raises StatementFailed: when the transaction is no longer the one that was begun.
+    :raises ConnectionFailed: when the session is lost.
+    """
+    import psycopg2
+
+    notices = _Notices()
+    connection.notices = notices
+    execute(connection, "savepoint pgops_statement")
+    columns: tuple[str, ...] = ()
+    types: tuple[int, ...] = ()
+    rows: list[tuple[Any, ...]] = []
+    failure: psycopg2.Error | None = None
+    try:
+        with connection.cursor() as cursor:
+            _read_as_text(cursor)
+            cursor.execute(sql)
+            if cursor.description:
+                columns = tuple(column.name for column in cursor.description)
+                types = tuple(column.type_code for column in cursor.description)
+                rows = cursor.fetchall()
+    except psycopg2.Error as error:
+        if connection.closed or error.pgcode is None:
+            raise _session_lost(connection, error) from error
+        failure = error
+    broken = next((n for n, v in _READING_SETTINGS.items() if connection.info.parameter_status(n) != v), None)
+    if failure or broken:
+        _end_savepoint(connection, "rollback to savepoint pgops_statement")
+    _end_savepoint(connection, "release savepoint pgops_statement")
+    return Outcome(columns, types, rows, list(notices), failure, broken)
+
+
+def _read_as_text(cursor: PgCursor) -> None:
+    """Read values as psql shows them: a date that Python cannot hold or a long number must not stop or change a check.
+
+    Arrays of text stay arrays, since each element may be a verdict.
+    """
+    from psycopg2 import extensions
+
+    kept = {*extensions.UNICODEARRAY.values, *extensions.STRINGARRAY.values}
+    oids = tuple(oid for oid in extensions.string_types if oid not in kept)
+    extensions.register_type(extensions.new_type(oids, "TEXT_FORM", lambda value, _cursor: value), cursor)
+
+
+def move(connection: PgConnection, savepoint: Savepoint) -> None:
+    from psycopg2 import sql
+
+    name = sql.Identifier(f"pgops_level_{savepoint.level}")
+    commands = {
+        "set": sql.SQL("savepoint {0}"),
+        "roll_back_to": sql.SQL("rollback to savepoint {0}"),
+        "release": sql.SQL("release savepoint {0}"),
+        "undo": sql.SQL("rollback to savepoint {0}; release savepoint {0}"),
+    }
+    execute(connection, commands[savepoint.action].format(name))
