@@ -4,7 +4,7 @@
 """A local project: a Supabase-shaped PostgreSQL on loopback that is made, started, stopped and removed by name.
 
 A project lives in ``<state_dir>/<name>``: ``project.json`` says how to connect (readable by its owner only) and
-``server/`` holds the data directory and the log. The server is made in ``making/`` and renamed when it is whole, so
+``server/`` holds the data directory and the log. The server is made in ``making-*/`` and renamed when it is whole, so
 that an interrupted attempt is recognised and made again.
 """
 
@@ -14,7 +14,6 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,13 +60,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape impo
 State = Literal["absent", "stopped", "started"]
 
 START_ATTEMPTS = 5
+HIGHEST_PORT = 65535
 PASSWORD_BYTES = 24
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PROJECT_FILE = "project.json"
 _SERVER = "server"
-_MAKING = "making"
-_OWN_PATHS = frozenset({_PROJECT_FILE, _SERVER, _MAKING, f".{_MAKING}.removing"})
+_MAKING = "making-"
 
 
 @dataclass(kw_only=True)
@@ -170,6 +169,10 @@ def ensure_started(
     :raises ToolError: when PostgreSQL's programs are missing or fail.
     """
     directory = _directory(state_dir, name)
+    if not 0 <= port <= HIGHEST_PORT:
+        raise InputError(
+            f"{port} is not a port", where="port", next_step=f"Use a number up to {HIGHEST_PORT}, or 0 for a free one."
+        )
     if check_mode:
         return _start(directory, name, port, pg_bin, settings, check_mode=True)
     with _lock(directory):
@@ -302,9 +305,10 @@ def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any])
             next_step=f"Bring back {_PROJECT_FILE} and the data, or remove the project with state: absent.",
         )
     directory.mkdir(exist_ok=True)
-    making = Server(directory / _MAKING, pg_bin)
-    if making.directory.exists():
-        remove_directory(making.directory)
+    for leftover in _leftovers(directory):
+        remove_directory(leftover)
+    # A name of its own each time: what an interrupted attempt left behind may still be at work for a moment.
+    making = Server(directory / f"{_MAKING}{secrets.token_hex(4)}", pg_bin)
     making.directory.mkdir(mode=0o700)
     try:
         account = make_account(making.directory, pg_bin)
@@ -326,8 +330,9 @@ def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any])
         write_settings(making, _full_text(project, free_port()))
         run_sql_offline(making, account, shape_script(project.passwords), OWNER)
     except BaseException:
-        shutil.rmtree(making.directory)
-        _remove_if_empty(directory)
+        remove_directory(making.directory)
+        if not any(directory.iterdir()):
+            directory.rmdir()
         raise
     write_json(project.project_file, project.as_dict())
     making.directory.rename(project.server.directory)
@@ -411,7 +416,8 @@ def _directory(state_dir: Path, name: str) -> Path:
 
 def _refuse_foreign(directory: Path) -> None:
     """Never take over, and never remove, a directory with somebody else's files."""
-    foreign = sorted(entry.name for entry in directory.iterdir() if entry.name not in _OWN_PATHS)
+    own = {_PROJECT_FILE, _SERVER, *(leftover.name for leftover in _leftovers(directory))}
+    foreign = sorted(entry.name for entry in directory.iterdir() if entry.name not in own)
     if foreign:
         raise LocalProjectError(
             f"The directory holds files that are not a local project's: {', '.join(foreign[:5])}",
@@ -420,9 +426,9 @@ def _refuse_foreign(directory: Path) -> None:
         )
 
 
-def _remove_if_empty(directory: Path) -> None:
-    if not any(directory.iterdir()):
-        directory.rmdir()
+def _leftovers(directory: Path) -> list[Path]:
+    """What interrupted attempts to make or to remove a server left in a project's directory."""
+    return [entry for entry in directory.iterdir() if entry.name.startswith((_MAKING, f".{_MAKING}"))]
 
 
 @contextmanager

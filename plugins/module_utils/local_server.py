@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -30,10 +31,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import Com
 
 HOST = "127.0.0.1"
 NOBODY = 65534
+FIRST_NORMAL_OBJECT_ID = 16384
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
 ORPHANS_END_SECONDS = 10
 POLL_SECONDS = 0.02
+REMOVAL_ATTEMPTS = 50
 LOG_LINES_SHOWN = 12
 SETTINGS_FILE = "local_project.conf"
 
@@ -161,6 +164,9 @@ def make_data_directory(server: Server, account: Account, superuser: str, *, dur
         except ToolError as error:
             if locale == _LOCALES[-1] or "invalid locale" not in error.what:
                 raise
+    # A server in single-user mode numbers new objects as if they were built in. Row level security does not hold for
+    # those and pg_dump leaves them out, so the counter is moved to where users' objects begin.
+    account.run([server.pg_bin / "pg_resetwal", "--next-oid", str(FIRST_NORMAL_OBJECT_ID), server.data])
     _write_as_owner(server.data / "pg_hba.conf", _ACCESS.encode())
     _write_as_owner(server.settings_file, b"")
     main = server.data / "postgresql.conf"
@@ -203,7 +209,7 @@ def write_settings(server: Server, text: str) -> None:
 
     :raises InputError: when PostgreSQL does not accept a setting.
     """
-    before = server.settings_file.read_bytes()
+    before, times = server.settings_file.read_bytes(), server.settings_file.stat()
     if before == text.encode():
         return
     _write_as_owner(server.settings_file, text.encode())
@@ -211,6 +217,8 @@ def write_settings(server: Server, text: str) -> None:
         account_of(server).run([server.pg_bin / "postgres", "-D", server.data, "-C", "port"])
     except ToolError as error:
         _write_as_owner(server.settings_file, before)
+        # With its old date, for a newer one would mean that a running server has yet to take it.
+        os.utime(server.settings_file, ns=(times.st_atime_ns, times.st_mtime_ns))
         raise InputError(
             f"PostgreSQL does not accept the settings: {error.details.get('stderr', error.what).strip()}",
             where="settings",
@@ -315,12 +323,20 @@ def has_library(pg_bin: Path, name: str) -> bool:
 
 
 def remove_directory(directory: Path) -> None:
-    """Remove a server's directory, under another name first, so that a half-removed one is never taken for a project."""
-    doomed = directory.with_name(f".{directory.name}.removing")
-    if doomed.exists():
-        shutil.rmtree(doomed)
+    """Remove a server's directory, under another name first, so that a half-removed one is never taken for a project.
+
+    An initdb that outlived whoever started it may still be writing there; it ends when its files are gone.
+    """
+    doomed = directory.with_name(f".{directory.name}.removing-{secrets.token_hex(4)}")
     directory.rename(doomed)
-    shutil.rmtree(doomed)
+    for attempt in range(REMOVAL_ATTEMPTS):
+        try:
+            shutil.rmtree(doomed)
+            return
+        except OSError:
+            if attempt == REMOVAL_ATTEMPTS - 1:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _quoted(value: Any) -> str:

@@ -1,0 +1,108 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the integration tests work with: a database to act on, psql to look at it, and modules run as Ansible runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.local_project import LocalProject
+from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+
+CLONE = Path(__file__).resolve().parents[2]
+MODULES = "ansible_collections.pgops.supabase.plugins.modules"
+
+
+@dataclass(frozen=True)
+class LiveProject:
+    """A fresh Supabase-shaped database on a running server."""
+
+    server: LocalProject
+    database: str
+
+    @property
+    def options(self) -> ConnectionOptions:
+        """The connection as postgres."""
+        return self.server.connection(self.database)
+
+    @property
+    def superuser_options(self) -> ConnectionOptions:
+        """The connection as supabase_admin."""
+        return self.server.connection(self.database, SUPERUSER)
+
+    @property
+    def login(self) -> dict[str, Any]:
+        """The connection as postgres, as the modules' parameters."""
+        options = self.options
+        names = ("login_host", "login_port", "login_user", "login_password", "login_db", "ssl_mode")
+        return {name: getattr(options, name) for name in names}
+
+    def psql(self, sql: str, user: str = "postgres") -> str:
+        """What psql prints for the SQL: rows by line, cells by |, nothing else."""
+        done = self.psql_result(sql, user)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.removesuffix("\n")
+
+    def psql_error(self, sql: str, user: str = "postgres") -> str:
+        """What psql complains about when the SQL is refused."""
+        done = self.psql_result(sql, user)
+        assert done.returncode != 0, f"this was not refused: {sql}"
+        return done.stderr
+
+    def psql_result(self, sql: str, user: str = "postgres") -> subprocess.CompletedProcess[str]:
+        """Run psql itself, in a connection of its own that none of the collection's code has a part in."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment |= {
+            "PGHOST": self.server.host,
+            "PGPORT": str(self.server.port),
+            "PGUSER": user,
+            "PGPASSWORD": self.server.passwords[user],
+            "PGDATABASE": self.database,
+            "PGCLIENTENCODING": "UTF8",
+        }
+        command = [str(Path(self.server.pg_bin) / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        return subprocess.run(command, env=environment, input=sql, capture_output=True, encoding="utf-8", timeout=120)
+
+
+class NewProject(Protocol):
+    """Make one more fresh database; it is dropped at the end of the test."""
+
+    def __call__(self) -> LiveProject: ...
+
+
+class RunModule(Protocol):
+    """Run a module of the collection and return its result, a failure too."""
+
+    def __call__(self, name: str, /, *, check: bool = False, diff: bool = False, **params: Any) -> dict[str, Any]: ...
+
+
+def run_module(name: str, /, *, check: bool = False, diff: bool = False, **params: Any) -> dict[str, Any]:
+    """Run a module in a process of its own, its parameters on standard input, as Ansible's wrapper does.
+
+    Passwords among the parameters must not come back in what the module writes.
+    """
+    arguments = {**params, "_ansible_check_mode": check, "_ansible_diff": diff}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PGHOST", "PGPASS"))}
+    environment["PYTHONPATH"] = str(CLONE / ".ansible" / "collections")
+    done = subprocess.run(
+        [sys.executable, "-m", f"{MODULES}.{name}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, default=str),
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert done.stdout.strip(), f"the module {name} gave no result:\n{done.stderr}"
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (1 if result.get("failed") else 0), done.stderr
+    password = params.get("login_password")
+    assert not password or password not in done.stdout + done.stderr, f"the module {name} writes its password"
+    return result
