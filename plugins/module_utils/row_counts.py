@@ -62,6 +62,7 @@ Table = tuple[str, str]
 
 _LARGE_TABLE_PAGES = 1_000
 _SMALL_TABLES_PER_STATEMENT = 200
+_SIMILAR = 0.7
 
 
 def count_tables(
@@ -224,14 +225,15 @@ _WHERE_TABLES = "option tables (project_count_tables)"
 
 
 def _missing_tables(missing: Sequence[Table], existing: Sequence[Table]) -> CountError:
-    by_name = {f"{schema}.{table}".lower(): f"{schema}.{table}" for schema, table in sorted(existing)}
-    by_table = {table.lower(): f"{schema}.{table}" for schema, table in sorted(existing, reverse=True)}
+    by_table: dict[str, list[str]] = {}
+    for schema, table in sorted(existing):
+        by_table.setdefault(table.lower(), []).append(f"{schema}.{table}")
     described, similar = [], {}
     for schema, table in missing:
         name = f"{schema}.{table}"
-        close = [by_name[match] for match in difflib.get_close_matches(name.lower(), by_name, n=3)]
-        elsewhere = by_table.get(table.lower())
-        similar[name] = list(dict.fromkeys([*([elsewhere] if elsewhere else []), *close]))
+        same = by_table.get(table.lower())
+        close = difflib.get_close_matches(table.lower(), by_table, n=3, cutoff=_SIMILAR)
+        similar[name] = same or [other for match in close for other in by_table[match]]
         hint = f" (similar: {', '.join(similar[name])})" if similar[name] else ""
         described.append(f"{name}{hint}")
     plural = len(missing) > 1

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
@@ -23,10 +22,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     fetch_value,
     session,
 )
+from tests.integration import live
 
 SCHEMA = """
 create schema app;
-create extension pgcrypto schema extensions;
+create extension if not exists pgcrypto schema extensions;
 create type public.status as enum ('new', 'done');
 create type public.money_pair as (amount numeric, currency text);
 create domain public.email as text check (value like '%@%');
@@ -72,7 +72,10 @@ CHANGES = [
     ("alter schema app owner to postgres", "alter schema app owner to supabase_admin"),
     ("create table public.t (a int)", "drop table public.t"),
     ("alter table public.profiles rename to people", "alter table public.people rename to profiles"),
-    ("alter table public.orders owner to postgres", "alter table public.orders owner to supabase_admin"),
+    (
+        "alter table public.orders owner to postgres",
+        "alter table public.orders owner to supabase_admin; grant all on public.orders, public.orders_id_seq to postgres",
+    ),
     ("alter table public.orders set (fillfactor = 70)", "alter table public.orders reset (fillfactor)"),
     ("alter table public.orders set unlogged", "alter table public.orders set logged"),
     (
@@ -120,7 +123,7 @@ CHANGES = [
         "revoke update (name) on public.profiles from authenticated",
         "grant update (name) on public.profiles to authenticated",
     ),
-    ("grant insert on public.profiles to anon", "revoke insert on public.profiles from anon"),
+    ("grant insert on public.profiles to pg_monitor", "revoke insert on public.profiles from pg_monitor"),
     (
         "grant select on public.profiles to anon with grant option",
         "revoke grant option for select on public.profiles from anon",
@@ -239,13 +242,13 @@ def read(options: ConnectionOptions) -> Catalog:
         return read_catalog(connection, user_schemas(connection))
 
 
-def change(project: Any, statements: str) -> None:
+def change(project: live.LiveProject, statements: str) -> None:
     """Commit statements as the superuser, who may do all of them."""
     with session(project.superuser_options, autocommit=True) as connection:
         execute(connection, statements)
 
 
-def test_every_kind_of_change_shows_and_its_inverse_restores_the_fingerprint(project: Any) -> None:
+def test_every_kind_of_change_shows_and_its_inverse_restores_the_fingerprint(project: live.LiveProject) -> None:
     change(project, SCHEMA)
     before = read(project.options)
     unseen, not_restored = [], []
@@ -262,14 +265,14 @@ def test_every_kind_of_change_shows_and_its_inverse_restores_the_fingerprint(pro
     assert (unseen, not_restored) == ([], [])
 
 
-def test_rows_and_sequences_are_not_part_of_the_schema(project: Any) -> None:
+def test_rows_and_sequences_are_not_part_of_the_schema(project: live.LiveProject) -> None:
     change(project, SCHEMA)
     before = fingerprint(read(project.options))
     change(project, "insert into public.orders (price) values (1); select nextval('public.tickets'); analyze")
     assert fingerprint(read(project.options)) == before
 
 
-def test_a_null_access_list_equals_the_default_written_out(project: Any) -> None:
+def test_a_null_access_list_equals_the_default_written_out(project: live.LiveProject) -> None:
     change(project, SCHEMA)
     before = fingerprint(read(project.options))
     change(
@@ -281,7 +284,7 @@ def test_a_null_access_list_equals_the_default_written_out(project: Any) -> None
     assert fingerprint(read(project.options)) == before
 
 
-def test_the_order_of_creation_leaves_no_trace(project: Any) -> None:
+def test_the_order_of_creation_leaves_no_trace(project: live.LiveProject) -> None:
     statements = [
         "create table public.b (id int primary key, gone int)",
         "create table public.a (id int primary key, other text)",
@@ -301,12 +304,12 @@ def test_the_order_of_creation_leaves_no_trace(project: Any) -> None:
     assert fingerprint(first) == fingerprint(read(project.options))
 
 
-def test_the_role_that_reads_makes_no_difference(project: Any) -> None:
+def test_the_role_that_reads_makes_no_difference(project: live.LiveProject) -> None:
     change(project, SCHEMA)
     assert fingerprint(read(project.options)) == fingerprint(read(project.superuser_options))
 
 
-def test_the_session_settings_make_no_difference_and_are_left_as_they_were(project: Any) -> None:
+def test_the_session_settings_make_no_difference_and_are_left_as_they_were(project: live.LiveProject) -> None:
     change(project, SCHEMA)
     expected = fingerprint(read(project.options))
     settings = {
@@ -332,7 +335,7 @@ def test_the_session_settings_make_no_difference_and_are_left_as_they_were(proje
                 assert fetch_value(connection, shown, [names]) == before
 
 
-def test_an_uncommitted_change_is_seen_and_the_transaction_goes_on(project: Any) -> None:
+def test_an_uncommitted_change_is_seen_and_the_transaction_goes_on(project: live.LiveProject) -> None:
     change(project, SCHEMA)
     for _time in range(2):
         with session(project.superuser_options) as connection:
@@ -349,7 +352,7 @@ def test_an_uncommitted_change_is_seen_and_the_transaction_goes_on(project: Any)
             assert read_catalog(connection, ["public"]) == before
 
 
-def test_an_autocommit_session_is_left_outside_any_transaction(project: Any) -> None:
+def test_an_autocommit_session_is_left_outside_any_transaction(project: live.LiveProject) -> None:
     with session(project.options, autocommit=True) as connection:
         first = read_catalog(connection, ["public"])
         assert connection.info.transaction_status == 0
@@ -358,7 +361,7 @@ def test_an_autocommit_session_is_left_outside_any_transaction(project: Any) -> 
     assert project.psql("select to_regclass('public.t')") == "t"
 
 
-def test_the_platforms_schemas_and_ours_are_not_the_users(project: Any) -> None:
+def test_the_platforms_schemas_and_ours_are_not_the_users(project: live.LiveProject) -> None:
     change(project, "create schema pgops; create schema app; create schema if not exists supabase_migrations")
     with session(project.options) as connection:
         assert user_schemas(connection) == ["app", "public"]
@@ -366,16 +369,17 @@ def test_the_platforms_schemas_and_ours_are_not_the_users(project: Any) -> None:
     assert not [key for key in keys if key.split(" ", 1)[1].startswith(("auth.", "storage.", "pgops.", "pg_catalog."))]
 
 
-def test_members_of_an_extension_are_the_extensions(project: Any) -> None:
+def test_members_of_an_extension_are_the_extensions(project: live.LiveProject) -> None:
+    change(project, "create extension if not exists pgcrypto schema extensions")
     before = read(project.options)
-    change(project, "create extension pg_stat_statements schema public")
+    change(project, "alter extension pgcrypto set schema public")
     changes = compare_catalogs(before, read(project.options))
-    assert [(c.change, c.object_type, c.object_name) for c in changes] == [
-        ("created", "extension", "pg_stat_statements")
+    assert [(c.change, c.object_type, c.object_name, c.detail) for c in changes] == [
+        ("changed", "extension", "pgcrypto", "schema: extensions -> public")
     ]
 
 
-def test_names_that_need_quotes_stay_apart(project: Any) -> None:
+def test_names_that_need_quotes_stay_apart(project: live.LiveProject) -> None:
     change(
         project,
         'create table public."a.b" ("c.d" int, "say ""hi""" int); create schema "a"; create table "a"."b" ("c" int);'
@@ -390,7 +394,7 @@ def test_names_that_need_quotes_stay_apart(project: Any) -> None:
     } <= keys
 
 
-def test_ten_thousand_objects_take_seconds(project: Any) -> None:
+def test_ten_thousand_objects_take_seconds(project: live.LiveProject) -> None:
     for start in range(0, 1000, 250):
         change(
             project,
