@@ -10,6 +10,7 @@ Everything is one transaction; a project that has profiles already is left as it
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime as dt
 import io
 import json
@@ -133,21 +134,16 @@ def table_sizes(rows: int) -> dict[str, int]:
     return sizes
 
 
-def copy_field(value: object) -> str:
-    """``value`` in the text format of COPY."""
-    if value is None:
-        return "\\N"
-    if isinstance(value, bool):
-        return "t" if value else "f"
-    text = value.isoformat() if isinstance(value, dt.datetime) else str(value)
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
 def copy_rows(cursor: Cursor, table: sql.Identifier, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """COPY ``rows`` into ``table``; every row has a value for each of ``columns``, in their order."""
-    lines = io.StringIO("".join("\t".join(map(copy_field, row)) + "\n" for row in rows))
+    """COPY ``rows`` into ``table``; every row has a value for each of ``columns``, in their order.
+
+    CSV cannot tell null from an empty text: here it is null, and nothing invented is an empty text.
+    """
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    lines.seek(0)
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    cursor.copy_expert(sql.SQL("copy {} ({}) from stdin").format(table, names), lines)
+    cursor.copy_expert(sql.SQL("copy {} ({}) from stdin with (format csv)").format(table, names), lines)
 
 
 def seed_profiles(cursor: Cursor, invent: Inventor, count: int, legacy: Sequence[str]) -> list[Profile]:

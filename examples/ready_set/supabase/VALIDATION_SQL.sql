@@ -211,9 +211,11 @@ begin
 end
 $$;
 
--- These name the new objects outright: before the migration they err, and that is expected.
+-- The next three name the new objects outright: before the migration they err, and that is expected.
+
+-- Reasons of deleted profiles
 select
-    'deletion reasons' as "check",
+    'reasons of deleted profiles' as "check",
     case
         when count(*) filter (where "deletionReason" is null) > 0
             then '✗ FAIL: ' || count(*) filter (where "deletionReason" is null) || ' deleted profiles have none'
@@ -222,8 +224,9 @@ select
 from public.profiles
 where "deletedAt" is not null;
 
+-- Reasons of active profiles
 select
-    'reasons of the living' as "check",
+    'reasons of active profiles' as "check",
     case
         when count(*) = 0 then '✓ PASS: no active profile has a deletion reason or a deleter'
         else '✗ FAIL: ' || count(*) || ' active profiles have one'
@@ -231,8 +234,9 @@ select
 from public.profiles
 where "deletedAt" is null and ("deletionReason" is not null or "deletedBy" is not null);
 
+-- Upload error statistics
 select
-    'upload_error_stats' as "check",
+    'upload error statistics' as "check",
     case
         when coalesce(sum(s.errors), 0) = (select count(*) from public.upload_errors)
             then '✓ PASS: the view counts every error once'
@@ -268,7 +272,7 @@ begin
     update public.profiles set "companyName" = coalesce("companyName", '') || ' (validation)' where id = subject;
     select a.* into latest
     from public.user_audits a
-    where a."userId" = subject and a.changes ? 'companyName' and a.changes #>> '{companyName,new}' like '% (validation)';
+    where a."userId" = subject and a.changes #>> '{companyName,new}' like '% (validation)';
     if latest.action = 'UPDATE' and latest."performedBy" = subject and not (latest.changes ? 'updatedAt') then
         raise notice '✓ PASS: a changed profile leaves an UPDATE audit that says what and who';
     else
@@ -315,9 +319,13 @@ begin
         raise notice 'SKIP: upload errors, the functions are not there yet';
         return;
     end if;
-    error_id := public.log_upload_error('validation-1', 'size', 'too large', 'Please choose a smaller file.', 'not json');
-    old_id := public.log_upload_error('validation-2', 'NETWORK', 'reset', 'Please try again.', '{"try": 3}', null, true);
-    if (select e.details ->> 'text' = 'not json' and e."errorType" = 'SIZE' from public.upload_errors e where e.id = error_id) then
+    error_id := public.log_upload_error('validation-1', 'size', 'too large', 'Choose a smaller file.', 'not json');
+    old_id := public.log_upload_error('validation-2', 'NETWORK', 'reset', 'Try again.', '{"try": 3}', null, true);
+    if exists (
+        select 1
+        from public.upload_errors e
+        where e.id = error_id and e.details ->> 'text' = 'not json' and e."errorType" = 'SIZE'
+    ) then
         raise notice '✓ PASS: log_upload_error() records an error, readable details or not';
     else
         raise warning '✗ FAIL: log_upload_error() lost details or type';
@@ -333,7 +341,7 @@ begin
     removed := public.cleanup_old_upload_errors(90);
     if exists (select 1 from public.upload_errors e where e.id = error_id)
         and not exists (select 1 from public.upload_errors e where e.id = old_id) then
-        raise notice '✓ PASS: cleanup_old_upload_errors() removes what is old and resolved (% here), and nothing else', removed;
+        raise notice '✓ PASS: cleanup_old_upload_errors() removes what is old and resolved, % here', removed;
     else
         raise warning '✗ FAIL: cleanup_old_upload_errors() removed the wrong rows';
     end if;
@@ -348,7 +356,10 @@ rollback;
 -- pgops: stage always
 select
     'orphans: ' || found.what as "check",
-    case when found.orphans = 0 then 'PASS: none' else 'FAIL: ' || found.orphans || ' rows point at nothing' end as verdict
+    case
+        when found.orphans = 0 then 'PASS: none'
+        else 'FAIL: ' || found.orphans || ' rows point at nothing'
+    end as verdict
 from (
     select 'profiles without account' as what, count(*) as orphans
     from public.profiles p
@@ -427,6 +438,8 @@ from pg_catalog.pg_class c
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relrowsecurity;
 
 -- The migration marks old deletions without touching "updatedAt": were it the clock's, all would share one moment.
+
+-- Untouched updatedAt
 select
     'untouched updatedAt' as "check",
     case

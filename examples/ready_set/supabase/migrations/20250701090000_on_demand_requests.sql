@@ -59,4 +59,4 @@ left join public.catering_requests c on c.id = d."cateringRequestId"
 left join public.on_demand_requests o on o.id = d."onDemandRequestId"
 where d.status not in ('COMPLETED', 'ABANDONED');
 
-comment on view public.open_deliveries is 'Dispatches under way; shows each caller only what the policies let them see.';
+comment on view public.open_deliveries is 'Dispatches under way; each caller sees what the policies allow.';

@@ -17,7 +17,8 @@ begin
 end;
 $$;
 
-comment on function public.soft_delete_profile(uuid) is 'Marks a profile as deleted; false when there was none to mark.';
+comment on function public.soft_delete_profile(uuid)
+    is 'Marks a profile as deleted; false when there was none to mark.';
 
 create function public.restore_profile(profile_id uuid)
 returns boolean

@@ -81,7 +81,8 @@ create table public.user_audits (
 
 comment on table public.user_audits is 'Changes of profiles, newest last; written only by audit_profile_changes().';
 comment on column public.user_audits.changes is 'Per changed column {"old": ..., "new": ...}; "updatedAt" is left out.';
-comment on column public.user_audits."performedBy" is 'auth.uid() of the request; null for the server and for people in psql.';
+comment on column public.user_audits."performedBy"
+    is 'auth.uid() of the request; null for the server and for people in psql.';
 
 create index idx_user_audits_userId on public.user_audits ("userId", "createdAt");
 create index idx_user_audits_performedBy on public.user_audits ("performedBy") where "performedBy" is not null;
@@ -145,7 +146,9 @@ begin
         changed,
         case when what = 'SOFT_DELETE' then after ->> 'deletionReason' end,
         -- Which door the change came through: the API's role, or the login of a direct session.
-        jsonb_build_object('sessionUser', session_user, 'apiRole', auth.role(), 'source', $text$trigger; any writer's$text$)
+        jsonb_build_object(
+            'sessionUser', session_user, 'apiRole', auth.role(), 'source', $text$trigger; any writer's$text$
+        )
     );
     return null;
 end;

@@ -42,7 +42,8 @@ create table public.upload_errors (
 );
 
 comment on table public.upload_errors is 'Failed uploads; kept until resolved and then for a while.';
-comment on column public.upload_errors."correlationId" is 'The request''s id in the application''s own log; same over retries.';
+comment on column public.upload_errors."correlationId"
+    is 'The request''s id in the application''s own log; same over retries.';
 comment on column public.upload_errors."userMessage" is 'What the user was shown; never the technical message.';
 
 create index idx_upload_errors_correlationId on public.upload_errors ("correlationId");
@@ -141,7 +142,8 @@ declare
 begin
     if days_to_keep is null or days_to_keep < 1 then
         raise exception 'days_to_keep must be at least 1, not %', days_to_keep
-            using errcode = 'invalid_parameter_value', hint = $hint$e.g. select cleanup_old_upload_errors(90);$hint$;
+            using errcode = 'invalid_parameter_value',
+                  hint = $hint$e.g. select cleanup_old_upload_errors(90);$hint$;
     end if;
     delete from public.upload_errors e
     where e.resolved and e."timestamp" < now() - make_interval(days => days_to_keep);
@@ -162,7 +164,8 @@ select
 from public.upload_errors e
 group by e."errorType", date_trunc('day', e."timestamp");
 
-comment on view public.upload_error_stats is 'Upload errors per kind and day; shows each caller only what the policies let them see.';
+comment on view public.upload_error_stats
+    is 'Upload errors per kind and day; each caller sees what the policies allow.';
 
 revoke all on public.upload_error_stats from anon, authenticated, service_role;
 grant select on public.upload_error_stats to authenticated, service_role;
@@ -179,7 +182,9 @@ begin
           and p.proname in ('log_upload_error', 'resolve_upload_error', 'cleanup_old_upload_errors')
         order by p.proname
     loop
-        execute format($sql$revoke all on function %s from public, anon, authenticated, service_role;$sql$, f.signature);
+        execute format(
+            $sql$revoke all on function %s from public, anon, authenticated, service_role;$sql$, f.signature
+        );
         execute format($sql$grant execute on function %s to service_role;$sql$, f.signature);
         if f.name <> 'cleanup_old_upload_errors' then
             execute format($sql$grant execute on function %s to authenticated;$sql$, f.signature);

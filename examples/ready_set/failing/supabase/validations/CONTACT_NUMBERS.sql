@@ -13,6 +13,7 @@ select
 from information_schema.columns
 where table_schema = 'public' and table_name = 'profiles' and column_name = 'contactNumberE164';
 
+-- Every contact number normalised
 select
     'every contact number normalised' as "check",
     case
@@ -24,13 +25,17 @@ select
 from public.profiles
 where "contactNumber" is not null;
 
--- Which ones, to be mended by hand or by a better rule. The digits are somebody's: a report shows only the form.
+-- Those that were not understood are to be mended by hand or by a better rule. The digits are somebody's, so only
+-- the form is shown.
+
+-- Numbers not understood
 select id, regexp_replace("contactNumber", '[0-9]', '#', 'g') as form
 from public.profiles
 where "contactNumber" is not null and "contactNumberE164" is null
 order by form, id
 limit 20;
 
+-- Normalised numbers are E.164
 do $$
 declare
     wrong bigint;
@@ -48,8 +53,10 @@ end
 $$;
 
 -- A number that changes takes its normalised form along; tried out and taken back.
+
 begin;
 
+-- Changed number
 do $$
 declare
     subject uuid;
