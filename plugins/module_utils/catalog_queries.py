@@ -20,7 +20,7 @@ from __future__ import annotations
 def _acl(column: str, kind: str, owner: str) -> str:
     """An access list as sorted text, the default where none is stored. Arguments are constants of this file."""
     return (
-        f"(select array_agg(item::text order by item::text collate \"C\") "
+        f'(select array_agg(item::text order by item::text collate "C") '
         f"from unnest(coalesce({column}, acldefault('{kind}', {owner}))) as item)"
     )
 

@@ -65,7 +65,7 @@ def test_a_change_says_what_was_and_what_is(attribute: str, before: Any, after: 
 
 
 def test_changes_are_sorted_by_type_and_name() -> None:
-    after = {"view public.b": {}, "index public.z": {}, "index public.a": {}}
+    after: dict[str, Any] = {"view public.b": {}, "index public.z": {}, "index public.a": {}}
     assert [c.object_name for c in compare_catalogs({}, after)] == ["public.a", "public.z", "public.b"]
 
 
