@@ -48,8 +48,8 @@ def pip_settings() -> str:
     settings = configparser.RawConfigParser()
     # Variables win over files, so they are written last.
     for line in sorted(listing.stdout.splitlines(), key=lambda line: line.startswith(":env:")):
-        name, _, value = line.partition("=")
-        section, _, key = name.rpartition(".")
+        name, value = line.split("=", maxsplit=1)
+        section, key = name.rsplit(".", maxsplit=1)
         section = "global" if section == ":env:" else section
         if key != "config-file":
             settings.setdefault(section, {})

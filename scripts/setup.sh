@@ -7,7 +7,7 @@
 # Python find the clone as the collection pgops.supabase. Quick when there is nothing to do.
 #
 #   scripts/setup.sh runtime    what the playbooks need (requirements.txt)
-#   scripts/setup.sh dev        what the tests need as well (requirements-dev.txt)
+#   scripts/setup.sh dev        what the tests need as well (requirements-dev.txt, requirements-dev-any-python.txt)
 #
 # PYTHON chooses the interpreter; without it the first of python3.11, 3.12, 3.13 that has the venv module is taken.
 set -eu
@@ -68,15 +68,21 @@ make_venv() {
 
 # What an installation depends on; `-r` lines make the development file include the other.
 key_of() {
-    if [ "$1" = dev ]; then cat requirements.txt requirements-dev.txt; else cat requirements.txt; fi | sha256sum
+    if [ "$1" = dev ]; then cat requirements*.txt; else cat requirements.txt; fi | sha256sum
+}
+
+pip_install() {
+    .venv/bin/python -m pip install --no-input --disable-pip-version-check "$@" >> .venv/install.log 2>&1 || {
+        tail -n 20 .venv/install.log >&2
+        die "pip could not install the pinned dependencies. The whole log is .venv/install.log."
+    }
 }
 
 install_requirements() {
     say "Installing the pinned dependencies of $requirements into .venv (log: .venv/install.log)"
-    if ! .venv/bin/python -m pip install --no-input --disable-pip-version-check -r "$requirements" > .venv/install.log 2>&1; then
-        tail -n 20 .venv/install.log >&2
-        die "pip could not install $requirements. The whole log is .venv/install.log."
-    fi
+    : > .venv/install.log
+    pip_install -r "$requirements"
+    [ "$1" = runtime ] || pip_install --no-deps --ignore-requires-python -r requirements-dev-any-python.txt
     key_of runtime > .venv/.installed-runtime
     [ "$1" = runtime ] || key_of dev > .venv/.installed-dev
 }
