@@ -74,7 +74,7 @@ options:
     type: path
   settings:
     description:
-      - Settings of the server as in postgresql.conf, for example V({"fsync": "off"}).
+      - 'Settings of the server as in postgresql.conf, for example V({"fsync": false}).'
       - These are all of them; an empty dictionary takes earlier ones back. When left out, a project keeps those it has.
       - A change restarts a running server. What PostgreSQL does not accept is refused before anything is stopped.
     type: dict
