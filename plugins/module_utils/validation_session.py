@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed, StatementFailed
@@ -36,8 +36,18 @@ class Outcome:
     broken_setting: str | None
 
 
-class _Notices(list[str]):
-    """Everything the server says. psycopg2 keeps the last fifty in a plain list of its own: the fifty-first FAIL would be lost."""
+class _Notices:
+    """Everything the server says; psycopg2 hands each message to append().
+
+    Not a list: psycopg2 cuts any list down to the last fifty, and the FAIL before them would be lost.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def append(self, text: str) -> None:
+        """Keep one message."""
+        self.texts.append(text)
 
 
 @contextmanager
@@ -110,7 +120,8 @@ def run_statement(connection: PgConnection, sql: str) -> Outcome:
     import psycopg2
 
     notices = _Notices()
-    connection.notices = notices
+    # psycopg2 documents any object with append(); its type stubs know only the list.
+    connection.notices = cast("list[str]", notices)
     execute(connection, "savepoint pgops_statement")
     columns: tuple[str, ...] = ()
     types: tuple[int, ...] = ()
@@ -132,7 +143,7 @@ def run_statement(connection: PgConnection, sql: str) -> Outcome:
     if failure or broken:
         _end_savepoint(connection, "rollback to savepoint pgops_statement")
     _end_savepoint(connection, "release savepoint pgops_statement")
-    return Outcome(columns, types, rows, list(notices), failure, broken)
+    return Outcome(columns, types, rows, notices.texts, failure, broken)
 
 
 def _read_as_text(cursor: PgCursor) -> None:

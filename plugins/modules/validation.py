@@ -68,7 +68,8 @@ options:
         default: false
   stage:
     description:
-      - In the V(before) stage verdicts are a baseline and failures do not fail the task, except those of checks that are marked
+      - >-
+        In the V(before) stage verdicts are a baseline and failures do not fail the task, except those of checks that are marked
         with the comment C(-- pgops: stage always) directly above the statement, or with O(checks[].always).
       - In the stages V(dry_run) and V(after) any C(FAIL) fails the task.
     type: str
