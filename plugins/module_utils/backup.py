@@ -66,6 +66,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackupRequest:
     """What to back up, and where to.
@@ -181,10 +184,16 @@ def _reading(options: ConnectionOptions, settings: SessionSettings) -> Iterator[
         with session(options, settings) as connection:
             yield connection
     except psycopg2.Error as error:
+        next_step = "Mend what PostgreSQL says and run again."
+        if error.pgcode == _LOCK_NOT_AVAILABLE:
+            next_step = (
+                "Another session changes a table's definition. Let it finish, or find it: select pid, query from "
+                "pg_stat_activity where pid in (select unnest(pg_blocking_pids(pid)) from pg_stat_activity);"
+            )
         raise BackupError(
             f"The database could not be read: {str(error).strip()}",
             where=options.place,
-            next_step="Mend what PostgreSQL says and run again.",
+            next_step=next_step,
             details={"sqlstate": error.pgcode},
         ) from error
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CountChange,
     CountComparison,
+    RowCounts,
     TableCount,
     Verdict,
+    from_dict,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import CountError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -57,6 +61,27 @@ def parse_table_name(name: str) -> tuple[str, str]:
             next_step='Write schema.table or table (in public); quote a part that holds a dot: public."a.b"',
         )
     return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+
+
+def read_baseline(baseline: Mapping[str, Any] | str) -> RowCounts:
+    """A baseline as plain data, or from the file of that path.
+
+    :raises InputError: when there is no such file or it is not a row counts document.
+    """
+    where = baseline if isinstance(baseline, str) else "baseline"
+    try:
+        return from_dict(RowCounts, read_json(Path(baseline)) if isinstance(baseline, str) else dict(baseline))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"The baseline is not a row counts document: {error}",
+            where=where,
+            next_step="Give the row_counts that this module returned, or the path of its counts-before.json.",
+        ) from error
+
+
+def baseline_tables(baseline: Mapping[str, Any] | str | None) -> list[TableCount] | None:
+    """The counts of an optional baseline; see :func:`read_baseline`."""
+    return None if baseline is None else read_baseline(baseline).tables
 
 
 def own_changes(connection: PgConnection, *, since: OwnChanges | None = None) -> dict[tuple[str, str], int]:

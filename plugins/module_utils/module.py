@@ -19,12 +19,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CatalogChange,
-    RowCounts,
-    TableCount,
-    from_dict,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, PgopsError
-from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json
 
 ArgumentSpec = dict[str, dict[str, Any]]
 
@@ -94,24 +90,6 @@ def session_settings(params: Mapping[str, Any]) -> SessionSettings:
 def optional_path(value: str | None) -> Path | None:
     """An option of type path that may be left out."""
     return Path(value) if value else None
-
-
-def baseline_counts(value: Any) -> list[TableCount] | None:
-    """The counts of an option that takes a document of M(pgops.supabase.row_counts) or the path of one.
-
-    :raises InputError: when it is neither.
-    """
-    if value is None:
-        return None
-    try:
-        document = read_json(Path(value)) if isinstance(value, str) else value
-        return from_dict(RowCounts, document).tables
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"The baseline is not a document of row counts: {error}",
-            where=value if isinstance(value, str) else "baseline",
-            next_step="Give what pgops.supabase.row_counts returned as row_counts, or the path of counts-before.json.",
-        ) from error
 
 
 def catalog_diff(changes: Sequence[CatalogChange]) -> dict[str, str]:

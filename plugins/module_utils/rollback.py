@@ -153,6 +153,9 @@ def choose_versions(
 ) -> list[str]:
     """The versions to revert, newest first; pure. Empty when there is nothing to take back.
 
+    Without ``of_run`` and ``to_version`` it is what the last run applied; when that was taken back already, nothing: asking
+    twice does not reach further back.
+
     :param history: the versions that are applied now.
     :raises RollbackError: when other, later migrations are applied on top of the chosen ones.
     """
@@ -161,13 +164,8 @@ def choose_versions(
         chosen = {version for version in history if int(version) > int(to_version)}
     elif of_run is not None:
         chosen = {version for version, event in events.items() if event.run_id == of_run}
-    elif events:
-        last = max(events.values(), key=lambda event: event.event_id)
-        chosen = {v for v, e in events.items() if e.details.get("batch") == last.details.get("batch")}
-        if last.run_id is not None:
-            chosen |= {version for version, event in events.items() if event.run_id == last.run_id}
     else:
-        chosen = set()
+        chosen = _of_last_run(events, ledger)
     ordered = sorted(chosen, key=int, reverse=True)
     on_top = [version for version in history if ordered and int(version) > int(ordered[-1]) and version not in chosen]
     if on_top:
@@ -177,6 +175,16 @@ def choose_versions(
             next_step=f"Take those back as well: to_version: the newest version to keep, below {ordered[-1]}.",
         )
     return ordered
+
+
+def _of_last_run(events: Mapping[str, LedgerEvent], ledger: Sequence[LedgerEvent]) -> set[str]:
+    changes = [event for event in ledger if event.event in ("applied", "rolled_back")]
+    if not changes or changes[-1].event == "rolled_back":
+        return set()
+    last = changes[-1]
+    if last.run_id is not None:
+        return {version for version, event in events.items() if event.run_id == last.run_id}
+    return {version for version, event in events.items() if event.details.get("batch") == last.details.get("batch")}
 
 
 def expected_fingerprint(versions: Sequence[str], ledger: Sequence[LedgerEvent]) -> str | None:

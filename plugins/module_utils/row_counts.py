@@ -33,9 +33,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import (
     CountContract,
+    OwnChanges,
     compare_counts,
     own_changes,
     parse_table_name,
+    read_baseline,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CountComparison,
@@ -125,11 +127,13 @@ def count_project(
     statement_timeout_ms: int = 600_000,
     baseline: Mapping[str, Any] | str | None = None,
     contract: CountContract | None = None,
+    own: OwnChanges | None = None,
     document: Path | None = None,
 ) -> tuple[RowCounts, CountComparison | None]:
     """The job of the module: count, write the document, and hold the counts against a baseline when there is one.
 
     :param baseline: a row counts document, or the path of one.
+    :param own: what the transaction that is judged inserted less deleted, to tell it from what other sessions wrote.
     :param document: file to write the counts to; written before they are judged, so that a failure can be looked at.
     :raises VerificationFailed: when the comparison's verdict is FAIL; both documents are in its details.
     """
@@ -142,7 +146,7 @@ def count_project(
         statement_timeout_ms=statement_timeout_ms,
         may_be_gone=[(count.schema, count.table) for count in before.tables] if before else (),
     )
-    comparison = None if before is None else compare_counts(before.tables, counts.tables, contract=contract)
+    comparison = None if before is None else compare_counts(before.tables, counts.tables, own=own, contract=contract)
     if document is not None:
         write_json(document, counts.as_dict())
     if comparison is not None and comparison.verdict == "FAIL":
@@ -159,22 +163,6 @@ def count_project(
             details={"result": {"row_counts": counts.as_dict(), "comparison": comparison.as_dict()}},
         )
     return counts, comparison
-
-
-def read_baseline(baseline: Mapping[str, Any] | str) -> RowCounts:
-    """A baseline as plain data, or from the file of that path.
-
-    :raises InputError: when there is no such file or it is not a row counts document.
-    """
-    where = baseline if isinstance(baseline, str) else "baseline"
-    try:
-        return from_dict(RowCounts, read_json(Path(baseline)) if isinstance(baseline, str) else dict(baseline))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"The baseline is not a row counts document: {error}",
-            where=where,
-            next_step="Give the row_counts that this module returned, or the path of its counts-before.json.",
-        ) from error
 
 
 def resolve_tables(

@@ -48,8 +48,14 @@ def user_tables(connection: PgConnection, schemas: Sequence[str]) -> list[tuple[
 
 
 def existing_tables(connection: PgConnection, tables: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those of the tables, in the order given, that exist in the present transaction."""
-    present = set(user_tables(connection, sorted({schema for schema, _table in tables})))
+    """Those of the tables, partitioned ones included, that exist in the present transaction, in the order given."""
+    rows = fetch_all(
+        connection,
+        "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+        "where c.relkind in ('r', 'p') and n.nspname = any(%s)",
+        [sorted({schema for schema, _table in tables})],
+    )
+    present = set(rows)
     return [table for table in tables if table in present]
 
 

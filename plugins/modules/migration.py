@@ -148,6 +148,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.migrate import ApplyOptions, apply
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
@@ -156,7 +157,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     MIGRATIONS_ARGUMENTS,
     RUN_ARGUMENTS,
     TIMEOUT_ARGUMENTS,
-    baseline_counts,
     catalog_diff,
     connection_options,
     make_module,
@@ -174,7 +174,7 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     run_dir = optional_path(params["run_dir"])
     checks = Checks(
-        baseline=baseline_counts(params["baseline"]),
+        baseline=baseline_tables(params["baseline"]),
         contract=params["count_contract"],
         scripts=[read_validation_script(Path(path)) for path in params["validations"]],
         warnings_as_failures=params["warnings_as_failures"],

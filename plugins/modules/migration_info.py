@@ -22,6 +22,16 @@ attributes:
     support: none
   idempotent:
     support: full
+options:
+  check_files:
+    description:
+      - Whether to fail when files and database disagree, or when a pending file cannot be run.
+    type: bool
+    default: false
+  allow_out_of_order:
+    description: With O(check_files), whether a pending version may be older than the newest applied one.
+    type: bool
+    default: false
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -107,13 +117,26 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
-    info = migration_info(connection_options(module.params), Path(module.params["supabase_dir"]))
+    params = module.params
+    info = migration_info(
+        connection_options(params),
+        Path(params["supabase_dir"]),
+        check_files=params["check_files"],
+        allow_out_of_order=params["allow_out_of_order"],
+    )
     return {"changed": False, "migration_info": info.as_dict()}
 
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = make_module({**CONNECTION_ARGUMENTS, **MIGRATIONS_ARGUMENTS})
+    module = make_module(
+        {
+            **CONNECTION_ARGUMENTS,
+            **MIGRATIONS_ARGUMENTS,
+            "check_files": {"type": "bool", "default": False},
+            "allow_out_of_order": {"type": "bool", "default": False},
+        }
+    )
     run(module, lambda: look(module))
 
 

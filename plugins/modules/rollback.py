@@ -30,9 +30,9 @@ attributes:
     details:
       - Shows the objects that are created, changed and dropped, as found in the catalog.
   idempotent:
-    support: partial
+    support: full
     details:
-      - With O(of_run) or O(to_version) a second run finds nothing to take back. Without them it takes back the run before.
+      - When the last run was taken back already, there is nothing to do; an earlier one has to be named.
 options:
   reason:
     description: Why; it stands in the ledger and in the documents.
@@ -125,6 +125,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
@@ -132,7 +133,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     MIGRATIONS_ARGUMENTS,
     RUN_ARGUMENTS,
     TIMEOUT_ARGUMENTS,
-    baseline_counts,
     catalog_diff,
     connection_options,
     make_module,
@@ -150,7 +150,7 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     run_dir = optional_path(params["run_dir"])
     catalog_file = optional_path(params["baseline_catalog"])
-    baseline = baseline_counts(params["baseline"])
+    baseline = baseline_tables(params["baseline"])
     result = roll_back(
         connection_options(params),
         RollbackOptions(

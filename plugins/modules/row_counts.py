@@ -64,6 +64,13 @@ options:
         declared with V(any) or with all of its rows as a negative number.
     type: dict
     default: {}
+  row_changes:
+    description:
+      - What the migration's transaction inserted less deleted by table, as M(pgops.supabase.migration) returns it in
+        RV(pgops.supabase.migration#module:migration).
+      - With it, rows that other sessions added since O(baseline) are told apart, and are a warning and not a failure.
+    type: list
+    elements: dict
   stage:
     description: Names the document in O(run_dir), C(counts-before.json) or C(counts-after.json).
     type: str
@@ -148,6 +155,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import RowChange, from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -157,6 +165,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.row_counts import count_project
+
+
+def row_changes(changes: list[dict[str, Any]] | None) -> dict[tuple[str, str], int] | None:
+    """The option as the engine takes it; None says that nothing is known, an empty one that nothing was changed."""
+    if changes is None:
+        return None
+    rows = [from_dict(RowChange, change) for change in changes]
+    return {(row.schema, row.table): row.change for row in rows}
 
 
 def count(module: AnsibleModule) -> dict[str, Any]:
@@ -171,6 +187,7 @@ def count(module: AnsibleModule) -> dict[str, Any]:
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
         baseline=params["baseline"],
         contract=params["contract"],
+        own=row_changes(params["row_changes"]),
         document=Path(params["run_dir"], f"counts-{params['stage']}.json") if write else None,
     )
     return {
@@ -192,6 +209,7 @@ def main() -> None:
             "statement_timeout_seconds": {"type": "float", "default": 600.0},
             "baseline": {"type": "raw"},
             "contract": {"type": "dict", "default": {}},
+            "row_changes": {"type": "list", "elements": "dict"},
             "stage": {"type": "str", "choices": ["before", "after"], "default": "before"},
         }
     )

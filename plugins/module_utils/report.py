@@ -1,0 +1,257 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a run: what a person reads at the end, as text for the terminal and as Markdown for the record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import RunRecord, RunVerdict
+
+Documents = Mapping[str, Mapping[str, Any]]
+
+_HEADLINES: Mapping[RunVerdict, str] = {
+    "running": "the run is still under way, or was killed",
+    "migrated": "MIGRATED",
+    "not_applied": "NOT APPLIED: it failed before COMMIT, so there is nothing to roll back; catalog and data are as before",
+    "rolled_back": "ROLLED BACK",
+    "needs_attention": "NEEDS ATTENTION",
+    "dry_run": "DRY RUN: everything was executed and rolled back; nothing stays",
+    "nothing_to_do": "NOTHING TO DO",
+}
+_UNCHANGED_TABLES_SHOWN = 40
+
+
+class _Section:
+    """A heading and the rows below it; cells line up in the text and become a table in Markdown."""
+
+    def __init__(self, title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        self.title = title
+        self.header = list(header)
+        self.rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+
+    def as_text(self) -> Iterator[str]:
+        yield self.title
+        table = [self.header, *self.rows] if any(self.header) else self.rows
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.header))] if table else []
+        for row in table:
+            yield ("  " + "  ".join(_pad(cell, width) for cell, width in zip(row, widths))).rstrip()
+
+    def as_markdown(self) -> Iterator[str]:
+        yield f"## {self.title}"
+        yield ""
+        yield "| " + " | ".join(self.header) + " |"
+        yield "|" + " --- |" * len(self.header)
+        for row in self.rows:
+            yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+        yield ""
+
+
+def summary_lines(run: RunRecord, documents: Documents, directory: str | None) -> list[str]:
+    """The report as text for the terminal."""
+    lines = [f"{run.project}: {_headline(run, documents)}"]
+    for section in _sections(run, documents):
+        lines += ["", *section.as_text()]
+    if directory is not None and run.verdict != "dry_run":
+        lines += ["", "Documents", f"  {directory}"]
+    return lines
+
+
+def markdown(run: RunRecord, documents: Documents) -> str:
+    """The report as Markdown, for report.md."""
+    lines = [f"# {run.project}: {_headline(run, documents)}", ""]
+    for section in _sections(run, documents):
+        lines += section.as_markdown()
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _headline(run: RunRecord, documents: Documents) -> str:
+    text = _HEADLINES[run.verdict]
+    count = len(documents.get("migration", {}).get("migrations", []))
+    if run.verdict == "migrated":
+        when = "before COMMIT and after it" if _verified_before_commit(documents) else "after COMMIT"
+        text += f": {_number(count, 'migration')}, verified {when}"
+    elif run.verdict == "rolled_back":
+        taken_back = len(documents.get("rollback", {}).get("migrations", []))
+        proof = (
+            "the catalog is again exactly what it was" if _catalog_is_proven(documents) else "the catalog is not proven"
+        )
+        text += f": {_number(taken_back, 'migration')}; {proof}"
+    elif run.verdict == "needs_attention":
+        text += ": the migrations are applied, and a check or the rollback failed; see below"
+    elif run.verdict == "dry_run":
+        text += f" ({_number(count, 'migration')})"
+    return text
+
+
+def _sections(run: RunRecord, documents: Documents) -> Iterator[_Section]:
+    yield _Section("Run", ("", ""), _identity(run))
+    if run.failure:
+        yield _Section("Failure", ("", ""), _failure(run))
+    if manifest := documents.get("manifest"):
+        yield _Section("Backup", ("", ""), _backup(manifest))
+    if migrations := documents.get("migration", {}).get("migrations"):
+        yield _Section("Migrations", ("migration", "statements", "seconds"), _migrations(migrations))
+    if changes := documents.get("migration", {}).get("catalog_changes"):
+        yield _Section("Objects", ("change", "number", "which"), _objects(changes))
+    if migrations := documents.get("rollback", {}).get("migrations"):
+        yield _Section("Rollback", ("migration", "statements", "seconds"), _migrations(migrations))
+        yield _Section("Proof", ("", ""), _proof(documents["rollback"]))
+    if counts := list(_counts(documents)):
+        yield _Section("Rows", ("table", "before", "after", "verdict"), counts)
+    if checks := list(_checks(documents)):
+        yield _Section("Checks", ("verdict", "check", "before", "says"), checks)
+    if durations := list(_durations(documents)):
+        yield _Section("Durations", ("phase", "seconds"), durations)
+
+
+def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
+    yield "id", run.run_id
+    yield "operator", run.operator
+    yield "started", run.started_at
+    if run.duration_seconds is not None:
+        yield "took", f"{run.duration_seconds:.1f} s"
+    if run.reason:
+        yield "reason", run.reason
+
+
+def _failure(run: RunRecord) -> Iterator[tuple[str, str]]:
+    yield "phase", run.failed_phase or "not known"
+    labels = {"Where: ": "where", "State: ": "state", "Next: ": "next"}
+    for number, line in enumerate((run.failure or "").splitlines()):
+        label = next(
+            (name for prefix, name in labels.items() if line.startswith(prefix)), "what" if number == 0 else ""
+        )
+        yield label, line.split(": ", 1)[1] if label in labels.values() else line
+
+
+def _backup(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    verification = manifest.get("verification") or {}
+    yield "archive", (
+        f"{manifest['format']}, {manifest['compression']}, {_size(manifest['total_bytes'])} in "
+        f"{_number(len(manifest['files']), 'file')}, by pg_dump {manifest['client_version']}"
+    )
+    yield "verified", (
+        f"the whole archive was read back ({verification.get('entries')} entries); "
+        f"sha256 of every file in the manifest"
+    )
+    yield "counts", (
+        f"{manifest['counts']['total']} rows in {_number(len(manifest['counts']['tables']), 'table')}, "
+        f"from the dump's own snapshot"
+    )
+    yield "catalog", manifest["catalog_fingerprint"][:16]
+
+
+def _migrations(migrations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, str]]:
+    for item in migrations:
+        yield f"{item['version']}_{item['name']}", item["statements"], f"{item['duration_seconds']:.3f}"
+
+
+def _objects(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, str]]:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for item in changes:
+        grouped.setdefault((item["change"], item["object_type"]), []).append(item["object_name"])
+    for (change, object_type), names in grouped.items():
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        yield f"{object_type} {change}", len(names), shown
+
+
+def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "catalog expected", (rollback.get("catalog_expected") or "not known")[:16]
+    yield "catalog found", (rollback.get("catalog_after") or "not known")[:16]
+    for path in rollback.get("exported", []):
+        yield "data exported", path
+
+
+def _counts(documents: Documents) -> Iterator[tuple[str, Any, Any, str]]:
+    """Each table before and after; what was compared in the deciding transaction comes first, then the read-back."""
+    comparison = documents.get("rollback", {}).get("counts") or documents.get("migration", {}).get("counts")
+    before = {_table(t): t["rows"] for t in documents.get("counts_before", {}).get("tables", [])}
+    after = {_table(t): t["rows"] for t in documents.get("counts_after", {}).get("tables", [])}
+    verdicts = {_table(t): (t["verdict"], t["message"]) for t in (comparison or {}).get("tables", [])}
+    if not after and comparison:
+        after = {_table(t): t["after"] for t in comparison["tables"] if t["after"] is not None}
+    tables = sorted(before.keys() | after.keys())
+    unchanged = [table for table in tables if before.get(table) == after.get(table)]
+    hidden = set(unchanged[_UNCHANGED_TABLES_SHOWN:])
+    for table in tables:
+        if table not in hidden:
+            yield table, before.get(table, "-"), after.get(table, "-"), _count_verdict(table, before, after, verdicts)
+    if hidden:
+        yield f"{len(hidden)} more tables", "", "", "unchanged"
+    if before and after:
+        yield "total", sum(before.values()), sum(after.values()), ""
+
+
+def _count_verdict(
+    table: str, before: Mapping[str, int], after: Mapping[str, int], verdicts: Mapping[str, tuple[str, str]]
+) -> str:
+    if table in verdicts:
+        verdict, message = verdicts[table]
+        return f"{verdict} {message}"
+    if not after:
+        return ""
+    if table not in before:
+        return "new"
+    return "equal" if before[table] == after.get(table) else "differs"
+
+
+def _checks(documents: Documents) -> Iterator[tuple[str, str, str, str]]:
+    deciding = documents.get("validation_after") or documents.get("migration", {}).get("validation") or {}
+    before = {c["name"]: c["verdict"] for c in documents.get("validation_before", {}).get("checks", [])}
+    for check in deciding.get("checks", []):
+        says = check["message"] if check["verdict"] == "PASS" else f"{check['message']} ({check['where']})"
+        yield check["verdict"], check["name"], before.get(check["name"], "-"), says
+    if deciding:
+        yield (
+            deciding["verdict"],
+            f"{deciding['passed']} passed, {deciding['failed']} failed, {deciding['warnings']} warnings, "
+            f"{deciding['skipped']} skipped",
+            "",
+            "",
+        )
+
+
+def _durations(documents: Documents) -> Iterator[tuple[str, str]]:
+    names = {
+        "manifest": "backup, with its verification",
+        "counts_before": "counts before",
+        "validation_before": "validation before",
+        "migration": "apply, with its checks",
+        "rollback": "rollback, with its proof",
+        "counts_after": "counts after",
+        "validation_after": "validation after",
+    }
+    for key, name in names.items():
+        if key in documents:
+            yield name, f"{documents[key]['duration_seconds']:.3f}"
+
+
+def _verified_before_commit(documents: Documents) -> bool:
+    return documents.get("migration", {}).get("verified") == "before_commit"
+
+
+def _catalog_is_proven(documents: Documents) -> bool:
+    rollback = documents.get("rollback", {})
+    return rollback.get("catalog_expected") is not None and rollback["catalog_expected"] == rollback.get(
+        "catalog_after"
+    )
+
+
+def _table(count: Mapping[str, Any]) -> str:
+    return f"{count['schema']}.{count['table']}"
+
+
+def _pad(cell: str, width: int) -> str:
+    """Numbers to the right, words to the left."""
+    return cell.rjust(width) if cell.replace(".", "", 1).isdigit() else cell.ljust(width)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"

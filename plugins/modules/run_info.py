@@ -1,0 +1,86 @@
+#!/usr/bin/python
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: run_info
+short_description: List the runs of a project, newest first
+version_added: 0.1.0
+description:
+  - Reads C(run.json) of every run in the project's directory.
+extends_documentation_fragment:
+  - pgops.supabase.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  project_dir:
+    description: Directory with the project's runs, C(<state_dir>/<project>). It may be missing.
+    type: path
+    required: true
+author:
+  - pgops.supabase contributors (@pgops)
+seealso:
+  - module: pgops.supabase.run_record
+"""
+
+EXAMPLES = r"""
+- name: Look at what was done to the project
+  pgops.supabase.run_info:
+    project_dir: runs/ready_set_prod
+  register: found
+
+- name: Show the last verdict
+  ansible.builtin.debug:
+    msg: "{{ (found.runs | first).run.verdict }}"
+  when: found.runs | length > 0
+"""
+
+RETURN = r"""
+changed:
+  description: Always V(false).
+  returned: always
+  type: bool
+runs:
+  description: The runs, newest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Directory of the run.
+      type: str
+    run:
+      description: Its identity and verdict, as in C(run.json).
+      type: dict
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.module import run
+from ansible_collections.pgops.supabase.plugins.module_utils.run_records import list_runs
+
+
+def look(module: AnsibleModule) -> dict[str, Any]:
+    """The module's one call into the engine."""
+    entries = list_runs(Path(module.params["project_dir"]))
+    return {"changed": False, "runs": [dataclasses.asdict(entry) for entry in entries]}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(argument_spec={"project_dir": {"type": "path", "required": True}}, supports_check_mode=True)
+    run(module, lambda: look(module))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+#!/usr/bin/python
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: run_record
+short_description: Open a run's directory, and close it with a verdict and a report
+version_added: 0.1.0
+description:
+  - A run has one directory, C(<state_dir>/<project>/<run_id>), that only its owner can enter. Each phase leaves a document in
+    it; the report is made from them.
+  - Needs no database.
+extends_documentation_fragment:
+  - pgops.supabase.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Returns what it would have done; no directory and no file is written.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+options:
+  state:
+    description: V(started) opens a new run, V(finished) closes the one in O(run_dir).
+    type: str
+    choices: [started, finished]
+    default: started
+  state_dir:
+    description: Directory of all projects' runs. Required to start.
+    type: path
+  project:
+    description: The project's name in the inventory. Required to start, and to finish in check mode.
+    type: str
+  operation:
+    description: What the run does.
+    type: str
+    choices: [migrate, rollback]
+    default: migrate
+  reason:
+    description: Why, when it is a rollback.
+    type: str
+  run_dir:
+    description: The run to finish, as returned when it was started.
+    type: path
+  failed_phase:
+    description: The phase in which the run failed. Leave it out when it did not.
+    type: str
+  failure:
+    description: The failure as it was shown.
+    type: str
+  documents:
+    description:
+      - Documents that are not in O(run_dir), by their names there (V(migration), V(counts_before) ...). In check mode nothing
+        is on disk, so they have to be given.
+    type: dict
+    default: {}
+author:
+  - pgops.supabase contributors (@pgops)
+"""
+
+EXAMPLES = r"""
+- name: Open a run
+  pgops.supabase.run_record:
+    state_dir: runs
+    project: ready_set_prod
+  register: opened
+
+- name: Close it
+  pgops.supabase.run_record:
+    state: finished
+    run_dir: "{{ opened.run_dir }}"
+  register: closed
+
+- name: Show the report
+  ansible.builtin.debug:
+    msg: "{{ closed.summary | join('\n') }}"
+"""
+
+RETURN = r"""
+changed:
+  description: Whether the run was opened or closed.
+  returned: always
+  type: bool
+run:
+  description: The run's identity and, when it is finished, its verdict.
+  returned: success
+  type: dict
+run_id:
+  description: Its identifier.
+  returned: success
+  type: str
+run_dir:
+  description: Its directory.
+  returned: success
+  type: str
+summary:
+  description: The report as lines of text.
+  returned: when O(state=finished)
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.files import write_atomically
+from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
+from ansible_collections.pgops.supabase.plugins.module_utils.report import markdown, summary_lines
+from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
+    close_run,
+    load_documents,
+    load_run,
+    new_run,
+    save_run,
+    verdict_of,
+)
+
+
+def start(module: AnsibleModule) -> dict[str, Any]:
+    """Open a run."""
+    params = module.params
+    record = new_run(params["project"], params["operation"], operator(), params["reason"])
+    directory = Path(params["state_dir"]).absolute() / params["project"] / record.run_id
+    if not module.check_mode:
+        save_run(directory, record)
+    return {"changed": True, "run": record.as_dict(), "run_id": record.run_id, "run_dir": str(directory)}
+
+
+def finish(module: AnsibleModule) -> dict[str, Any]:
+    """Close a run with its verdict and its report."""
+    params = module.params
+    if module.check_mode:
+        directory = None
+        record = new_run(params["project"] or "project", params["operation"], operator(), params["reason"])
+        documents = dict(params["documents"])
+    else:
+        directory = Path(params["run_dir"])
+        record = load_run(directory)
+        documents = {**load_documents(directory), **params["documents"]}
+    failed = params["failed_phase"] is not None
+    verdict = verdict_of(documents, record.operation, failed=failed)
+    close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"])
+    if directory is not None:
+        save_run(directory, record)
+        write_atomically(directory / "report.md", markdown(record, documents).encode())
+    return {
+        "changed": directory is not None,
+        "run": record.as_dict(),
+        "run_id": record.run_id,
+        "run_dir": params["run_dir"],
+        "summary": summary_lines(record, documents, params["run_dir"]),
+    }
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["started", "finished"], "default": "started"},
+            "state_dir": {"type": "path"},
+            "project": {"type": "str"},
+            "operation": {"type": "str", "choices": ["migrate", "rollback"], "default": "migrate"},
+            "reason": {"type": "str"},
+            "run_dir": {"type": "path"},
+            "failed_phase": {"type": "str"},
+            "failure": {"type": "str"},
+            "documents": {"type": "dict", "default": {}},
+        },
+        required_if=[("state", "started", ("state_dir", "project")), ("state", "finished", ("run_dir",))],
+        supports_check_mode=True,
+    )
+    run(module, lambda: start(module) if module.params["state"] == "started" else finish(module))
+
+
+if __name__ == "__main__":
+    main()
