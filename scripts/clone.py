@@ -47,6 +47,8 @@ def environment(collections: Path = COLLECTIONS, base: Mapping[str, str] | None 
         "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"),
         "ANSIBLE_HOME": str(ANSIBLE_HOME),
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        # Modules are unpacked in the clone, not in a home directory, which a service account may not have.
+        "ANSIBLE_REMOTE_TEMP": str(ANSIBLE_HOME / "tmp"),
         "BLACK_CACHE_DIR": str(cache / "black"),
         "XDG_CACHE_HOME": str(cache),
         "PYTHONUNBUFFERED": "1",

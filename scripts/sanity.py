@@ -77,7 +77,7 @@ def main() -> None:
 
     env = environment(collections)
     # ansible-test sets its own Ansible configuration, and keeps its environments below the home directory.
-    for name in ("ANSIBLE_CONFIG", "ANSIBLE_HOME", "ANSIBLE_COLLECTIONS_PATH", "XDG_CACHE_HOME"):
+    for name in ("ANSIBLE_CONFIG", "ANSIBLE_HOME", "ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_REMOTE_TEMP", "XDG_CACHE_HOME"):
         del env[name]
     env |= {"HOME": str(home), "ANSIBLE_TEST_CONTENT_ROOT": str(copy)}
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
