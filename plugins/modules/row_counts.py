@@ -55,6 +55,7 @@ options:
   baseline:
     description:
       - Counts to compare with, either the RV(row_counts) of an earlier task or the path of its C(counts-before.json).
+      - Give the same O(tables) and O(schemas) as then; a table that was not counted then counts as new.
     type: raw
   contract:
     description:

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
@@ -20,6 +24,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     execute,
     fetch_all,
     fetch_value,
+    libpq_environment,
     session,
 )
 from tests.integration import live
@@ -59,6 +64,7 @@ create publication feed for table public.profiles;
 alter default privileges in schema app grant select on tables to anon;
 grant select on public.profiles to anon;
 grant update (name) on public.profiles to authenticated;
+grant all on public.orders, public.orders_id_seq to postgres;
 comment on table public.orders is 'what was ordered';
 comment on column public.orders.price is 'in cents';
 create function public.on_ddl() returns event_trigger language plpgsql as 'begin end';
@@ -392,6 +398,30 @@ def test_names_that_need_quotes_stay_apart(project: live.LiveProject) -> None:
         "column a.b.c",
         'column public.profiles."deletedBy"',
     } <= keys
+
+
+def test_a_dump_that_is_restored_elsewhere_has_the_same_fingerprint(project: live.LiveProject, tmp_path: Path) -> None:
+    change(project, SCHEMA)
+    change(project, "alter table public.profiles add gone int; alter table public.profiles drop gone")
+    change(
+        project,
+        "alter table public.events attach partition public.events_2027 for values from ('2027-01-01') to ('2028-01-01');"
+        "create index on public.events (at); alter table public.events add constraint told check (what <> '');"
+        "create table public.special (extra int) inherits (public.orders)",
+    )
+    copy = dataclasses.replace(project.superuser_options, login_db=f"{project.database}_copy")
+    programs, archive = Path(project.server.pg_bin), str(tmp_path / "archive")
+    change(project, f"create database {copy.login_db} template template0")
+    try:
+        for options, command in (
+            (project.superuser_options, [str(programs / "pg_dump"), "-Fc", "-f", archive]),
+            (copy, [str(programs / "pg_restore"), "--exit-on-error", "-d", copy.login_db, archive]),
+        ):
+            subprocess.run(command, env={**os.environ, **libpq_environment(options)}, check=True, timeout=120)
+        assert compare_catalogs(read(project.superuser_options), read(copy)) == []
+        assert fingerprint(read(project.superuser_options)) == fingerprint(read(copy))
+    finally:
+        change(project, f"drop database {copy.login_db}")
 
 
 def test_ten_thousand_objects_take_seconds(project: live.LiveProject) -> None:
