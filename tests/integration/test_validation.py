@@ -279,10 +279,12 @@ def test_bad_input_is_refused_before_connecting(
     if isinstance(params.get("files"), dict):
         for name, content in params["files"].items():
             (tmp_path / name).write_bytes(content)
-    paths = {k: [str(tmp_path / name) for name in params[k]] for k in ("files", "pending_files") if k in params}
-    nowhere: dict[str, Any] = {"login_host": "127.0.0.1", "login_port": 1, "ssl_mode": "disable"}
+    paths: dict[str, Any] = {
+        k: [str(tmp_path / name) for name in params[k]] for k in ("files", "pending_files") if k in params
+    }
+    everything: dict[str, Any] = {"login_host": "127.0.0.1", "login_port": 1, "ssl_mode": "disable", **params, **paths}
     for _ in range(2):
-        result = run_module("validation", **(nowhere | params | paths))
+        result = run_module("validation", **everything)
         assert result["failed"] and what in result["msg"], result["msg"]
         assert result["error"]["where"].endswith(where)
         assert "State: nothing was changed." in result["msg"] and "Next:" in result["msg"]
@@ -442,3 +444,30 @@ def test_the_examples_script_before_and_after_its_migrations(project: LiveProjec
         assert not after.get("failed"), after["msg"]
         assert after["validation"]["failed"] == 0 and after["validation"]["passed"] > 20
         assert project.psql("select count(*) from public.user_audits") == "0"
+
+
+def test_what_is_missing_is_recognised_wherever_postgresql_says_so(transaction: PgConnection) -> None:
+    missing = [
+        "select 'public.audits'::regclass",
+        "select has_table_privilege('audits', 'select')",
+        "alter table public.clients disable trigger trg_audit",
+        'insert into public.clients ("deletedBy") values (1)',
+        'select c."deletedBy" from public.clients c',
+        "call public.log_it()",
+        "select public.log_it(1)",
+        "drop function public.log_it(int)",
+        "drop policy own_rows on public.clients",
+        "comment on table public.audits is 'x'",
+        "select cast('x' as audit.kind)",
+        "select 'x'::public.kind",
+        "explain select * from public.audits",
+        "do $$ declare a public.audits%rowtype; begin null; end $$",
+        "do $$ begin execute 'select * from public.audits'; end $$",
+        "select nextval('public.audits_id_seq')",
+    ]
+    names = frozenset({"audits", "trg_audit", "deletedBy", "log_it", "own_rows", "audit", "kind", "audits_id_seq"})
+    script = parse_validation_script("v.sql", ";\n".join([*missing, "select * from public.never", "select 1 / 0"]))
+    for _ in range(2):
+        report = run_validation(transaction, [script], stage="before", pending_names=names)
+        assert [check.verdict for check in report.checks] == ["SKIP"] * len(missing) + ["FAIL", "FAIL"]
+        assert fetch_value(transaction, "select count(*) from public.clients") == 3
