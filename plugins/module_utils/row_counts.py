@@ -58,7 +58,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-__all__ = ["compare_counts", "count_in_transaction", "count_project", "count_tables", "own_changes", "resolve_tables"]
+__all__ = [
+    "compare_counts",
+    "count_in_transaction",
+    "count_project",
+    "count_tables",
+    "own_changes",
+    "read_baseline",
+    "resolve_tables",
+]
 
 Table = tuple[str, str]
 
