@@ -1,21 +1,12 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A local project: a Supabase-shaped PostgreSQL on loopback that is made, started, stopped and removed by name.
-
-A project lives in ``<state_dir>/<name>``: ``project.json`` says how to connect (readable by its owner only) and
-``server/`` holds the data directory and the log. The server is made in ``making-*/`` and renamed when it is whole, so
-that an interrupted attempt is recognised and made again.
-"""
+"""A local project: a Supabase-shaped PostgreSQL on loopback that is made, started, stopped and removed by name."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,6 +20,16 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import Document, from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, LocalProjectError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.local_directory import (
+    PROJECT_FILE,
+    SERVER,
+    half_removed,
+    leftovers,
+    locked,
+    new_making_directory,
+    project_directory,
+    refuse_foreign,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.local_server import (
     HOST,
     Server,
@@ -63,11 +64,6 @@ START_ATTEMPTS = 5
 HIGHEST_PORT = 65535
 PASSWORD_BYTES = 24
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_PROJECT_FILE = "project.json"
-_SERVER = "server"
-_MAKING = "making-"
-
 
 @dataclass(kw_only=True)
 class LocalProject(Document):
@@ -89,12 +85,12 @@ class LocalProject(Document):
     @property
     def project_file(self) -> Path:
         """The file this is read from."""
-        return Path(self.directory) / _PROJECT_FILE
+        return Path(self.directory) / PROJECT_FILE
 
     @property
     def server(self) -> Server:
         """The server of the project."""
-        return Server(Path(self.directory) / _SERVER, Path(self.pg_bin))
+        return Server(Path(self.directory) / SERVER, Path(self.pg_bin))
 
     @property
     def uri(self) -> str:
@@ -136,9 +132,9 @@ def read_project(state_dir: Path, name: str) -> LocalProject | None:
 
     :raises LocalProjectError: when its project.json cannot be read.
     """
-    directory = _directory(state_dir, name)
-    project_file = directory / _PROJECT_FILE
-    if not project_file.exists() or not (directory / _SERVER / "data" / "PG_VERSION").exists():
+    directory = project_directory(state_dir, name)
+    project_file = directory / PROJECT_FILE
+    if not project_file.exists() or not (directory / SERVER / "data" / "PG_VERSION").exists():
         return None
     try:
         return from_dict(LocalProject, {**read_json(project_file), "directory": str(directory)})
@@ -168,14 +164,14 @@ def ensure_started(
     :raises InputError: when the name or a setting is not usable.
     :raises ToolError: when PostgreSQL's programs are missing or fail.
     """
-    directory = _directory(state_dir, name)
+    directory = project_directory(state_dir, name)
     if not 0 <= port <= HIGHEST_PORT:
         raise InputError(
             f"{port} is not a port", where="port", next_step=f"Use a number up to {HIGHEST_PORT}, or 0 for a free one."
         )
     if check_mode:
         return _start(directory, name, port, pg_bin, settings, check_mode=True)
-    with _lock(directory):
+    with locked(directory):
         return _start(directory, name, port, pg_bin, settings, check_mode=False)
 
 
@@ -188,16 +184,15 @@ def ensure_stopped(state_dir: Path, name: str, *, check_mode: bool = False) -> O
     if project is None:
         raise LocalProjectError(
             f"There is no local project {name} that could be stopped",
-            where=str(_directory(state_dir, name)),
+            where=str(project_directory(state_dir, name)),
             next_step="Check name and state_dir, or make it with state: started.",
         )
     before = _facts(project)
     if running_pid(project.server) is None:
         return Outcome(False, "stopped", before, before, project)
     if not check_mode:
-        with _lock(Path(project.directory)):
-            if running_pid(project.server) is not None:
-                stop_server(project.server)
+        with locked(Path(project.directory)):
+            stop_server(project.server)
     return Outcome(True, "stopped", before, {**before, "state": "stopped"}, project)
 
 
@@ -206,18 +201,21 @@ def ensure_absent(state_dir: Path, name: str, *, check_mode: bool = False) -> Ou
 
     :raises LocalProjectError: when the directory holds what is not a local project's.
     """
-    directory = _directory(state_dir, name)
-    if not directory.exists():
+    directory = project_directory(state_dir, name)
+    remains = half_removed(directory)
+    if not directory.exists() and not remains:
         return Outcome(False, "absent", {"state": "absent"}, {"state": "absent"}, None)
-    _refuse_foreign(directory)
     # A project.json that cannot be read is no reason to keep the project: nothing of it is needed here.
-    server = Server(directory / _SERVER, Path())
+    server = Server(directory / SERVER, Path())
     before = {"state": "started" if running_pid(server) is not None else "stopped"}
+    if directory.exists():
+        refuse_foreign(directory)
     if not check_mode:
-        with _lock(directory):
-            if running_pid(server) is not None:
-                stop_server(server)
-            remove_directory(directory)
+        with locked(directory):
+            stop_server(server)
+            for path in (*remains, directory):
+                if path.exists():
+                    remove_directory(path)
     return Outcome(True, "absent", before, {"state": "absent"}, None)
 
 
@@ -275,7 +273,7 @@ def _start(
         settings_text(settings or {}, port)
         programs = find_program("postgres", pg_bin).parent
         if directory.exists():
-            _refuse_foreign(directory)
+            refuse_foreign(directory)
         if check_mode:
             return Outcome(True, "started", before, {"state": "started", "settings": dict(settings or {})}, None)
         project = _make(directory, name, programs, settings or {})
@@ -290,26 +288,23 @@ def _start(
             after = {"state": "started", "port": port or project.port, "settings": project.settings}
             return Outcome(True, "started", before, after, project)
         write_settings(project.server, wanted)
-        if running:
-            stop_server(project.server)
+        stop_server(project.server)
     _bring_up(project, port)
     return Outcome(True, "started", before, _facts(project), project)
 
 
 def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any]) -> LocalProject:
     """Make a project that has never run. What an interrupted attempt left is made anew: nobody has used it."""
-    if (directory / _SERVER).exists():
+    if (directory / SERVER).exists():
         raise LocalProjectError(
             f"The local project {name} has a server but not its description, or no whole data directory",
             where=str(directory),
-            next_step=f"Bring back {_PROJECT_FILE} and the data, or remove the project with state: absent.",
+            next_step=f"Bring back {PROJECT_FILE} and the data, or remove the project with state: absent.",
         )
     directory.mkdir(exist_ok=True)
-    for leftover in _leftovers(directory):
+    for leftover in leftovers(directory):
         remove_directory(leftover)
-    # A name of its own each time: what an interrupted attempt left behind may still be at work for a moment.
-    making = Server(directory / f"{_MAKING}{secrets.token_hex(4)}", pg_bin)
-    making.directory.mkdir(mode=0o700)
+    making = Server(new_making_directory(directory), pg_bin)
     try:
         account = make_account(making.directory, pg_bin)
         durable = settings.get("fsync") not in (False, "off")
@@ -401,56 +396,3 @@ def _full_text(project: LocalProject, port: int) -> str:
 def _facts(project: LocalProject) -> dict[str, Any]:
     state = "started" if running_pid(project.server) is not None else "stopped"
     return {"state": state, "port": project.port, "settings": project.settings}
-
-
-def _directory(state_dir: Path, name: str) -> Path:
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"{name!r} is not a name for a local project",
-            where="name",
-            next_step="Use letters, digits, _, - and ., beginning with a letter or digit.",
-        )
-    # PostgreSQL's programs run in another working directory, so a relative path would mean another place to them.
-    return state_dir.expanduser().absolute() / name
-
-
-def _refuse_foreign(directory: Path) -> None:
-    """Never take over, and never remove, a directory with somebody else's files."""
-    own = {_PROJECT_FILE, _SERVER, *(leftover.name for leftover in _leftovers(directory))}
-    foreign = sorted(entry.name for entry in directory.iterdir() if entry.name not in own)
-    if foreign:
-        raise LocalProjectError(
-            f"The directory holds files that are not a local project's: {', '.join(foreign[:5])}",
-            where=str(directory),
-            next_step="Choose another name or state_dir, or move the files away.",
-        )
-
-
-def _leftovers(directory: Path) -> list[Path]:
-    """What interrupted attempts to make or to remove a server left in a project's directory."""
-    return [entry for entry in directory.iterdir() if entry.name.startswith((_MAKING, f".{_MAKING}"))]
-
-
-@contextmanager
-def _lock(directory: Path) -> Iterator[None]:
-    """One at a time per project. The lock's file is removed by whoever holds it, so waiters look again at what they got."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    lock_file = directory.with_name(f".{directory.name}.lock")
-    while True:
-        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if _same_file(descriptor, lock_file):
-            break
-        os.close(descriptor)
-    try:
-        yield
-    finally:
-        lock_file.unlink()
-        os.close(descriptor)
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -276,7 +276,9 @@ def start_server(server: Server) -> None:
 
 
 def stop_server(server: Server) -> None:
-    """End the server's sessions and stop it, data on disk. It needs none of PostgreSQL's programs.
+    """End the server's sessions and stop it, data on disk; nothing to do when it does not run.
+
+    It needs none of PostgreSQL's programs, so that a server outlives neither its virtual environment nor its welcome.
 
     :raises LocalProjectError: when it does not stop in time or belongs to somebody else.
     """

@@ -84,18 +84,22 @@ class RunModule(Protocol):
     def __call__(self, name: str, /, *, check: bool = False, diff: bool = False, **params: Any) -> dict[str, Any]: ...
 
 
+def module_environment() -> dict[str, str]:
+    """The environment of a module's process: ours, with the collection importable."""
+    path = [str(CLONE / ".ansible" / "collections"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
 def run_module(name: str, /, *, check: bool = False, diff: bool = False, **params: Any) -> dict[str, Any]:
     """Run a module in a process of its own, its parameters on standard input, as Ansible's wrapper does.
 
     Passwords among the parameters must not come back in what the module writes.
     """
     arguments = {**params, "_ansible_check_mode": check, "_ansible_diff": diff}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PGHOST", "PGPASS"))}
-    environment["PYTHONPATH"] = str(CLONE / ".ansible" / "collections")
     done = subprocess.run(
         [sys.executable, "-m", f"{MODULES}.{name}"],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, default=str),
-        env=environment,
+        env=module_environment(),
         capture_output=True,
         encoding="utf-8",
         timeout=300,

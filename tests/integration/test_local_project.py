@@ -30,7 +30,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.local_project impor
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.local_server import running_pid
 from tests.integration.conftest import FAST_SETTINGS
-from tests.integration.live import CLONE, MODULES, LiveProject, RunModule
+from tests.integration.live import CLONE, MODULES, LiveProject, RunModule, module_environment
 
 PRIVILEGE_MISSING = "permission denied"
 
@@ -196,7 +196,7 @@ def test_an_interrupted_making_is_made_anew(state_dir: Path) -> None:
         [sys.executable, "-m", f"{MODULES}.local_project"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(CLONE / ".ansible" / "collections")},
+        env=module_environment(),
     )
     assert process.stdin is not None
     with process:
@@ -209,6 +209,14 @@ def test_an_interrupted_making_is_made_anew(state_dir: Path) -> None:
     assert the_database(project).psql("select 1") == "1"
     assert sorted(entry.name for entry in (state_dir / "one").iterdir()) == ["project.json", "server"]
     assert not ensure_started(state_dir, "one").changed
+
+
+def test_an_interrupted_removal_is_finished(state_dir: Path) -> None:
+    started(state_dir)
+    ensure_stopped(state_dir, "one")
+    (state_dir / "one").rename(state_dir / ".one.removing-1234")
+    assert [ensure_absent(state_dir, "one").changed for _ in range(2)] == [True, False]
+    assert list(state_dir.iterdir()) == []
 
 
 def test_a_directory_with_other_files_is_neither_taken_over_nor_removed(state_dir: Path, run_module: RunModule) -> None:
@@ -229,6 +237,7 @@ def test_a_directory_with_other_files_is_neither_taken_over_nor_removed(state_di
         ({"name": "one", "pg_bin": "/nowhere"}, "There is no program postgres in /nowhere"),
         ({"name": "one", "state": "stopped"}, "There is no local project one that could be stopped"),
         ({"name": "one", "port": 70000}, "70000 is not a port"),
+        ({"name": "one", "state_dir": "/etc/hostname/projects"}, "cannot be worked on: Not a directory"),
     ],
 )
 def test_bad_input_is_refused_and_leaves_nothing(
@@ -260,7 +269,7 @@ def test_a_normal_user_can_do_it_too(state_dir: Path) -> None:
     )
     done = subprocess.run(
         [*reachable.args[:4], sys.executable, "-c", script, str(state_dir)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CLONE / ".ansible" / "collections")},
+        env=module_environment(),
         cwd="/",
         capture_output=True,
         encoding="utf-8",
