@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
     from psycopg2.extensions import cursor as PgCursor
 
-# A client splits and encodes SQL as these two reported settings say (libpq, PQparameterStatus); while they hold, the server
-# reads each statement as the one statement that the parser saw.
-_READING_SETTINGS = {"standard_conforming_strings": "on", "client_encoding": "UTF8"}
+# How the server reads the next statement; it reports both without being asked (libpq, PQparameterStatus). While they stay as
+# they are, the server sees each statement as the one statement that the parser saw.
+_READING_SETTINGS = ("standard_conforming_strings", "client_encoding")
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ def undone(connection: PgConnection) -> Iterator[None]:
     try:
         # A role or database may keep NOTICE from clients, and with it every verdict that is raised.
         execute(connection, "set local client_min_messages = notice")
+        # The parser that split the scripts reads backslashes in plain strings as the standard does.
+        execute(connection, "set local standard_conforming_strings = on")
         yield
     finally:
         try:
@@ -123,6 +125,7 @@ def run_statement(connection: PgConnection, sql: str) -> Outcome:
     # psycopg2 documents any object with append(); its type stubs know only the list.
     connection.notices = cast("list[str]", notices)
     execute(connection, "savepoint pgops_statement")
+    reading = _reading_settings(connection)
     columns: tuple[str, ...] = ()
     types: tuple[int, ...] = ()
     rows: list[tuple[Any, ...]] = []
@@ -139,11 +142,15 @@ def run_statement(connection: PgConnection, sql: str) -> Outcome:
         if connection.closed or error.pgcode is None:
             raise _session_lost(connection, error) from error
         failure = error
-    broken = next((n for n, v in _READING_SETTINGS.items() if connection.info.parameter_status(n) != v), None)
+    broken = next((name for name, value in _reading_settings(connection).items() if value != reading[name]), None)
     if failure or broken:
         _end_savepoint(connection, "rollback to savepoint pgops_statement")
     _end_savepoint(connection, "release savepoint pgops_statement")
     return Outcome(columns, types, rows, notices.texts, failure, broken)
+
+
+def _reading_settings(connection: PgConnection) -> dict[str, str | None]:
+    return {name: connection.info.parameter_status(name) for name in _READING_SETTINGS}
 
 
 def _read_as_text(cursor: PgCursor) -> None:
@@ -159,6 +166,7 @@ def _read_as_text(cursor: PgCursor) -> None:
 
 
 def move(connection: PgConnection, savepoint: Savepoint) -> None:
+    """Do what a script's transaction control means in terms of savepoints."""
     from psycopg2 import sql
 
     name = sql.Identifier(f"pgops_level_{savepoint.level}")

@@ -190,6 +190,14 @@ def test_notices_count_even_when_the_role_does_not_want_them(
     assert twice(run_module, clients, files=[file], connect_params=quiet)["failed"]
 
 
+def test_a_database_that_reads_backslashes_its_own_way_changes_nothing(
+    clients: LiveProject, run_module: RunModule, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "v.sql", "select case when length('\\a\\') = 3 then 'PASS' else 'FAIL' end;")
+    old_ways = {"options": "-c standard_conforming_strings=off -c backslash_quote=on"}
+    assert not twice(run_module, clients, files=[file], connect_params=old_ways).get("failed")
+
+
 def test_a_script_without_a_verdict_fails(clients: LiveProject, run_module: RunModule, tmp_path: Path) -> None:
     files = [write(tmp_path / "v.sql", "select * from public.clients;"), write(tmp_path / "w.sql", "select 'PASS';")]
     result = twice(run_module, clients, files=files)
