@@ -223,24 +223,32 @@ def create_database(project: LocalProject, name: str) -> ConnectionOptions:
     """Make one more database of the project's shape, owned by postgres, and say how to connect to it as postgres.
 
     :raises ConnectionFailed: when the project's server does not run.
+    :raises LocalProjectError: when there is a database of this name.
     """
+    import psycopg2
     from psycopg2 import sql
 
+    database = sql.Identifier(name)
+    statements = [
+        sql.SQL("create database {} template {} owner {}").format(
+            database, sql.Identifier(TEMPLATE_DATABASE), sql.Identifier(OWNER)
+        ),
+        sql.SQL("alter database {} set search_path = {}").format(
+            database, sql.SQL(", ").join(sql.Identifier(schema) for schema in SEARCH_PATH)
+        ),
+        sql.SQL("grant all on database {} to dashboard_user").format(database),
+    ]
     with session(project.connection(user=SUPERUSER), autocommit=True) as connection:
-        database = sql.Identifier(name)
-        execute(
-            connection,
-            sql.SQL("create database {} template {} owner {}").format(
-                database, sql.Identifier(TEMPLATE_DATABASE), sql.Identifier(OWNER)
-            ),
-        )
-        execute(
-            connection,
-            sql.SQL("alter database {} set search_path = {}").format(
-                database, sql.SQL(", ").join(sql.Identifier(schema) for schema in SEARCH_PATH)
-            ),
-        )
-        execute(connection, sql.SQL("grant all on database {} to dashboard_user").format(database))
+        try:
+            for statement in statements:
+                execute(connection, statement)
+        except psycopg2.Error as error:
+            raise LocalProjectError(
+                f"The database {name} cannot be made: {str(error).strip()}",
+                where=project.uri,
+                next_step="Choose another name, or drop the database that has it.",
+                details={"sqlstate": error.pgcode},
+            ) from error
     return project.connection(name)
 
 
@@ -278,9 +286,10 @@ def _start(
             return Outcome(True, "started", before, {"state": "started", "settings": dict(settings or {})}, None)
         project = _make(directory, name, programs, settings or {})
     else:
+        served_by = project.pg_bin
         project.settings = dict(project.settings if settings is None else settings)
         project.pg_bin = str(_programs_for(project, pg_bin))
-        running = running_pid(project.server) is not None
+        running = running_pid(project.server) is not None and project.pg_bin == served_by
         wanted = _full_text(project, port or project.port)
         if running and settings_in_force(project.server, wanted):
             return Outcome(False, "started", before, before, project)

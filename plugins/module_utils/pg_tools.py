@@ -91,12 +91,8 @@ def find_program(name: str, pg_bin: Path | str | None = None) -> Path:
 
 def newest_first(directories: Iterable[Path]) -> list[Path]:
     """Debian's ``<version>/bin`` directories, by number: 17 before 9.6."""
-    versioned = [
-        (tuple(int(part) for part in directory.parent.name.split(".")), directory)
-        for directory in directories
-        if re.fullmatch(r"\d+(\.\d+)?", directory.parent.name)
-    ]
-    return [directory for _, directory in sorted(versioned, reverse=True)]
+    versioned = [directory for directory in directories if re.fullmatch(r"\d+(\.\d+)?", directory.parent.name)]
+    return sorted(versioned, key=lambda d: [int(part) for part in d.parent.name.split(".")], reverse=True)
 
 
 def program_version(program: Path) -> ProgramVersion:

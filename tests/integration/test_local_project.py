@@ -21,8 +21,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import LocalProjectError
 from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
     LocalProject,
+    create_database,
     ensure_absent,
     ensure_started,
     ensure_stopped,
@@ -396,6 +398,14 @@ def test_the_api_roles_may_use_what_postgres_makes_in_public(project: LiveProjec
             project.psql(f"set role {role}; insert into things default values; select count(*) > 0 from things") == "t"
         )
     assert project.psql("set role authenticator; show role") == "authenticator"
+
+
+def test_a_database_that_is_there_is_not_made_again(project: LiveProject) -> None:
+    project.psql("create table kept ()")
+    for _ in range(2):
+        with pytest.raises(LocalProjectError, match="already exists"):
+            create_database(project.server, project.database)
+    assert project.psql("select to_regclass('public.kept')") == "kept"
 
 
 def test_each_new_database_is_its_own_and_has_the_shape(project: LiveProject, local_server: LocalProject) -> None:
