@@ -47,7 +47,8 @@ options:
     description: File with the client's key.
     type: path
   connect_params:
-    description: Any other connection parameters of libpq, for example V({"connect_timeout": 30}).
+    description:
+      - Any other connection parameters of libpq by their key words, for example C(connect_timeout) or C(target_session_attrs).
     type: dict
     default: {}
   session_role:

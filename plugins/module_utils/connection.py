@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed, InputError, PrivilegeError
 
@@ -177,6 +178,13 @@ def libpq_environment(options: ConnectionOptions, settings: SessionSettings | No
             next_step="Leave them out of connect_params for this task.",
         )
     return {names[name]: value for name, value in parameters.items()}
+
+
+def collect_notices(connection: PgConnection) -> deque[str]:
+    """Collect every notice from now on. psycopg2 cuts a list to the last fifty; any other collection it only appends to."""
+    notices: deque[str] = deque()
+    connection.notices = cast("list[str]", notices)
+    return notices
 
 
 def fetch_all(connection: PgConnection, query: Any, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:

@@ -22,6 +22,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     ConnectionOptions,
     SessionSettings,
+    collect_notices,
     connect,
     session,
 )
@@ -36,6 +37,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     HistoryError,
+    MigrationFileError,
     PgopsError,
     VerificationFailed,
 )
@@ -82,7 +84,9 @@ TransactionScope = Literal["batch", "file"]
 class ApplyOptions:
     """How to apply. Times are seconds, except in ``settings``.
 
+    :param to_version: the newest version to apply; None for all that are pending.
     :param catalog_file: where the catalog from before is kept, so that a rollback can say what it did not restore.
+    :param document_file: where the result is kept, also when it is a failure.
     """
 
     supabase_dir: Path
@@ -92,10 +96,12 @@ class ApplyOptions:
     run_id: str | None = None
     transaction_scope: TransactionScope = "batch"
     schemas: Sequence[str] | None = None
+    to_version: str | None = None
     allow_out_of_order: bool = False
     retries: int = 3
     lock_wait_seconds: float = 10.0
     catalog_file: Path | None = None
+    document_file: Path | None = None
     dry_run: bool = False
 
 
@@ -135,30 +141,61 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     files = discover(how.supabase_dir)
     with session(options, SessionSettings(read_only=True)) as connection:
         entries, _ledger = read_state(connection, files)
-    pending = _load_pending(files, require_agreement(entries, allow_out_of_order=how.allow_out_of_order))
-    if pending:
-        batches = [[item] for item in pending] if how.transaction_scope == "file" and not how.dry_run else [pending]
-        for batch in batches:
-            last = batch is batches[-1]
-            try:
-                with_retries(lambda: _transaction(options, how, files, batch, last, progress), retries=how.retries)
-            except PgopsError as error:
-                _fail(options, how, batch, error, progress)
-                error.details["result"] = {
-                    "changed": bool(progress.committed),
-                    "migration": _document(how, progress, started, started_at).as_dict(),
-                }
-                raise
-        if not how.dry_run:
-            _read_back(options, how, progress)
-    return _document(how, progress, started, started_at)
+    wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
+    pending = _load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)])
+    try:
+        _apply_batches(options, how, files, pending, progress)
+    except PgopsError as error:
+        document = _keep(how, progress, started, started_at).as_dict()
+        error.details["result"] = {"changed": bool(progress.committed), "migration": document}
+        raise
+    return _keep(how, progress, started, started_at)
+
+
+def _apply_batches(
+    options: ConnectionOptions,
+    how: ApplyOptions,
+    files: Sequence[MigrationFile],
+    pending: Sequence[_Pending],
+    progress: _Progress,
+) -> None:
+    """Each transaction of its own, then the read-back of what they committed."""
+    one_by_one = how.transaction_scope == "file" and not how.dry_run
+    batches = [[item] for item in pending] if one_by_one else [pending] if pending else []
+    for batch in batches:
+        last = batch is batches[-1]
+        try:
+            with_retries(lambda: _transaction(options, how, files, batch, last, progress), retries=how.retries)
+        except PgopsError as error:
+            _fail(options, how, batch, error, progress)
+            raise
+    if progress.committed:
+        _read_back(options, how, progress)
+
+
+def _keep(how: ApplyOptions, progress: _Progress, started: float, started_at: str) -> MigrationResult:
+    """The result, written to its file when there is something to tell."""
+    document = _document(how, progress, started, started_at)
+    if how.document_file is not None and progress.catalog_before is not None:
+        write_json(how.document_file, document.as_dict())
+    return document
+
+
+def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
+    return to_version is None or int(entry.version) <= int(to_version)
 
 
 def _load_pending(files: Sequence[MigrationFile], entries: Sequence[MigrationEntry]) -> list[_Pending]:
     by_version = {file.version: file for file in files}
-    return [
-        _Pending(by_version[entry.version], runnable(read_script(by_version[entry.version].path))) for entry in entries
-    ]
+    pending = [_Pending(file, runnable(read_script(file.path))) for file in (by_version[e.version] for e in entries)]
+    for item in pending:
+        if item.script.script.sha256 != item.file.sha256:
+            raise MigrationFileError(
+                f"{item.file.path.name} was changed while it was read",
+                where=str(item.file.path),
+                next_step="Run again when nobody is editing the migrations.",
+            )
+    return pending
 
 
 def _transaction(
@@ -174,12 +211,15 @@ def _transaction(
 
     done_before = len(progress.applied)
     with session(options, how.settings) as connection:
-        notices: list[str] = []
-        connection.notices = notices
+        notices = collect_notices(connection)
         try:
             take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
             _require_still_pending(connection, files, batch, how)
             catalog_before = _catalog(connection, how)
+            if progress.catalog_before is None:
+                progress.catalog_before = catalog_before
+                if how.catalog_file is not None and not how.dry_run:
+                    write_json(how.catalog_file, catalog_before)
             make_history(connection)
             make_ledger(connection)
             for item in batch:
@@ -188,10 +228,6 @@ def _transaction(
                 progress.applied.append(_applied(item, seconds))
             row_changes = own_changes(connection)
             catalog_after = _catalog(connection, how)
-            if progress.catalog_before is None:
-                progress.catalog_before = catalog_before
-                if how.catalog_file is not None and not how.dry_run:
-                    write_json(how.catalog_file, catalog_before)
             progress.catalog_after = catalog_after
             progress.row_changes.update(row_changes)
             _record(connection, how, batch, progress, fingerprint(catalog_before), fingerprint(catalog_after))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getpass
+import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,9 @@ MIGRATIONS_ARGUMENTS: ArgumentSpec = {
 }
 
 
+SQL_LIBRARIES = ("psycopg2", "pglast")
+
+
 def connection_options(params: Mapping[str, Any]) -> ConnectionOptions:
     """The connection of a module's parameters.
 
@@ -112,19 +116,28 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def make_module(arguments: ArgumentSpec, *, check_mode: bool = True, **constraints: Any) -> AnsibleModule:
+def make_module(
+    arguments: ArgumentSpec, *, libraries: Sequence[str] = ("psycopg2",), **constraints: Any
+) -> AnsibleModule:
     """An Ansible module whose third-party libraries are there.
 
     C(constraints) are Ansible's own: C(required_if), C(mutually_exclusive) and the like.
     """
-    module = AnsibleModule(argument_spec=arguments, supports_check_mode=check_mode, **constraints)
-    try:
-        import psycopg2
-
-        assert psycopg2
-    except ImportError as error:
-        module.fail_json(msg=missing_required_lib("psycopg2"), exception=str(error))
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, **constraints)
+    for library in libraries:
+        if importlib.util.find_spec(library) is None:
+            module.fail_json(msg=missing_required_lib(library))
     return module
+
+
+def worth_showing(document: Any) -> Any:
+    """A partial result without what is in order: who reads a failure looks for what is not. The run's files hold all of it."""
+    if isinstance(document, dict):
+        return {name: worth_showing(value) for name, value in document.items() if name != "catalog_changes"}
+    if isinstance(document, list):
+        wrong = [item for item in document if not (isinstance(item, dict) and item.get("verdict") == "PASS")]
+        return [worth_showing(item) for item in wrong]
+    return document
 
 
 def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
@@ -138,7 +151,7 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
         result = job()
     except PgopsError as error:
         failure = error.as_dict()
-        partial = failure["details"].pop("result", {})
+        partial = {name: worth_showing(value) for name, value in failure["details"].pop("result", {}).items()}
         module.fail_json(msg=error.message(), error=failure, **{"changed": False, **partial})
     except psycopg2.Error as error:
         # What the engine did not expect of the server; every session rolls back when it is closed.

@@ -171,7 +171,9 @@ def _counts(documents: Documents) -> Iterator[tuple[str, Any, Any, str]]:
     before = {_table(t): t["rows"] for t in documents.get("counts_before", {}).get("tables", [])}
     after = {_table(t): t["rows"] for t in documents.get("counts_after", {}).get("tables", [])}
     verdicts = {_table(t): (t["verdict"], t["message"]) for t in (comparison or {}).get("tables", [])}
-    if not after and comparison:
+    if comparison and not before:
+        before = {_table(t): t["before"] for t in comparison["tables"] if t["before"] is not None}
+    if comparison and not after:
         after = {_table(t): t["after"] for t in comparison["tables"] if t["after"] is not None}
     tables = sorted(before.keys() | after.keys())
     unchanged = [table for table in tables if before.get(table) == after.get(table)]
@@ -202,8 +204,9 @@ def _checks(documents: Documents) -> Iterator[tuple[str, str, str, str]]:
     deciding = documents.get("validation_after") or documents.get("migration", {}).get("validation") or {}
     before = {c["name"]: c["verdict"] for c in documents.get("validation_before", {}).get("checks", [])}
     for check in deciding.get("checks", []):
-        says = check["message"] if check["verdict"] == "PASS" else f"{check['message']} ({check['where']})"
-        yield check["verdict"], check["name"], before.get(check["name"], "-"), says
+        says = "" if check["message"] == check["name"] else check["message"]
+        place = "" if check["verdict"] == "PASS" else f" ({check['where']})"
+        yield check["verdict"], check["name"], before.get(check["name"], "-"), says + place
     if deciding:
         yield (
             deciding["verdict"],
@@ -245,8 +248,8 @@ def _table(count: Mapping[str, Any]) -> str:
 
 
 def _pad(cell: str, width: int) -> str:
-    """Numbers to the right, words to the left."""
-    return cell.rjust(width) if cell.replace(".", "", 1).isdigit() else cell.ljust(width)
+    """Numbers, and the dash where there is none, to the right; words to the left."""
+    return cell.rjust(width) if cell == "-" or cell.replace(".", "", 1).isdigit() else cell.ljust(width)
 
 
 def _number(count: int, noun: str) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     ConnectionOptions,
     SessionSettings,
+    collect_notices,
     connect,
     session,
 )
@@ -224,8 +225,7 @@ def _transaction(
 
     progress.done.clear()
     with session(options, how.settings) as connection:
-        notices: list[str] = []
-        connection.notices = notices
+        notices = collect_notices(connection)
         try:
             take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
             _require_unchanged(connection, how, reverted)

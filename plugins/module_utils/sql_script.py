@@ -246,7 +246,11 @@ def without_outer_transaction(script: Script) -> tuple[Statement, ...]:
 def reason_not_transactional(statement: Statement) -> str | None:
     """The command's name when PostgreSQL refuses to run the statement in a transaction block, otherwise None."""
     node, tag = statement.node, statement.tag
-    options = {o["DefElem"]["defname"]: o["DefElem"] for o in node.get("options", []) if "DefElem" in o}
+    given = node.get("options")
+    # Some statements keep flags, a number, under the same name.
+    options = (
+        {o["DefElem"]["defname"]: o["DefElem"] for o in given if "DefElem" in o} if isinstance(given, list) else {}
+    )
     if tag in _NEVER_IN_A_TRANSACTION:
         return _NEVER_IN_A_TRANSACTION[tag]
     if tag in ("IndexStmt", "DropStmt") and node.get("concurrent"):

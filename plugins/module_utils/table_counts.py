@@ -78,9 +78,12 @@ def _count_chunk(connection: PgConnection, tables: Sequence[tuple[str, str]]) ->
     import psycopg2
     from psycopg2 import sql
 
+    partitioned = _partitioned(connection, tables)
     query = sql.SQL(" union all ").join(
-        sql.SQL("select {position}, count(*) from {table}").format(
-            position=sql.Literal(position), table=sql.Identifier(schema, table)
+        sql.SQL("select {position}, count(*) from {only} {table}").format(
+            position=sql.Literal(position),
+            only=sql.SQL("" if (schema, table) in partitioned else "only"),
+            table=sql.Identifier(schema, table),
         )
         for position, (schema, table) in enumerate(tables)
     )
@@ -89,6 +92,17 @@ def _count_chunk(connection: PgConnection, tables: Sequence[tuple[str, str]]) ->
     except psycopg2.Error as error:
         raise _count_error(error) from error
     return [TableCount(schema=s, table=t, rows=rows[position]) for position, (s, t) in enumerate(tables)]
+
+
+def _partitioned(connection: PgConnection, tables: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the tables whose rows are in their partitions. A parent by plain inheritance has rows of its own."""
+    rows = fetch_all(
+        connection,
+        "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+        "where c.relkind = 'p' and n.nspname = any(%s)",
+        [sorted({schema for schema, _table in tables})],
+    )
+    return set(rows)
 
 
 @contextmanager

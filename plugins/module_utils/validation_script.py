@@ -174,11 +174,12 @@ def _verdicts(outcome: Outcome, context: _Context) -> Iterator[Check]:
         said = verdict_of(text)
         if said:
             verdict, rest = said
-            yield _check(context, verdict, text, "notice", name=name_of_notice(rest, context.title))
+            yield _check(context, verdict, rest, "notice", name=name_of_notice(rest, context.title))
     for row in outcome.rows:
         for index, verdict, rest in verdict_cells(row):
             name = name_of_cell(outcome.columns, row, index, rest, context.title)
-            yield _check(context, verdict, message_of_row(outcome.columns, row), "cell", name=name)
+            message = message_of_row(outcome.columns, row, index, rest, name)
+            yield _check(context, verdict, message, "cell", name=name)
 
 
 def _error_check(outcome: Outcome, context: _Context, sql: str, expected: frozenset[str]) -> Check:

@@ -89,11 +89,14 @@ def name_of_cell(columns: Sequence[str], row: Sequence[Any], verdict_index: int,
     return own_column or _first_line(rest) or otherwise
 
 
-def message_of_row(columns: Sequence[str], row: Sequence[Any]) -> str:
-    """A row in one line, as a person would read it aloud: the only cell, or each with its column."""
-    if len(row) == 1:
-        return str(row[0])
-    return ", ".join(f"{column}: {'null' if cell is None else cell}" for column, cell in zip(columns, row, strict=True))
+def message_of_row(columns: Sequence[str], row: Sequence[Any], verdict_index: int, rest: str, name: str) -> str:
+    """What a row says besides its verdict and its name: the text behind the verdict, and the other cells by their columns."""
+    others = [
+        f"{column}: {'null' if cell is None else cell}"
+        for index, (column, cell) in enumerate(zip(columns, row, strict=True))
+        if index != verdict_index and cell != name
+    ]
+    return ", ".join([rest, *others] if rest else others)
 
 
 def text_of_notice(notice: str) -> str:

@@ -60,11 +60,14 @@ options:
     default: false
   count_contract:
     description:
-      - By how many rows a table may differ from O(baseline), for example V({"public.profiles": 2}); V(any) for any number.
+      - By how many rows a table may differ from O(baseline), by its name; V(any) for any number.
       - Without it nothing but new tables may have appeared. Rows that other sessions added meanwhile are told apart and
         reported as warnings.
     type: dict
     default: {}
+  to_version:
+    description: The newest version to apply. By default all that are pending.
+    type: str
   allow_out_of_order:
     description: Whether to apply a pending version although a later one is applied.
     type: bool
@@ -149,13 +152,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import baseline_tables
-from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.migrate import ApplyOptions, apply
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     LOCK_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
     RUN_ARGUMENTS,
+    SQL_LIBRARIES,
     TIMEOUT_ARGUMENTS,
     catalog_diff,
     connection_options,
@@ -179,6 +182,7 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
         scripts=[read_validation_script(Path(path)) for path in params["validations"]],
         warnings_as_failures=params["warnings_as_failures"],
     )
+    document_file = run_dir / "migration.json" if run_dir and not module.check_mode else None
     result = apply(
         connection_options(params),
         ApplyOptions(
@@ -189,16 +193,16 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
             run_id=params["run_id"],
             transaction_scope=params["transaction_scope"],
             schemas=params["schemas"],
+            to_version=params["to_version"],
             allow_out_of_order=params["allow_out_of_order"],
             retries=params["retries"],
             lock_wait_seconds=params["lock_wait_seconds"],
             catalog_file=run_dir / "catalog-before.json" if run_dir else None,
+            document_file=document_file,
             dry_run=module.check_mode,
         ),
     )
     document = result.as_dict()
-    if run_dir and result.committed:
-        write_json(run_dir / "migration.json", document)
     outcome = {"changed": bool(result.migrations), "migration": document}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 
@@ -217,8 +221,10 @@ def main() -> None:
             "validations": {"type": "list", "elements": "path", "default": []},
             "warnings_as_failures": {"type": "bool", "default": False},
             "count_contract": {"type": "dict", "default": {}},
+            "to_version": {"type": "str"},
             "allow_out_of_order": {"type": "bool", "default": False},
-        }
+        },
+        libraries=SQL_LIBRARIES,
     )
     run(module, lambda: migrate(module))
 

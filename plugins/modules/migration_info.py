@@ -109,6 +109,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_status im
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
+    SQL_LIBRARIES,
     connection_options,
     make_module,
     run,
@@ -135,7 +136,8 @@ def main() -> None:
             **MIGRATIONS_ARGUMENTS,
             "check_files": {"type": "bool", "default": False},
             "allow_out_of_order": {"type": "bool", "default": False},
-        }
+        },
+        libraries=SQL_LIBRARIES,
     )
     run(module, lambda: look(module))
 

@@ -132,6 +132,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     LOCK_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
     RUN_ARGUMENTS,
+    SQL_LIBRARIES,
     TIMEOUT_ARGUMENTS,
     catalog_diff,
     connection_options,
@@ -194,6 +195,7 @@ def main() -> None:
             "require_exact_catalog": {"type": "bool", "default": True},
             "export_dir": {"type": "path"},
         },
+        libraries=SQL_LIBRARIES,
         mutually_exclusive=[("of_run", "to_version")],
     )
     run(module, lambda: take_back(module))

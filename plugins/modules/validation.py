@@ -205,6 +205,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
+    SQL_LIBRARIES,
     TIMEOUT_ARGUMENTS,
     connection_options,
     make_module,
@@ -253,7 +254,8 @@ def main() -> None:
             "stage": {"type": "str", "choices": ["before", "dry_run", "after"], "default": "after"},
             "warnings_as_failures": {"type": "bool", "default": False},
             "pending_files": {"type": "list", "elements": "path", "default": []},
-        }
+        },
+        libraries=(*SQL_LIBRARIES, "jmespath"),
     )
     run(module, lambda: validation(module))
 

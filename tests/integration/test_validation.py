@@ -132,7 +132,7 @@ def test_all_kinds_of_verdicts_are_found(clients: LiveProject, run_module: RunMo
     checks = by_name(result)
     assert checks["names"]["where"] == f"{file}:3:1"
     assert checks["names"]["section"] == "Rows"
-    assert checks["names"]["message"] == "check_name: names, status: ✓ PASS, rows: 2"
+    assert checks["names"]["message"] == "rows: 2"
     assert checks["b"]["verdict"] == "WARNING"
     assert checks["named above"]["verdict"] == "PASS"
     assert checks["noticed"]["source"] == "notice"

@@ -106,8 +106,9 @@ def test_a_check_has_the_best_name_there_is(
 
 
 def test_a_row_reads_as_one_line() -> None:
-    assert message_of_row(["result"], ["FAIL: x"]) == "FAIL: x"
-    assert message_of_row(["a", "b"], ["FAIL", None]) == "a: FAIL, b: null"
+    assert message_of_row(["result"], ["FAIL: x"], 0, "x", "title") == "x"
+    assert message_of_row(["a", "b"], ["FAIL", None], 0, "", "title") == "b: null"
+    assert message_of_row(["check", "b", "n"], ["rows", "PASS: all", 2], 1, "all", "rows") == "all, n: 2"
 
 
 @pytest.mark.parametrize(
