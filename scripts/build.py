@@ -78,6 +78,9 @@ def complaints(modules: dict[str, Any], roles: dict[str, Any], installed: Path) 
         name = f"{COLLECTION}.{path.name}"
         if not roles.get(name, {}).get("entry_points"):
             found.append(f"role {name}: ansible-doc shows no entry point (meta/argument_specs.yml)")
+    found += [
+        f"{name} is missing" for name in ("README.md", "LICENSE", "CHANGELOG.md") if not (installed / name).is_file()
+    ]
     present = {path.name for path in installed.rglob("*")}
     found += [f"{name} is in the archive" for name in sorted(UNWANTED & present)]
     return found
