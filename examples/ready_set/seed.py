@@ -194,9 +194,9 @@ def seed_addresses(cursor: Cursor, invent: Inventor, count: int, profiles: Seque
         "id createdBy label street1 street2 city state zip latitude longitude isRestaurant isShared "
         "createdAt updatedAt"
     ).split()
-    cities = [(f"{invent.word()} {invent.word()}", state) for state in STATES for _ in range(12)]
+    cities = [(f"{invent.word()} {invent.word()}", state) for state in STATES for dummy in range(12)]
     rows: list[Row] = []
-    for _ in range(count):
+    for dummy in range(count):
         owner = invent.random.choice(profiles)
         city, state = invent.random.choice(cities)
         created = invent.moment(owner.created)
@@ -327,7 +327,7 @@ def seed_dispatches(
     catering, on_demand = kinds
     statuses = ("ASSIGNED", "ARRIVED_AT_VENDOR", "EN_ROUTE", "ABANDONED") + ("COMPLETED",) * 12
     rows: list[Row] = []
-    for _ in range(count):
+    for dummy in range(count):
         is_catering = invent.chance(0.7)
         order = invent.random.choice(catering if is_catering else on_demand)
         request = (order.id, None) if is_catering else (None, order.id)

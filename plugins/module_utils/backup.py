@@ -48,7 +48,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
-    BackupFile,
     BackupManifest,
     BackupVerification,
     RowCounts,

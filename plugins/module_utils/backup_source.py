@@ -120,7 +120,7 @@ def _require_readable(
     hidden = [(kind, f"{schema}.{name}") for kind, schema, name in rows if (schema, name) not in excluded]
     if hidden:
         role = fetch_value(connection, "select current_user")
-        names = [name for _, name in hidden]
+        names = [name for dummy, name in hidden]
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         raise PrivilegeError(
             f"Role {role} may not read {shown}: a backup without it would not be whole",

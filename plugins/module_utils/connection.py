@@ -227,7 +227,7 @@ def require_all_rows_visible(connection: PgConnection, purpose: str) -> None:
 
 def server_version(connection: PgConnection) -> str:
     """The server's version as it names itself, for example V(17.10)."""
-    return str(fetch_value(connection, "show server_version")).split(" ")[0]
+    return str(fetch_value(connection, "show server_version")).split(" ", maxsplit=1)[0]
 
 
 def _read_back(connection: PgConnection, settings: SessionSettings) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 OwnChanges = Mapping[tuple[str, str], int]
 """(schema, table) to the rows that a transaction itself inserted less those it deleted."""
 
-CountContract = Mapping[str, int | Literal["any"]]
+CountContract = Mapping[str, Union[int, Literal["any"]]]
 """Table name to the number of rows it gains (negative: loses) by the migration, or V(any)."""
 
 Judgement = tuple[Verdict, str]

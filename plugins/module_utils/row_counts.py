@@ -43,7 +43,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CountComparison,
     RowCounts,
     TableCount,
-    from_dict,
     utc_now,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
@@ -52,7 +51,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     PrivilegeError,
     VerificationFailed,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import count_in_transaction, user_tables
 
 if TYPE_CHECKING:

@@ -248,7 +248,7 @@ def _fire_deferred_constraints(connection: PgConnection, script: Script, what: s
     )
     if not constraints:
         return
-    everything = _identifiers([(schema, name) for schema, name, _ in constraints])
+    everything = _identifiers([(schema, name) for schema, name, _deferred in constraints])
     initially_deferred = [(schema, name) for schema, name, deferred in constraints if deferred]
     try:
         execute(connection, sql.SQL("set constraints {} immediate").format(everything))

@@ -178,7 +178,8 @@ def _read(file: str, text: str) -> _Reading:
     index, statement_open = 0, False
     while index < len(text):
         token = _TOKEN.match(text, index)
-        assert token is not None, "the last alternative matches any character"
+        if token is None:
+            raise AssertionError("the last alternative matches any character")
         kind, start, index = token.lastgroup, index, token.end()
         if kind == "comment":
             reading.comments.append(_Comment(start, text.count("\n", 0, start), token[0][2:].strip()))
@@ -215,7 +216,8 @@ def _end_of_block_comment(text: str, start: int) -> int:
 def _read_command(file: str, text: str, start: int, statement_open: bool, reading: _Reading) -> tuple[int, bool]:
     """Read one backslash command: where it ends, and whether it ends the statement before it."""
     command = _COMMAND.match(text, start)
-    assert command is not None, "called at a backslash"
+    if command is None:
+        raise AssertionError("called at a backslash")
     name, position = command["name"], position_at(file, text, start)
     arguments, end = _arguments(file, text, command.end())
     if name in _SPEAKING:

@@ -32,7 +32,9 @@ _VERDICT_COLUMNS = re.compile(
 # PostgreSQL, appendix A, "Class 42" and "3F": what a reference to something that is not there raises.
 UNDEFINED_SCHEMA = "3F000"
 UNDEFINED = frozenset({"42P01", "42703", "42883", "42704", UNDEFINED_SCHEMA})
-_QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|«\s*([^»]+?)\s*»|»([^«]+)«|„([^“”]+)[“”]|「([^」]+)」')
+_QUOTED = re.compile(
+    r'"([^"]+)"|\u201c([^\u201d]+)\u201d|«\s*([^»]+?)\s*»|»([^«]+)«|\u201e([^\u201c\u201d]+)[\u201c\u201d]|「([^」]+)」'
+)
 _CALLED = re.compile(r"([\w$.]+)\(")
 _NAME_CHAIN = re.compile(r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)(?:\s*\.\s*(?:"(?:[^"]|"")*"|[^\W\d][\w$]*))*')
 _NAME = re.compile(r'"((?:[^"]|"")*)"|([^\W\d][\w$]*)')

@@ -69,7 +69,9 @@ class LiveProject:
             "PGCLIENTENCODING": "UTF8",
         }
         command = [str(Path(self.server.pg_bin) / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-"]
-        return subprocess.run(command, env=environment, input=sql, capture_output=True, encoding="utf-8", timeout=120)
+        return subprocess.run(
+            command, env=environment, input=sql, check=False, capture_output=True, encoding="utf-8", timeout=120
+        )
 
 
 class NewProject(Protocol):
@@ -100,6 +102,7 @@ def run_module(name: str, /, *, check: bool = False, diff: bool = False, **param
         [sys.executable, "-m", f"{MODULES}.{name}"],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, default=str),
         env=module_environment(),
+        check=False,
         capture_output=True,
         encoding="utf-8",
         timeout=300,

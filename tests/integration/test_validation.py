@@ -78,7 +78,7 @@ def twice(run_module: RunModule, project: LiveProject, **params: Any) -> dict[st
     """Run the module two times: the same verdicts, the same database, never a change."""
     before = project.psql(EVERYTHING)
     results = []
-    for _ in range(2):
+    for dummy in range(2):
         result = run_module("validation", **project.login, **params)
         assert result["changed"] is False
         assert project.psql(EVERYTHING) == before
@@ -291,7 +291,7 @@ def test_bad_input_is_refused_before_connecting(
         k: [str(tmp_path / name) for name in params[k]] for k in ("files", "pending_files") if k in params
     }
     everything: dict[str, Any] = {"login_host": "127.0.0.1", "login_port": 1, "ssl_mode": "disable", **params, **paths}
-    for _ in range(2):
+    for dummy in range(2):
         result = run_module("validation", **everything)
         assert result["failed"] and what in result["msg"], result["msg"]
         assert result["error"]["where"].endswith(where)
@@ -306,7 +306,7 @@ def test_the_report_is_written_but_not_in_check_mode(
         params: dict[str, Any] = {"files": [file], "stage": stage, "run_dir": str(run_dir)}
         assert run_module("validation", **clients.login, **params, check=True)["validation"]["failed"] == 1
         assert not (run_dir / f"validation-{stage}.json").exists()
-        for _ in range(2):
+        for dummy in range(2):
             result = run_module("validation", **clients.login, **params)
             assert json.loads((run_dir / f"validation-{stage}.json").read_text()) == result["validation"]
     assert (run_dir.stat().st_mode & 0o777, (run_dir / "validation-after.json").stat().st_mode & 0o777) == (
@@ -331,7 +331,7 @@ def test_the_callers_transaction_is_left_as_it_was(clients: LiveProject, transac
         "select name, setting from pg_settings where name <> 'transaction_timeout' order by 1",
     )
     before, xid = fetch_all(transaction, settings), fetch_value(transaction, "select pg_current_xact_id()::text")
-    for _ in range(2):
+    for dummy in range(2):
         report = run_validation(transaction, [script], stage="after")
         assert Counter(check.verdict for check in report.checks) == {"FAIL": 2, "PASS": 2}
         assert transaction.info.transaction_status == TRANSACTION_STATUS_INTRANS
@@ -356,7 +356,7 @@ def test_savepoints_of_a_script_do_what_they_say(transaction: PgConnection) -> N
         f"{counted(1)}select 1 / 0;\nrollback to a;\n{counted(0)}release a; rollback;\n{counted(3)}"
         f"begin; delete from public.clients where id = 1; commit;\n{counted(2)}begin; delete from public.clients;",
     )
-    for _ in range(2):
+    for dummy in range(2):
         report = run_validation(transaction, [script], stage="after")
         assert [check.verdict for check in report.checks] == ["PASS", "PASS", "FAIL", "PASS", "PASS", "PASS"]
         assert "division by zero" in report.checks[2].message
@@ -379,7 +379,7 @@ def test_a_commit_cannot_escape(clients: LiveProject, transaction: PgConnection,
     script = parse_validation_script(
         "v.sql", f"delete from public.clients;\n{harm};\nselect 'a\\', 'b;rollback;commit; --', 'PASS ü';"
     )
-    for _ in range(2):
+    for dummy in range(2):
         report = run_validation(transaction, [script], stage="after")
         assert [check.verdict for check in report.checks] == ["FAIL", "PASS"], report.checks
         assert report.checks[0].where.startswith("v.sql:2:")
@@ -436,7 +436,7 @@ def test_the_examples_script_before_and_after_its_migrations(project: LiveProjec
         "pending_files": [str(path) for path in bridges],
     }
     at_first = project.psql(tables)
-    for _ in range(2):
+    for dummy in range(2):
         before = run_module("validation", **project.login, **params, stage="before")
         assert not before.get("failed"), before["msg"]
         assert before["validation"]["verdict"] == "WARNING" and before["validation"]["failed"] > 0
@@ -447,7 +447,7 @@ def test_the_examples_script_before_and_after_its_migrations(project: LiveProjec
     assert "user_audits" in names_created_by(bridges)
     for path in bridges:
         project.psql(path.read_text())
-    for _ in range(2):
+    for dummy in range(2):
         after = run_module("validation", **project.login, **params, stage="after")
         assert not after.get("failed"), after["msg"]
         assert after["validation"]["failed"] == 0 and after["validation"]["passed"] > 20
@@ -475,7 +475,7 @@ def test_what_is_missing_is_recognised_wherever_postgresql_says_so(transaction: 
     ]
     names = frozenset({"audits", "trg_audit", "deletedBy", "log_it", "own_rows", "audit", "kind", "audits_id_seq"})
     script = parse_validation_script("v.sql", ";\n".join([*missing, "select * from public.never", "select 1 / 0"]))
-    for _ in range(2):
+    for dummy in range(2):
         report = run_validation(transaction, [script], stage="before", pending_names=names)
         assert [check.verdict for check in report.checks] == ["SKIP"] * len(missing) + ["FAIL", "FAIL"]
         assert fetch_value(transaction, "select count(*) from public.clients") == 3
