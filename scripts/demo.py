@@ -119,7 +119,7 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> None:
     if before != after:
         raise DemoFailed("production is not what it was before the failed migration")
     print(f"\n{PROD} failed, was rolled back by itself, and is exactly what it was: the same schema, the same rows.")
-    print(f"The report of the run: {newest_report(PROD)}")
+    print(f"The report of the run: {(newest_run(PROD, 'rolled_back') / 'report.md').relative_to(CLONE)}")
 
 
 def down() -> None:
@@ -136,7 +136,7 @@ def look_around() -> None:
     """Say where everything lies, and how to see for oneself."""
     say("Both projects are migrated, and both servers are running")
     for host in (DEV, PROD):
-        print(f"  {host:<16} report  {newest_report(host)}")
+        print("\n" + "\n".join(in_short(run_that_stands(host))))
     psql = os.path.relpath(Path(project(PROD)["pg_bin"]) / "psql", CLONE)
     print("\nLook around:\n")
     print(f'  psql() {{ PGSERVICEFILE={SERVICES.relative_to(CLONE)} PGSERVICE={PROD} {psql} "$@"; }}')
@@ -214,9 +214,51 @@ def exact_rows(host: str) -> dict[str, int]:
     return {f"public.{table}": int(rows) for table, rows in (line.split("|") for line in lines)}
 
 
-def newest_report(host: str) -> Path:
-    """The report of the project's last run."""
-    return max((RUNS / host).glob("*/report.md")).relative_to(CLONE)
+def newest_run(host: str, verdict: str) -> Path:
+    """The directory of the project's last run that ended so."""
+    ended = [run for run in sorted((RUNS / host).glob("*/run.json")) if read(run)["verdict"] == verdict]
+    if not ended:
+        raise DemoFailed(f"no run of {host} ended as {verdict}; the runs are in {(RUNS / host).relative_to(CLONE)}")
+    return ended[-1].parent
+
+
+def run_that_stands(host: str) -> Path:
+    """The last run of a project whose migrations are still applied: one that was taken back later is history."""
+    query = "select version from supabase_migrations.schema_migrations"
+    applied = set(client(host, "psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command", query).split())
+    for run in sorted((RUNS / host).glob("*/migration.json"), reverse=True):
+        if {done["version"] for done in read(run)["migrations"]} <= applied and read(run)["committed"]:
+            return run.parent
+    raise DemoFailed(f"no run of {host} stands; the runs are in {(RUNS / host).relative_to(CLONE)}")
+
+
+def in_short(run: Path) -> list[str]:
+    """A run in six lines, from its documents."""
+    record, manifest, migration = (read(run / name) for name in ("run.json", "backup/manifest.json", "migration.json"))
+    before, after, checks = (
+        read(run / f"{name}.json") for name in ("counts-before", "counts-after", "validation-after")
+    )
+    rows_before = {(count["schema"], count["table"]): count["rows"] for count in before["tables"]}
+    rows_after = {(count["schema"], count["table"]): count["rows"] for count in after["tables"]}
+    kept = sum(rows_after.get(table) == rows for table, rows in rows_before.items())
+    new = [f"{schema}.{table}" for schema, table in rows_after if (schema, table) not in rows_before]
+    return [
+        f"{record['project']}: {record['verdict']} in {record['duration_seconds']:.1f} s, of which {migration['duration_seconds']:.2f} s "
+        f"to apply, check and commit",
+        f"  migrations  {', '.join(done['version'] + '_' + done['name'] for done in migration['migrations'])}",
+        f"  backup      {manifest['total_bytes'] / 1e6:.1f} MB of {manifest['counts']['total']} rows, counted in the dump's own snapshot; "
+        f"read back whole ({manifest['verification']['entries']} entries)",
+        f"  rows        {before['total']} before, {after['total']} after; {kept} of {len(rows_before)} tables equal; "
+        f"new: {', '.join(new) or 'none'}",
+        f"  checks      {checks['passed']} passed, {checks['failed']} failed, {checks['warnings']} warnings, {checks['skipped']} skipped, "
+        f"before COMMIT and after it",
+        f"  report      {(run / 'report.md').relative_to(CLONE)}",
+    ]
+
+
+def read(path: Path) -> Any:
+    """A document of a run."""
+    return json.loads(path.read_text())
 
 
 if __name__ == "__main__":

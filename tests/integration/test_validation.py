@@ -153,9 +153,11 @@ def test_a_check_that_writes_leaves_nothing_and_an_error_does_not_stop_it(
     other = write(
         tmp_path / "w.sql", "select case when current_role = 'postgres' then 'PASS' else 'FAIL' end as role_again;"
     )
-    result = twice(run_module, clients, files=[file, other])
+    result = twice(run_module, clients, files=[file, other], run_dir=str(tmp_path / "run"))
     assert result["failed"]
-    report = result["validation"]
+    # The failure shows what is wrong, the run's file holds all of it.
+    report = json.loads((tmp_path / "run" / "validation-after.json").read_text())
+    assert result["validation"]["checks"] == [check for check in report["checks"] if check["verdict"] == "FAIL"]
     assert [(c["verdict"], c["source"]) for c in report["checks"]] == [
         ("FAIL", "error"),
         ("FAIL", "error"),
@@ -317,9 +319,11 @@ def test_the_report_is_written_but_not_in_check_mode(
 
 def test_timeouts_are_failed_checks(clients: LiveProject, run_module: RunModule, tmp_path: Path) -> None:
     file = write(tmp_path / "v.sql", "select pg_sleep(5);\nselect 'PASS' as still_here;")
-    result = twice(run_module, clients, files=[file], statement_timeout_seconds=0.1)
+    run_dir = tmp_path / "run"
+    result = twice(run_module, clients, files=[file], statement_timeout_seconds=0.1, run_dir=str(run_dir))
     assert result["failed"] and "(SQLSTATE 57014)" in result["msg"]
-    assert by_name(result)["still_here"]["verdict"] == "PASS"
+    whole = {"validation": json.loads((run_dir / "validation-after.json").read_text())}
+    assert by_name(whole)["still_here"]["verdict"] == "PASS"
 
 
 def test_the_callers_transaction_is_left_as_it_was(clients: LiveProject, transaction: PgConnection) -> None:
