@@ -292,8 +292,7 @@ def _record(
     seconds = {done.version: done.duration_seconds for done in progress.applied}
     versions = [item.file.version for item in batch]
     for item in batch:
-        recorded = [statement.recorded_sql for statement in item.script.script.statements]
-        record_applied(connection, item.file.version, item.file.name, recorded)
+        record_applied(connection, item.file.version, item.file.name, item.script.script.recorded)
         details: Mapping[str, object] = {"batch": versions, "catalog_before": before, "catalog_after": after}
         append_event(connection, _event(how, item.file, "applied", seconds[item.file.version], details))
 

@@ -17,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import sha256
 
 Node = dict[str, Any]
 
+_LINE_END = re.compile(r"[\n\r]")
 _BOM = b"\xef\xbb\xbf"
 _IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_][A-Za-z0-9_$]*)')
 _UNPARSED_COPY = "COPY with inline data needs psql; a driver cannot send the rows that follow it"
@@ -37,12 +38,11 @@ _NEVER_IN_A_TRANSACTION = {
 class Statement:
     """One statement of a script.
 
-    ``sql`` is what is sent: from its first word to before its semicolon. ``recorded_sql`` is what Supabase's history stores:
-    the same with the comments above it. ``offset`` is where ``sql`` begins in the script's text, in characters.
+    ``sql`` is what is sent: from its first word to before its semicolon. ``offset`` is where it begins in the script's text,
+    in characters.
     """
 
     sql: str
-    recorded_sql: str
     offset: int
     position: Position
     tag: str
@@ -67,6 +67,22 @@ class Script:
     text: str
     sha256: str
     statements: tuple[Statement, ...]
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """What Supabase's history stores of the script, as its CLI writes it (3.1.0 and 2.122.1 do the same).
+
+        That is whatever stands between two semicolons, the outer BEGIN and COMMIT too, without the space around it. Comments
+        belong to the statement that follows them; comments that no statement follows are an entry of their own.
+        """
+        entries: list[str] = []
+        end = 0
+        for statement in self.statements:
+            *alone, above = _split_at_semicolons(self.text[end : statement.offset])
+            end = statement.offset + len(statement.sql)
+            entries += [*alone, above + statement.sql]
+        entries += _split_at_semicolons(self.text[end:])
+        return tuple(entry.strip() for entry in entries if entry.strip())
 
     def position_of(self, offset: int) -> Position:
         """The place of a character offset in the script."""
@@ -158,7 +174,6 @@ def _parse_error(error: Exception) -> tuple[str, int]:
 def _statements(file: str, text: str, nodes: list[Node]) -> Iterator[Statement]:
     """The parser counts bytes and includes the white space and comments before a statement; a person counts characters."""
     content = text.encode()
-    end_of_previous = 0
     characters_before, bytes_before = 0, 0
     lines_before, line_start = 0, 0
     for item in nodes:
@@ -169,7 +184,6 @@ def _statements(file: str, text: str, nodes: list[Node]) -> Iterator[Statement]:
         raw = content[start_byte : start_byte + length].decode()
         offset = characters_before + _leading_space_and_comments(raw)
         end = characters_before + len(raw)
-        recorded = text[end_of_previous:end].lstrip("; \t\n\r\f\v").rstrip()
         newline = text.rfind("\n", line_start, offset)
         if newline >= 0:
             lines_before += text.count("\n", line_start, offset)
@@ -177,35 +191,55 @@ def _statements(file: str, text: str, nodes: list[Node]) -> Iterator[Statement]:
         ((tag, node),) = item["stmt"].items()
         yield Statement(
             sql=text[offset:end].rstrip(),
-            recorded_sql=recorded,
             offset=offset,
             position=Position(file, lines_before + 1, offset - line_start + 1),
             tag=tag,
             node=node,
         )
-        end_of_previous = end
 
 
 def _leading_space_and_comments(text: str) -> int:
-    """How many characters of white space and comments a text begins with; block comments nest, as in PostgreSQL."""
+    """How many characters of white space, semicolons and comments a text begins with."""
     index = 0
     while index < len(text):
         if text[index].isspace() or text[index] == ";":
             index += 1
-        elif text.startswith("--", index):
-            newline = text.find("\n", index)
-            index = len(text) if newline < 0 else newline + 1
-        elif text.startswith("/*", index):
-            depth, index = 1, index + 2
-            while depth and index < len(text):
-                if text.startswith("/*", index):
-                    depth, index = depth + 1, index + 2
-                elif text.startswith("*/", index):
-                    depth, index = depth - 1, index + 2
-                else:
-                    index += 1
+        elif (end := _end_of_comment(text, index)) > index:
+            index = end
         else:
             break
+    return index
+
+
+def _split_at_semicolons(between: str) -> list[str]:
+    """The parts of a text that stands between statements: it holds white space, comments and semicolons, nothing else."""
+    parts, start, index = [], 0, 0
+    while index < len(between):
+        if between[index] == ";":
+            parts.append(between[start:index])
+            start = index + 1
+        index = max(index + 1, _end_of_comment(between, index))
+    return [*parts, between[start:]]
+
+
+def _end_of_comment(text: str, index: int) -> int:
+    """Where the comment ends that begins at an index, or the index itself; block comments nest, as in PostgreSQL.
+
+    A lone carriage return ends a line comment, too: it is a line's end to PostgreSQL.
+    """
+    if text.startswith("--", index):
+        line_end = _LINE_END.search(text, index)
+        return line_end.end() if line_end else len(text)
+    if not text.startswith("/*", index):
+        return index
+    depth, index = 1, index + 2
+    while depth and index < len(text):
+        if text.startswith("/*", index):
+            depth, index = depth + 1, index + 2
+        elif text.startswith("*/", index):
+            depth, index = depth - 1, index + 2
+        else:
+            index += 1
     return index
 
 
