@@ -26,7 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     connect,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import OwnChanges, own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     AppliedMigration,
     CatalogChange,
@@ -37,6 +37,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     HistoryError,
+    InputError,
     MigrationFileError,
     PgopsError,
     VerificationFailed,
@@ -114,7 +115,8 @@ class _Progress:
     catalog_before: Catalog | None = None
     catalog_after: Catalog | None = None
     verification: Verification | None = None
-    row_changes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # By the first version of each transaction, so that a retry replaces what its predecessor did.
+    row_changes: dict[str, OwnChanges] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
 
@@ -139,6 +141,7 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     started, started_at = time.monotonic(), utc_now()
     progress = _Progress()
     files = discover(how.supabase_dir)
+    _require_known(how.to_version, files)
     with session(options, SessionSettings(read_only=True)) as connection:
         entries, _ledger = read_state(connection, files)
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
@@ -179,6 +182,16 @@ def _keep(how: ApplyOptions, progress: _Progress, started: float, started_at: st
     if how.document_file is not None and progress.catalog_before is not None:
         write_json(how.document_file, document.as_dict())
     return document
+
+
+def _require_known(to_version: str | None, files: Sequence[MigrationFile]) -> None:
+    """A mistyped version must not pass for "nothing to do"."""
+    if to_version is not None and to_version not in {file.version for file in files}:
+        raise InputError(
+            f"There is no migration file of version {to_version}",
+            where="to_version",
+            next_step=f"Give one of the files' versions; the newest is {files[-1].version}.",
+        )
 
 
 def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
@@ -226,10 +239,9 @@ def _transaction(
                 seconds = run_script(connection, item.script, what=f"Migration {item.file.label}")
                 reset_session(connection)
                 progress.applied.append(_applied(item, seconds))
-            row_changes = own_changes(connection)
+            progress.row_changes[batch[0].file.version] = own_changes(connection)
             catalog_after = _catalog(connection, how)
             progress.catalog_after = catalog_after
-            progress.row_changes.update(row_changes)
             _record(connection, how, batch, progress, fingerprint(catalog_before), fingerprint(catalog_after))
             if last and how.checks is not None:
                 progress.verification = verify(connection, how.checks, stage="dry_run" if how.dry_run else "after")
@@ -323,7 +335,8 @@ def _fail(
     if progress.committed:
         kept = ", ".join(progress.committed)
         error.state = f"{error.state}; committed before and still there: {kept}"
-    if how.dry_run or error.code == "history":
+    if how.dry_run or error.code in ("history", "busy"):
+        # Nothing of this run was tried: another run was quicker, or is under way.
         return
     import psycopg2
 
@@ -372,6 +385,9 @@ def _document(how: ApplyOptions, progress: _Progress, started: float, started_at
     before, after = progress.catalog_before, progress.catalog_after
     changes: list[CatalogChange] = compare_catalogs(before, after) if before is not None and after is not None else []
     verification = progress.verification
+    row_changes: Counter[tuple[str, str]] = Counter()
+    for of_transaction in progress.row_changes.values():
+        row_changes.update(of_transaction)
     return MigrationResult(
         run_id=how.run_id,
         dry_run=how.dry_run,
@@ -386,7 +402,7 @@ def _document(how: ApplyOptions, progress: _Progress, started: float, started_at
         catalog_changes=changes,
         row_changes=[
             RowChange(schema=schema, table=table, change=change)
-            for (schema, table), change in sorted(progress.row_changes.items())
+            for (schema, table), change in sorted(row_changes.items())
             if change
         ],
         counts=verification.counts if verification else None,

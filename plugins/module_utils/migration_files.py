@@ -49,7 +49,10 @@ def discover(supabase_dir: Path) -> list[MigrationFile]:
             where=str(directory),
             next_step="Check supabase_dir (project_supabase_dir in the inventory); it has to hold migrations/.",
         )
-    paths = sorted(p for p in directory.iterdir() if p.suffix == ".sql" and not p.name.startswith("."))
+    try:
+        paths = sorted(p for p in directory.iterdir() if p.suffix == ".sql" and not p.name.startswith("."))
+    except OSError as error:
+        raise _unreadable(directory, error) from error
     if not paths:
         raise MigrationFileError(
             "The migrations directory holds no .sql file",
@@ -60,7 +63,7 @@ def discover(supabase_dir: Path) -> list[MigrationFile]:
     _require_unambiguous_order([(path, version) for path, (version, _name) in names])
     rollbacks = supabase_dir / "rollbacks"
     return [
-        MigrationFile(version, name, path, sha256_of_file(path), _existing(rollbacks / path.name))
+        MigrationFile(version, name, path, _sha256(path), _existing(rollbacks / path.name))
         for path, (version, name) in sorted(names, key=lambda item: item[1][0])
     ]
 
@@ -89,6 +92,19 @@ def _parsed_name(path: Path) -> tuple[str, str]:
             next_step="Rename it, or move it out of the migrations directory.",
         )
     return match.group(1), match.group(2)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of_file(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> MigrationFileError:
+    return MigrationFileError(
+        f"{path.name} cannot be read: {error.strerror}", where=str(path), next_step=f"Look at: ls -ld {path}"
+    )
 
 
 def _existing(path: Path) -> Path | None:

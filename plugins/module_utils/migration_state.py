@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_value, server_version
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationEntry, MigrationInfo
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import HistoryError
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import HistoryError, PrivilegeError
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     HistoryRow,
     LedgerEvent,
@@ -98,7 +98,17 @@ def read_state(
     connection: PgConnection, files: Sequence[MigrationFile]
 ) -> tuple[list[MigrationEntry], list[LedgerEvent]]:
     """The state of each migration as the database has it now, and the ledger it was judged by."""
-    history, ledger = read_history(connection), read_ledger(connection)
+    import psycopg2.errors
+
+    try:
+        history, ledger = read_history(connection), read_ledger(connection)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise PrivilegeError(
+            f"The role may not read what is applied: {error.diag.message_primary}",
+            where="supabase_migrations.schema_migrations, pgops.ledger",
+            next_step="Connect as the role that owns them (login_user: postgres on Supabase).",
+            details={"sqlstate": error.pgcode},
+        ) from error
     return compare_history(files, history, ledger, foreign_edits(files, history, ledger)), ledger
 
 

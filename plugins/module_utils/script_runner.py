@@ -244,7 +244,9 @@ def _fire_deferred_constraints(connection: PgConnection, script: Script, what: s
     constraints = fetch_all(
         connection,
         "select distinct n.nspname, c.conname, c.condeferred from pg_catalog.pg_constraint c "
-        "join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferrable and n.nspname !~ '^pg_temp'",
+        "join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferrable and n.nspname !~ '^pg_temp' "
+        # What the role cannot name (another's schema, or after SET ROLE) is checked by COMMIT all the same.
+        "and pg_catalog.has_schema_privilege(n.oid, 'usage')",
     )
     if not constraints:
         return

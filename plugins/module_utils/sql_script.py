@@ -20,6 +20,8 @@ Node = dict[str, Any]
 _LINE_END = re.compile(r"[\n\r]")
 _BOM = b"\xef\xbb\xbf"
 _IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_][A-Za-z0-9_$]*)')
+# COPY ... FROM STDIN as the last statement before the place where its rows do not parse.
+_INLINE_COPY = re.compile(r"\bcopy\b[^;]*\bfrom\s+stdin\b[^;]*;\s*[^;\n]*\Z", re.IGNORECASE)
 _UNPARSED_COPY = "COPY with inline data needs psql; a driver cannot send the rows that follow it"
 
 # "cannot be executed inside a transaction block" / "cannot run inside a transaction block" in PostgreSQL's reference pages
@@ -153,9 +155,13 @@ def parse_script(file: str, text: str) -> Script:
     try:
         parsed = json.loads(parser.parse_sql_json(text))
     except parser.ParseError as error:
-        message, offset = _parse_error(error)
+        message, offset = _parse_error(error, text)
         position = position_at(file, text, offset)
-        hint = "psql's backslash commands cannot be used here. " if text[offset : offset + 1] == "\\" else ""
+        hint = ""
+        if _INLINE_COPY.search(text, 0, offset):
+            hint = f"{_UNPARSED_COPY}: write the rows as INSERT statements. "
+        elif text[offset : offset + 1] == "\\":
+            hint = "psql's backslash commands cannot be used here. "
         raise SqlScriptError(
             f"The file does not parse: {message}",
             where=position,
@@ -165,9 +171,11 @@ def parse_script(file: str, text: str) -> Script:
     return Script(file, text, sha256_of_bytes(text.encode()), statements)
 
 
-def _parse_error(error: Exception) -> tuple[str, int]:
+def _parse_error(error: Exception, text: str) -> tuple[str, int]:
     message = str(error.args[0])
     offset = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], int) else 0
+    if message.endswith("at end of input"):
+        offset = len(text.rstrip())
     return message, max(offset, 0)
 
 

@@ -1,0 +1,92 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small application with a database and migrations, for the tests of what applies them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration import snapshots
+from tests.integration.live import LiveProject, run_module
+
+TABLES = """
+create table public.clients (id int primary key, name text not null);
+insert into public.clients values (1, 'one'), (2, 'two'), (3, 'three');
+create table public.orders (id int primary key, client int references public.clients (id));
+insert into public.orders select i, i % 3 + 1 from generate_series(1, 100) i;
+"""
+
+
+@dataclass(frozen=True)
+class Application:
+    """A project with some tables and rows, and the directory with its migrations."""
+
+    project: LiveProject
+    directory: Path
+
+    def migration(self, name: str, content: str | bytes) -> Path:
+        """Write a migration, the name without its suffix."""
+        return self._write(self.directory / "migrations" / f"{name}.sql", content)
+
+    def validation(self, content: str) -> Path:
+        """Write the validation script."""
+        return self._write(self.directory / "VALIDATION_SQL.sql", content)
+
+    def apply(self, **params: Any) -> dict[str, Any]:
+        """Run the module that applies; a lock is waited for only as long as a test can afford."""
+        quick = {"lock_timeout_seconds": 0.3, "lock_wait_seconds": 0.2, "retries": 0}
+        return run_module("migration", **{"supabase_dir": str(self.directory), **self.project.login, **quick, **params})
+
+    def info(self, **params: Any) -> dict[str, Any]:
+        """Run the module that looks."""
+        return run_module("migration_info", supabase_dir=str(self.directory), **self.project.login, **params)
+
+    def baseline(self) -> dict[str, Any]:
+        """The row counts as they are now, as the module for them reports them."""
+        counts: dict[str, Any] = run_module("row_counts", **self.project.login)["row_counts"]
+        return counts
+
+    def snapshot(self) -> snapshots.Snapshot:
+        """Everything as it is now."""
+        return snapshots.take(self.project, self.directory)
+
+    def versions(self) -> list[str]:
+        """What psql finds in Supabase's history."""
+        return self.project.psql("select version from supabase_migrations.schema_migrations order by 1").split()
+
+    def events(self) -> list[str]:
+        """What psql finds in the ledger: event and version."""
+        return self.project.psql("select event || ' ' || version from pgops.ledger order by event_id").splitlines()
+
+    def refuses(self, code: str, *texts: str, **params: Any) -> dict[str, Any]:
+        """Apply two times: each fails with an error of that kind and with those texts, and nothing is different after it."""
+        before = self.snapshot()
+        results = [self.apply(**params), self.apply(**params)]
+        for result in results:
+            assert result.get("failed"), result
+            assert not result["changed"], result
+            assert result["error"]["code"] == code, result["msg"]
+            for text in (*texts, "State: ", "Next: "):
+                assert text in result["msg"], result["msg"]
+        assert self.snapshot() == before
+        assert results[0]["error"]["where"] == results[1]["error"]["where"]
+        return results[1]
+
+    def applies(self, **params: Any) -> dict[str, Any]:
+        """Apply two times: the first changes the project, the second finds nothing to do and leaves it alone."""
+        first = self.apply(**params)
+        assert first.get("changed"), first
+        after = self.snapshot()
+        second = self.apply(**params)
+        assert not second.get("failed") and not second["changed"], second
+        assert second["migration"]["migrations"] == []
+        assert self.snapshot() == after
+        return first
+
+    def _write(self, path: Path, content: str | bytes) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
