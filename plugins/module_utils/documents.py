@@ -165,6 +165,66 @@ class CatalogChange:
 
 
 @dataclass(kw_only=True)
+class StatementTiming:
+    """One statement that was executed, and how long it took."""
+
+    where: str
+    command: str
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class UnexecutedStatement:
+    """One statement that the dry run left out, and why."""
+
+    where: str
+    command: str
+    reason: str
+
+
+@dataclass(kw_only=True)
+class HeldLock:
+    """A lock that can hold up others, from the statement that took it until the transaction ended."""
+
+    relation: str
+    mode: str
+    where: str
+    held_seconds: float
+
+
+@dataclass(kw_only=True)
+class TouchedRows:
+    """The rows of one table that a transaction wrote."""
+
+    schema: str
+    table: str
+    inserted: int
+    updated: int
+    deleted: int
+
+
+@dataclass(kw_only=True)
+class MovedSequence:
+    """A sequence that moved; sequences do not roll back."""
+
+    sequence: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(kw_only=True)
+class Receipt:
+    """What an executed dry run cost and touched."""
+
+    statements: list[StatementTiming]
+    not_executed: list[UnexecutedStatement]
+    locks: list[HeldLock]
+    rewritten_tables: list[str]
+    rows: list[TouchedRows]
+    sequences: list[MovedSequence]
+
+
+@dataclass(kw_only=True)
 class RowChange:
     """How many rows a transaction itself inserted less deleted in one table; PostgreSQL leaves TRUNCATE out."""
 
@@ -190,6 +250,7 @@ class MigrationResult(Document):
     catalog_after: str | None
     catalog_changes: list[CatalogChange]
     row_changes: list[RowChange]
+    receipt: Receipt | None = None
     counts: CountComparison | None
     validation: ValidationReport | None
     notices: list[str]

@@ -19,7 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import e
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-Event = Literal["applied", "rolled_back", "failed"]
+Event = Literal["applied", "verified", "adopted", "rolled_back", "failed"]
 
 # Two integers name the advisory lock of an apply; the first is this collection's own ("pgop" in ASCII).
 ADVISORY_LOCK = (0x70676F70, 1)
@@ -39,7 +39,7 @@ revoke all on schema pgops from public;
 create table pgops.ledger (
     event_id bigint generated always as identity primary key,
     recorded_at timestamptz not null default clock_timestamp(),
-    event text not null check (event in ('applied', 'rolled_back', 'failed')),
+    event text not null check (event in ('applied', 'verified', 'adopted', 'rolled_back', 'failed')),
     version text not null,
     name text not null,
     sha256 text not null,
@@ -206,7 +206,7 @@ def newest_applied_events(ledger: Sequence[LedgerEvent]) -> dict[str, LedgerEven
     """For each version that the ledger holds as applied now, the event that applied it."""
     current: dict[str, LedgerEvent] = {}
     for event in ledger:
-        if event.event == "applied":
+        if event.event in ("applied", "adopted"):
             current[event.version] = event
         elif event.event == "rolled_back":
             current.pop(event.version, None)
