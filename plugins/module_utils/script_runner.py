@@ -40,7 +40,7 @@ _NEXT_STEPS = {
     "55P03": "Find who holds the lock (select pid, query, xact_start from pg_stat_activity order by xact_start), then run again.",
     "40P01": "Another session locked the same tables in another order; run again when it has finished.",
     "57014": "The statement took longer than statement_timeout_seconds; raise it, or make the statement smaller.",
-    "55P04": "A new enum value can be used only after a commit: run with transaction_scope: file, or use it in a later file.",
+    "55P04": "A new enum value can be used only after a commit: use it in a later file than the one that adds it, with transaction_scope: file.",
     "53200": "One transaction needs more locks than the server has; run with transaction_scope: file.",
     "53100": "Free disk space on the server, then run again.",
     "42501": "The role may not do this; compare its owner and grants, or ask for a session_role that may.",

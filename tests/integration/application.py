@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.integration import snapshots
-from tests.integration.live import LiveProject, run_module
+from tests.integration.live import MODULES, LiveProject, module_environment, run_module
 
 TABLES = """
 create table public.clients (id int primary key, name text not null);
@@ -37,8 +40,22 @@ class Application:
 
     def apply(self, **params: Any) -> dict[str, Any]:
         """Run the module that applies; a lock is waited for only as long as a test can afford."""
-        quick = {"lock_timeout_seconds": 0.3, "lock_wait_seconds": 0.2, "retries": 0}
-        return run_module("migration", **{"supabase_dir": str(self.directory), **self.project.login, **quick, **params})
+        return run_module("migration", **{**self._arguments(), **params})
+
+    def start_applying(self) -> subprocess.Popen[str]:
+        """Start the same as a process that is not waited for."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"{MODULES}.migration"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=module_environment(),
+            encoding="utf-8",
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": self._arguments()}))
+        process.stdin.close()
+        return process
 
     def info(self, **params: Any) -> dict[str, Any]:
         """Run the module that looks."""
@@ -85,6 +102,10 @@ class Application:
         assert second["migration"]["migrations"] == []
         assert self.snapshot() == after
         return first
+
+    def _arguments(self) -> dict[str, Any]:
+        quick = {"lock_timeout_seconds": 0.3, "lock_wait_seconds": 0.2, "retries": 0}
+        return {"supabase_dir": str(self.directory), **self.project.login, **quick}
 
     def _write(self, path: Path, content: str | bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
