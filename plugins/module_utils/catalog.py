@@ -80,7 +80,8 @@ _CANONICAL_SETTINGS = {
 
 _SAVEPOINT = "pgops_catalog"
 _DETAIL_LENGTH = 60
-_WITH_COLUMNS = frozenset({"table", "foreign table", "view", "materialized view", "type"})
+WITH_COLUMNS = frozenset({"table", "foreign table", "view", "materialized view", "type"})
+"""The types of what may have columns."""
 
 
 def user_schemas(connection: PgConnection) -> list[str]:
@@ -128,22 +129,17 @@ def compare_catalogs(
 
     The columns of a relation that was created or dropped as a whole are told by number, not one by one.
     """
-    relations_before, relations_after = _columns_of_relations(before), _columns_of_relations(after)
+    relations_before, relations_after = _relations(before), _relations(after)
+    columns_before, columns_after = _columns_of_relations(before), _columns_of_relations(after)
     changes = []
     for key in before.keys() | after.keys():
         object_type, name = split_key(key)
-        if object_type == "column" and (_relation_of(name) in relations_before) != (
-            _relation_of(name) in relations_after
-        ):
+        if object_type == "column" and _told_by_number(relation_of(name), relations_before, relations_after):
             continue
         if key not in before:
-            changes.append(
-                _change("created", object_type, name, _number_of_columns(object_type, relations_after[name]))
-            )
+            changes.append(_change("created", object_type, name, _number_of_columns(object_type, columns_after[name])))
         elif key not in after:
-            changes.append(
-                _change("dropped", object_type, name, _number_of_columns(object_type, relations_before[name]))
-            )
+            changes.append(_change("dropped", object_type, name, _number_of_columns(object_type, columns_before[name])))
         elif before[key] != after[key]:
             changes.append(_change("changed", object_type, name, _definition_detail(before[key], after[key])))
     return sorted(changes, key=lambda change: (change.object_type, change.object_name))
@@ -188,7 +184,7 @@ def _change(
     return CatalogChange(change=change, object_type=object_type, object_name=name, detail=detail)
 
 
-def _relation_of(column: str) -> str:
+def relation_of(column: str) -> str:
     """The relation in a column's name: what stands before the last dot outside quotes."""
     quoted, last_dot = False, 0
     for place, character in enumerate(column):
@@ -199,13 +195,23 @@ def _relation_of(column: str) -> str:
     return column[:last_dot]
 
 
+def _relations(catalog: Mapping[str, Any]) -> frozenset[str]:
+    """The names of what may have columns; a table without any is one too."""
+    return frozenset(name for object_type, name in map(split_key, catalog) if object_type in WITH_COLUMNS)
+
+
 def _columns_of_relations(catalog: Mapping[str, Any]) -> Counter[str]:
     """The number of columns of each relation that has any."""
-    return Counter(_relation_of(name) for object_type, name in map(split_key, catalog) if object_type == "column")
+    return Counter(relation_of(name) for object_type, name in map(split_key, catalog) if object_type == "column")
+
+
+def _told_by_number(relation: str, before: frozenset[str], after: frozenset[str]) -> bool:
+    """Whether the relation came or went as a whole, so that its columns need no line each."""
+    return (relation in before) != (relation in after)
 
 
 def _number_of_columns(object_type: str, number: int) -> str:
-    if object_type not in _WITH_COLUMNS or not number:
+    if object_type not in WITH_COLUMNS or not number:
         return ""
     return f"{number} column{'' if number == 1 else 's'}"
 

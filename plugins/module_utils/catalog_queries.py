@@ -256,7 +256,8 @@ join pg_namespace as n on n.oid = p.pronamespace
 where {_OWN_SCHEMA} and {_no_member("pg_proc", "p.oid")}
 """
 
-# A trigger on a table of the platform is the user's when its function comes from elsewhere than its table.
+# A trigger on a table of the platform is the user's when its function comes from elsewhere than its table. It belongs to
+# the database and not to a schema that is read, as a policy there does.
 TRIGGERS = f"""
 select 'trigger ' || quote_ident(g.tgname) || ' on ' || {_RELATION}, json_strip_nulls(json_build_object(
     'definition', pg_get_triggerdef(g.oid),
@@ -270,8 +271,7 @@ join pg_proc as p on p.oid = g.tgfoid
 join pg_namespace as pn on pn.oid = p.pronamespace
 where not g.tgisinternal and g.tgparentid = 0 and {_no_member("pg_trigger", "g.oid")}
   and {_no_member("pg_class", "c.oid")}
-  and ({_OWN_SCHEMA} or n.nspname = any(%(platform)s) and pn.nspname <> n.nspname
-       and (pn.nspname = any(%(schemas)s) or pn.nspname = any(%(platform)s)))
+  and ({_OWN_SCHEMA} or n.nspname = any(%(platform)s) and pn.nspname <> n.nspname)
 """
 
 RULES = f"""

@@ -41,6 +41,13 @@ def test_a_column_added_to_a_table_is_told_by_name() -> None:
     assert changes(before, CATALOG) == [("created", "column", 'public.profiles."deletedBy"', "")]
 
 
+def test_the_first_column_of_a_table_that_had_none_is_a_change() -> None:
+    before: dict[str, Any] = {"table public.t": TABLE}
+    after = {**before, "column public.t.id": {"position": 1}}
+    assert changes(before, after) == [("created", "column", "public.t.id", "")]
+    assert changes(after, before) == [("dropped", "column", "public.t.id", "")]
+
+
 def test_a_dot_inside_quotes_does_not_end_the_name_of_a_table() -> None:
     odd = {'table public."a.b"': TABLE, 'column public."a.b"."c.d"': {"position": 1}}
     assert changes(CATALOG, {**CATALOG, **odd}) == [("created", "table", 'public."a.b"', "1 column")]
