@@ -333,6 +333,9 @@ def _is_false(option: Node | None) -> bool:
         return False
     value = option.get("arg", {})
     text = value.get("Boolean", {}).get("boolval", value.get("String", {}).get("sval"))
+    if "TypeName" in value:
+        # The grammar takes a plain word, as off, for the name of a type.
+        text = value["TypeName"]["names"][-1]["String"]["sval"]
     return text is False or ("Boolean" in value and text is None) or str(text).lower() in ("false", "off", "no", "0")
 
 
