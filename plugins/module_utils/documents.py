@@ -399,6 +399,89 @@ class LintReport(Document):
     duration_seconds: float
 
 
+@dataclass(kw_only=True)
+class SchemaInfo(Document):
+    """A live schema in figures: its fingerprint, and how many objects of each type it has."""
+
+    kind: ClassVar[str] = "schema_info"
+    database: str
+    server_version: str
+    taken_at: str
+    schemas: list[str]
+    fingerprint: str
+    objects: dict[str, int]
+    total: int
+
+
+@dataclass(kw_only=True)
+class SchemaSide:
+    """One of two schemas that are compared; a file does not know the server's version."""
+
+    source: str
+    server_version: str | None
+    fingerprint: str
+    total: int
+
+
+@dataclass(kw_only=True)
+class ChangeCounts:
+    """How many objects of one type differ, by what happened to them."""
+
+    created: int = 0
+    changed: int = 0
+    dropped: int = 0
+
+
+@dataclass(kw_only=True)
+class SchemaDiff(Document):
+    """What it takes to go from one schema to another."""
+
+    kind: ClassVar[str] = "schema_diff"
+    before: SchemaSide
+    after: SchemaSide
+    equal: bool
+    changes: list[CatalogChange]
+    counts: dict[str, ChangeCounts]
+    ignored: int
+    notes: list[str]
+
+
+LintLevel = Literal["error", "warning", "notice"]
+
+
+@dataclass(kw_only=True)
+class LintFinding:
+    """One thing a linter has to say of a file, with its place, why it matters and what to do; waived or not."""
+
+    code: str
+    level: LintLevel
+    file: str
+    line: int
+    column: int
+    statement: str
+    reason: str
+    fix: str
+    waived: bool = False
+    waiver_reason: str | None = None
+
+
+@dataclass(kw_only=True)
+class LintReport(Document):
+    """lint.json: what was found in migrations and rollbacks; ``database`` is None when none was looked at."""
+
+    kind: ClassVar[str] = "lint"
+    files: list[str]
+    database: str | None
+    server_major: int
+    excluded: list[str]
+    findings: list[LintFinding]
+    errors: int
+    warnings: int
+    notices: int
+    waived: int
+    duration_seconds: float
+
+
 _T = TypeVar("_T")
 
 

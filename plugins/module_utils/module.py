@@ -9,6 +9,7 @@ import getpass
 import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,6 +90,11 @@ def session_settings(params: Mapping[str, Any]) -> SessionSettings:
         lock_timeout_ms=milliseconds(params["lock_timeout_seconds"]),
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
     )
+
+
+def read_only_settings(params: Mapping[str, Any]) -> SessionSettings:
+    """The same for a module that only reads: the server refuses it any change."""
+    return replace(session_settings(params), read_only=True)
 
 
 def optional_path(value: str | None) -> Path | None:
