@@ -145,6 +145,16 @@ def compare_catalogs(
     return sorted(changes, key=lambda change: (change.object_type, change.object_name))
 
 
+def describe_changes(changes: Sequence[CatalogChange]) -> list[str]:
+    """Each change as a sentence, in order."""
+    return [f"{c.object_type} {c.object_name} {c.change}: {c.detail}".removesuffix(": ") for c in changes]
+
+
+def change_fingerprint(changes: Sequence[CatalogChange]) -> str:
+    """The hash of what was changed, equal wherever the same was."""
+    return sha256_of_bytes(canonical_json(describe_changes(changes)))
+
+
 def split_key(key: str) -> tuple[str, str]:
     """A catalog's key as type and name: C(event trigger e) is V(event trigger) and V(e)."""
     for object_type in OBJECT_TYPES:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     Catalog,
+    change_fingerprint,
     compare_catalogs,
+    describe_changes,
     fingerprint,
     read_catalog,
     user_schemas,
@@ -24,6 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     SessionSettings,
     collect_notices,
     connect,
+    execute,
     session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import OwnChanges, own_changes
@@ -32,13 +35,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CatalogChange,
     MigrationEntry,
     MigrationResult,
+    PromotionProof,
+    Receipt,
     RowChange,
     utc_now,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     HistoryError,
     InputError,
-    MigrationFileError,
     PgopsError,
     VerificationFailed,
 )
@@ -52,18 +56,32 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     read_history,
     record_applied,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import (
     read_state,
     require_agreement,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import (
+from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches import (
+    Batch,
+    PendingMigration,
+    TransactionScope,
+    cut_batches,
+    load_pending,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.outside_transaction import run_outside_transaction
+from ansible_collections.pgops.supabase.plugins.module_utils.promotion import require_same_change
+from ansible_collections.pgops.supabase.plugins.module_utils.receipt import Recorder
+from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import reset_session, run_script
+from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import (
+    forget_statements,
+    log_statement,
+    make_statement_log,
+    read_statement_log,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.transactions import (
     ROLLED_BACK,
-    RunnableScript,
     commit,
-    reset_session,
-    run_script,
-    runnable,
+    hold_apply_lock,
     server_error,
     take_apply_lock,
     with_retries,
@@ -78,7 +96,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.verification import
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-TransactionScope = Literal["batch", "file"]
+# Reading the catalog after each file tells what each of them changed; beyond so many files only what all of them did.
+FILES_WITH_A_CATALOG_OF_THEIR_OWN = 50
+# The place in the statement log of what was there before a file that runs outside a transaction.
+_BEFORE_ALL = -1
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,8 @@ class ApplyOptions:
     """How to apply. Times are seconds, except in ``settings``.
 
     :param to_version: the newest version to apply; None for all that are pending.
+    :param promotion: what the project before has proven of each file; the same has to happen here.
+    :param origin: that project's name.
     :param catalog_file: where the catalog from before is kept, so that a rollback can say what it did not restore.
     :param document_file: where the result is kept, also when it is a failure.
     """
@@ -101,6 +124,8 @@ class ApplyOptions:
     allow_out_of_order: bool = False
     retries: int = 3
     lock_wait_seconds: float = 10.0
+    promotion: Sequence[PromotionProof] = ()
+    origin: str = "the project before"
     catalog_file: Path | None = None
     document_file: Path | None = None
     dry_run: bool = False
@@ -117,13 +142,31 @@ class _Progress:
     verification: Verification | None = None
     # By the first version of each transaction, so that a retry replaces what its predecessor did.
     row_changes: dict[str, OwnChanges] = field(default_factory=dict)
+    receipt: Receipt | None = None
     notices: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class _Pending:
-    file: MigrationFile
-    script: RunnableScript
+class _Apply:
+    """One apply: where, how, and of which files."""
+
+    options: ConnectionOptions
+    how: ApplyOptions
+    files: Sequence[MigrationFile]
+    progress: _Progress
+
+    def catalog(self, connection: PgConnection) -> Catalog:
+        """The catalog as the session sees it now."""
+        return read_catalog(connection, self.how.schemas or user_schemas(connection))
+
+
+@dataclass
+class _FileResult:
+    """What one file did: how long it took, and how the catalog looked after it, where that was read."""
+
+    item: PendingMigration
+    seconds: float
+    change: list[CatalogChange] | None = None
 
 
 def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
@@ -145,9 +188,9 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     with session(options, SessionSettings(read_only=True)) as connection:
         entries, _ledger = read_state(connection, files)
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
-    pending = _load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)])
+    pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)])
     try:
-        _apply_batches(options, how, files, pending, progress)
+        _apply_batches(_Apply(options, how, files, progress), pending)
     except PgopsError as error:
         document = _keep(how, progress, started, started_at).as_dict()
         error.details["result"] = {"changed": bool(progress.committed), "migration": document}
@@ -155,25 +198,21 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     return _keep(how, progress, started, started_at)
 
 
-def _apply_batches(
-    options: ConnectionOptions,
-    how: ApplyOptions,
-    files: Sequence[MigrationFile],
-    pending: Sequence[_Pending],
-    progress: _Progress,
-) -> None:
+def _apply_batches(this: _Apply, pending: Sequence[PendingMigration]) -> None:
     """Each transaction of its own, then the read-back of what they committed."""
-    one_by_one = how.transaction_scope == "file" and not how.dry_run
-    batches = [[item] for item in pending] if one_by_one else [pending] if pending else []
+    batches = cut_batches(pending, this.how.transaction_scope, dry_run=this.how.dry_run)
     for batch in batches:
         last = batch is batches[-1]
         try:
-            with_retries(lambda: _transaction(options, how, files, batch, last, progress), retries=how.retries)
+            if batch.outside_transaction:
+                _outside_transaction(this, batch)
+            else:
+                with_retries(lambda: _transaction(this, batch, last), retries=this.how.retries)
         except PgopsError as error:
-            _fail(options, how, batch, error, progress)
+            _fail(this, batch, error)
             raise
-    if progress.committed:
-        _read_back(options, how, progress)
+    if this.progress.committed:
+        _read_back(this)
 
 
 def _keep(how: ApplyOptions, progress: _Progress, started: float, started_at: str) -> MigrationResult:
@@ -198,62 +237,48 @@ def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
     return to_version is None or int(entry.version) <= int(to_version)
 
 
-def _load_pending(files: Sequence[MigrationFile], entries: Sequence[MigrationEntry]) -> list[_Pending]:
-    by_version = {file.version: file for file in files}
-    pending = [_Pending(file, runnable(read_script(file.path))) for file in (by_version[e.version] for e in entries)]
-    for item in pending:
-        if item.script.script.sha256 != item.file.sha256:
-            raise MigrationFileError(
-                f"{item.file.path.name} was changed while it was read",
-                where=str(item.file.path),
-                next_step="Run again when nobody is editing the migrations.",
-            )
-    return pending
-
-
-def _transaction(
-    options: ConnectionOptions,
-    how: ApplyOptions,
-    files: Sequence[MigrationFile],
-    batch: Sequence[_Pending],
-    last: bool,
-    progress: _Progress,
-) -> None:
+def _transaction(this: _Apply, batch: Batch, last: bool) -> None:
     """One transaction from lock to COMMIT; an exception on the way rolls all of it back."""
     import psycopg2
 
+    how, progress = this.how, this.progress
     done_before = len(progress.applied)
-    with session(options, how.settings) as connection:
+    with session(this.options, how.settings) as connection:
         notices = collect_notices(connection)
         try:
             take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
-            _require_still_pending(connection, files, batch, how)
-            catalog_before = _catalog(connection, how)
-            if progress.catalog_before is None:
-                progress.catalog_before = catalog_before
-                if how.catalog_file is not None and not how.dry_run:
-                    write_json(how.catalog_file, catalog_before)
+            _require_still_pending(this, connection, batch)
+            before = this.catalog(connection)
+            _remember_before(this, before)
             make_history(connection)
             make_ledger(connection)
-            for item in batch:
-                seconds = run_script(connection, item.script, what=f"Migration {item.file.label}")
-                reset_session(connection)
-                progress.applied.append(_applied(item, seconds))
-            progress.row_changes[batch[0].file.version] = own_changes(connection)
-            catalog_after = _catalog(connection, how)
-            progress.catalog_after = catalog_after
-            _record(connection, how, batch, progress, fingerprint(catalog_before), fingerprint(catalog_after))
+            recorder = Recorder(connection) if how.dry_run else None
+            results = _run_files(this, connection, batch, before, recorder)
+            progress.applied += [_applied(result) for result in results]
+            progress.row_changes[batch.versions[0]] = own_changes(connection)
+            progress.receipt = recorder.receipt() if recorder else None
+            progress.catalog_after = after = this.catalog(connection)
+            verified = False
             if last and how.checks is not None:
                 progress.verification = verify(connection, how.checks, stage="dry_run" if how.dry_run else "after")
-                require_passed(progress.verification, state=ROLLED_BACK)
+                if progress.receipt is None or not progress.receipt.not_executed:
+                    require_passed(progress.verification, state=ROLLED_BACK)
+                    verified = True
             if how.dry_run:
                 connection.rollback()
                 return
-            commit(connection, lambda: connect(options, SessionSettings(read_only=True)), what=_labels(batch))
-            progress.committed += [item.file.version for item in batch]
+            facts = {
+                "batch": batch.versions,
+                "catalog_before": fingerprint(before),
+                "catalog_after": fingerprint(after),
+            }
+            for result in results:
+                _record(this, connection, result, {**facts, "verified": verified})
+            commit(connection, lambda: connect(this.options, SessionSettings(read_only=True)), what=batch.labels)
+            progress.committed += batch.versions
         except psycopg2.Error as error:
             del progress.applied[done_before:]
-            raise server_error(error, f"Recording {_labels(batch)} failed", "supabase_migrations, pgops") from error
+            raise server_error(error, f"Recording {batch.labels} failed", "supabase_migrations, pgops") from error
         except BaseException:
             del progress.applied[done_before:]
             raise
@@ -261,52 +286,134 @@ def _transaction(
             progress.notices += [notice.strip() for notice in notices]
 
 
-def _require_still_pending(
-    connection: PgConnection, files: Sequence[MigrationFile], batch: Sequence[_Pending], how: ApplyOptions
-) -> None:
+def _run_files(
+    this: _Apply, connection: PgConnection, batch: Batch, before: Catalog, recorder: Recorder | None
+) -> list[_FileResult]:
+    """Run the files one after the other, each as if it had a session of its own, and see what each changed."""
+    results = []
+    read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
+    for item in batch.items:
+        seconds = run_script(connection, item.script, what=f"Migration {item.file.label}", observer=recorder)
+        reset_session(connection)
+        result = _FileResult(item, seconds)
+        if read_each:
+            after = this.catalog(connection)
+            result.change = compare_catalogs(before, after)
+            before = after
+            _require_promoted_change(this, result, state=ROLLED_BACK)
+        results.append(result)
+    return results
+
+
+def _outside_transaction(this: _Apply, batch: Batch) -> None:
+    """One file that PostgreSQL does not run in a transaction, from the first statement that no earlier run finished."""
+    import psycopg2
+
+    how, progress, item = this.how, this.progress, batch.items[0]
+    version = item.file.version
+    with session(this.options, how.settings, autocommit=True) as connection:
+        notices = collect_notices(connection)
+        try:
+            with hold_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds):
+                _require_still_pending(this, connection, batch)
+                _make_tables(connection)
+                before = this.catalog(connection)
+                _remember_before(this, before)
+                first = read_statement_log(connection, version).get(_BEFORE_ALL)
+                began = first.context["catalog_before"] if first else fingerprint(before)
+                log_statement(
+                    connection,
+                    version,
+                    _BEFORE_ALL,
+                    "",
+                    "finished",
+                    run_id=how.run_id,
+                    context={"catalog_before": began},
+                )
+                seconds = run_outside_transaction(
+                    connection, item.script, version=version, run_id=how.run_id, what=f"Migration {item.file.label}"
+                )
+                reset_session(connection)
+                after = this.catalog(connection)
+                change = compare_catalogs(before, after) if first is None else None
+                result = _FileResult(item, seconds, change)
+                facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
+                execute(connection, "begin")
+                _record(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
+                forget_statements(connection, version)
+                execute(connection, "commit")
+                progress.catalog_after = after
+                progress.applied.append(_applied(result))
+                progress.committed.append(version)
+        except psycopg2.Error as error:
+            state = "the file may be applied without a record of it; running again finds out"
+            raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
+        finally:
+            progress.notices += [notice.strip() for notice in notices]
+
+
+def _make_tables(connection: PgConnection) -> None:
+    execute(connection, "begin")
+    make_history(connection)
+    make_ledger(connection)
+    make_statement_log(connection)
+    execute(connection, "commit")
+
+
+def _remember_before(this: _Apply, before: Catalog) -> None:
+    if this.progress.catalog_before is None:
+        this.progress.catalog_before = before
+        if this.how.catalog_file is not None and not this.how.dry_run:
+            write_json(this.how.catalog_file, before)
+
+
+def _require_promoted_change(this: _Apply, result: _FileResult, *, state: str) -> None:
+    """The same file has to make the same change as on the project it is promoted from."""
+    if result.change is None:
+        return
+    for proof in this.how.promotion:
+        if proof.version == result.item.file.version:
+            change, described = change_fingerprint(result.change), describe_changes(result.change)
+            require_same_change(proof, change, described, origin=this.how.origin, state=state)
+
+
+def _require_still_pending(this: _Apply, connection: PgConnection, batch: Batch) -> None:
     """Under the lock, what was read before it may no longer hold: another run may have been quicker."""
-    entries, _ledger = read_state(connection, files)
+    entries, _ledger = read_state(connection, this.files)
     states = {entry.version: entry.state for entry in entries}
-    overtaken = [item.file.label for item in batch if states[item.file.version] not in ("pending", "out_of_order")]
+    overtaken = [
+        item.file.label for item in batch.items if states[item.file.version] not in ("pending", "out_of_order")
+    ]
     if overtaken:
         raise HistoryError(
             f"Another run has just applied {', '.join(overtaken)}",
             where="supabase_migrations.schema_migrations",
             next_step="Run again: it continues with what is left.",
         )
-    require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
+    require_agreement(entries, allow_out_of_order=this.how.allow_out_of_order)
 
 
-def _catalog(connection: PgConnection, how: ApplyOptions) -> Catalog:
-    return read_catalog(connection, how.schemas or user_schemas(connection))
-
-
-def _applied(item: _Pending, seconds: float) -> AppliedMigration:
+def _applied(result: _FileResult) -> AppliedMigration:
+    file = result.item.file
     return AppliedMigration(
-        version=item.file.version,
-        name=item.file.name,
-        file=str(item.file.path),
-        sha256=item.file.sha256,
-        statements=len(item.script.statements),
-        duration_seconds=round(seconds, 3),
+        version=file.version,
+        name=file.name,
+        file=str(file.path),
+        sha256=file.sha256,
+        statements=len(result.item.script.statements),
+        duration_seconds=round(result.seconds, 3),
     )
 
 
-def _record(
-    connection: PgConnection,
-    how: ApplyOptions,
-    batch: Sequence[_Pending],
-    progress: _Progress,
-    before: str,
-    after: str,
-) -> None:
-    """The history as Supabase's CLI would have written it, and our ledger with the catalog a rollback has to return to."""
-    seconds = {done.version: done.duration_seconds for done in progress.applied}
-    versions = [item.file.version for item in batch]
-    for item in batch:
-        record_applied(connection, item.file.version, item.file.name, item.script.script.recorded)
-        details: Mapping[str, object] = {"batch": versions, "catalog_before": before, "catalog_after": after}
-        append_event(connection, _event(how, item.file, "applied", seconds[item.file.version], details))
+def _record(this: _Apply, connection: PgConnection, result: _FileResult, facts: Mapping[str, object]) -> None:
+    """The history as Supabase's CLI would have written it, and our ledger with what a rollback and a promotion rely on."""
+    file = result.item.file
+    details = dict(facts)
+    if result.change is not None:
+        details["catalog_change"] = change_fingerprint(result.change)
+        details["catalog_changes"] = describe_changes(result.change)
+    record_applied(connection, file.version, file.name, result.item.script.script.recorded)
+    append_event(connection, _event(this.how, file, "applied", round(result.seconds, 3), details))
 
 
 def _event(
@@ -328,34 +435,33 @@ def _event(
     )
 
 
-def _fail(
-    options: ConnectionOptions, how: ApplyOptions, batch: Sequence[_Pending], error: PgopsError, progress: _Progress
-) -> None:
+def _fail(this: _Apply, batch: Batch, error: PgopsError) -> None:
     """Say what an earlier file left committed, and put the failure into the ledger in a transaction of its own."""
-    if progress.committed:
-        kept = ", ".join(progress.committed)
+    if this.progress.committed:
+        kept = ", ".join(this.progress.committed)
         error.state = f"{error.state}; committed before and still there: {kept}"
-    if how.dry_run or error.code in ("history", "busy"):
+    if this.how.dry_run or error.code in ("history", "busy"):
         # Nothing of this run was tried: another run was quicker, or is under way.
         return
     import psycopg2
 
-    file = next((item.file for item in batch if str(item.file.path) in (error.where or "")), batch[-1].file)
+    file = next((item.file for item in batch.items if str(item.file.path) in (error.where or "")), batch.items[-1].file)
     try:
-        with session(options, SessionSettings(lock_timeout_ms=how.settings.lock_timeout_ms)) as connection:
+        with session(this.options, SessionSettings(lock_timeout_ms=this.how.settings.lock_timeout_ms)) as connection:
             make_ledger(connection)
-            details = {"code": error.code, "what": error.what, "where": error.where, "batch": _versions(batch)}
-            append_event(connection, _event(how, file, "failed", None, details))
+            details = {"code": error.code, "what": error.what, "where": error.where, "batch": batch.versions}
+            append_event(connection, _event(this.how, file, "failed", None, details))
             connection.commit()
     except (PgopsError, psycopg2.Error) as unrecorded:
         error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"
 
 
-def _read_back(options: ConnectionOptions, how: ApplyOptions, progress: _Progress) -> None:
+def _read_back(this: _Apply) -> None:
     """Success is what a new session finds, not what the committing one believes."""
-    with session(options, SessionSettings(read_only=True)) as connection:
+    progress = this.progress
+    with session(this.options, SessionSettings(read_only=True)) as connection:
         present = {row.version for row in read_history(connection)}
-        found = fingerprint(_catalog(connection, how))
+        found = fingerprint(this.catalog(connection))
     missing = [version for version in progress.committed if version not in present]
     if missing:
         raise VerificationFailed(
@@ -371,14 +477,6 @@ def _read_back(options: ConnectionOptions, how: ApplyOptions, progress: _Progres
             state="the migrations are committed",
             next_step="Compare with the run's migration.json, then decide on a rollback (playbook pgops.supabase.rollback).",
         )
-
-
-def _versions(batch: Sequence[_Pending]) -> list[str]:
-    return [item.file.version for item in batch]
-
-
-def _labels(batch: Sequence[_Pending]) -> str:
-    return ", ".join(item.file.label for item in batch)
 
 
 def _document(how: ApplyOptions, progress: _Progress, started: float, started_at: str) -> MigrationResult:
@@ -405,6 +503,7 @@ def _document(how: ApplyOptions, progress: _Progress, started: float, started_at
             for (schema, table), change in sorted(row_changes.items())
             if change
         ],
+        receipt=progress.receipt,
         counts=verification.counts if verification else None,
         validation=verification.validation if verification else None,
         notices=progress.notices,

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
@@ -12,9 +14,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     SessionSettings,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationInfo
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationInfo, PromotionProof
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.history import read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import discover, read_script
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import describe, require_agreement
+from ansible_collections.pgops.supabase.plugins.module_utils.promotion import prove
 from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import runnable
 
 
@@ -35,5 +40,35 @@ def migration_info(
     if check_files:
         for entry in require_agreement(info.migrations, allow_out_of_order=allow_out_of_order):
             if entry.file is not None:
-                runnable(read_script(Path(entry.file)))
+                runnable(read_script(Path(entry.file)), outside_transaction=True)
     return info
+
+
+def promotion_info(
+    options: ConnectionOptions, supabase_dir: Path, *, versions: Sequence[str], origin: str, required: bool
+) -> list[PromotionProof]:
+    """What the project that is promoted from, to which the options lead, has proven of each version's file.
+
+    :raises VerificationFailed: with ``required``, when a file may not go on; the proofs are in its details.
+    :raises InputError: when there is no file of a version.
+    """
+    files = {file.version: file for file in discover(supabase_dir)}
+    unknown = [version for version in versions if version not in files]
+    if unknown:
+        raise InputError(
+            f"There is no migration file of version {', '.join(unknown)}",
+            where=str(supabase_dir / "migrations"),
+            next_step="Give versions of this directory.",
+        )
+    with session(options, SessionSettings(read_only=True)) as connection:
+        ledger = read_ledger(connection)
+    proofs = prove({version: (files[version].name, files[version].sha256) for version in versions}, ledger, origin)
+    problems = [f"{proof.version}_{proof.name} {proof.problem}" for proof in proofs if proof.problem]
+    if problems and required:
+        raise VerificationFailed(
+            f"What is to be applied was not proven on {origin}: {'; '.join(problems)}",
+            where=options.place,
+            next_step=f"Migrate {origin} first (playbook pgops.supabase.migrate -l {origin}), with the same files.",
+            details={"result": {"proofs": [dataclasses.asdict(proof) for proof in proofs]}},
+        )
+    return proofs

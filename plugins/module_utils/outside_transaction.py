@@ -26,7 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     PgopsError,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.files import sha256_of_bytes
-from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import RunnableScript, server_error
+from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import RunnableScript
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import (
     Script,
     Statement,
@@ -38,6 +38,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.statement_log impor
     log_statement,
     read_statement_log,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.transactions import server_error
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

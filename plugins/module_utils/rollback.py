@@ -32,12 +32,16 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.dropped_data import (
+    STILL_APPLIED,
+    DroppedData,
+    discard_export,
     export_dropped_data,
     find_dropped_data,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     PgopsError,
     RollbackError,
+    StatementFailed,
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
@@ -53,12 +57,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import read_script
 from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import (
-    ROLLED_BACK,
     RunnableScript,
-    commit,
     reset_session,
     run_script,
     runnable,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.transactions import (
+    ROLLED_BACK,
+    commit,
     server_error,
     take_apply_lock,
     with_retries,
@@ -72,8 +78,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.verification import
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
-
-STILL_APPLIED = "the rollback itself was rolled back: the migrations are still applied and nothing was changed"
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,8 @@ class _Progress:
     catalog_after: Catalog | None = None
     expected: str | None = None
     verification: Verification | None = None
+    # Once COMMIT was sent, an export may be the only copy of its data.
+    may_be_committed: bool = False
     committed: bool = False
     notices: list[str] = field(default_factory=list)
 
@@ -158,8 +164,10 @@ def choose_versions(
     twice does not reach further back.
 
     :param history: the versions that are applied now.
-    :raises RollbackError: when other, later migrations are applied on top of the chosen ones.
+    :raises RollbackError: when the run or the version is not known, or when other, later migrations are applied on top of
+        the chosen ones.
     """
+    _require_known(history, ledger, of_run=of_run, to_version=to_version)
     events = {version: event for version, event in newest_applied_events(ledger).items() if version in history}
     if to_version is not None:
         chosen = {version for version in history if int(version) > int(to_version)}
@@ -176,6 +184,24 @@ def choose_versions(
             next_step=f"Take those back as well: to_version: the newest version to keep, below {ordered[-1]}.",
         )
     return ordered
+
+
+def _require_known(
+    history: Sequence[str], ledger: Sequence[LedgerEvent], *, of_run: str | None, to_version: str | None
+) -> None:
+    """A slip of the pen must not pass as "nothing to do", nor, one digit short, as "take back everything"."""
+    if of_run is not None and not any(event.run_id == of_run for event in ledger):
+        raise RollbackError(
+            f"The ledger knows no run {of_run}",
+            where="pgops.ledger",
+            next_step="Look up its identifier: the playbook pgops.supabase.status, or select distinct run_id from pgops.ledger.",
+        )
+    if to_version not in (None, "0", *history):
+        raise RollbackError(
+            f"Version {to_version} is not applied, so it cannot be the newest one to keep",
+            where="supabase_migrations.schema_migrations",
+            next_step=f"Name one of those that are, or 0 to take back all: {', '.join(history) or 'none is applied'}.",
+        )
 
 
 def _of_last_run(events: Mapping[str, LedgerEvent], ledger: Sequence[LedgerEvent]) -> set[str]:
@@ -224,6 +250,7 @@ def _transaction(
     import psycopg2
 
     progress.done.clear()
+    progress.exported.clear()
     with session(options, how.settings) as connection:
         notices = collect_notices(connection)
         try:
@@ -247,14 +274,22 @@ def _transaction(
             if how.dry_run:
                 connection.rollback()
                 return
+            progress.may_be_committed = True
             commit(connection, lambda: connect(options, SessionSettings(read_only=True)), what="the rollback")
             progress.committed = True
+        except StatementFailed:
+            # The server's own refusal, also of COMMIT: nothing is committed.
+            progress.may_be_committed = False
+            raise
         except psycopg2.Error as error:
             raise server_error(
                 error, "The rollback failed", "supabase_migrations, pgops", state=STILL_APPLIED
             ) from error
         finally:
             progress.notices += [notice.strip() for notice in notices]
+            if not progress.may_be_committed:
+                discard_export(progress.exported)
+                progress.exported.clear()
 
 
 def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_Reverted]) -> None:
@@ -276,8 +311,16 @@ def _export(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_
 
     schemas = how.schemas or user_schemas(connection)
     dropped = find_dropped_data(connection, schemas, execute_all)
-    if not dropped or how.dry_run:
-        return
+    if how.dry_run:
+        progress.notices += [f"would be exported before it is dropped: {item.label}" for item in dropped]
+    elif dropped:
+        _write_export(connection, how, dropped, progress)
+    reset_session(connection)
+
+
+def _write_export(
+    connection: PgConnection, how: RollbackOptions, dropped: Sequence[DroppedData], progress: _Progress
+) -> None:
     if how.export_dir is None:
         raise RollbackError(
             f"The rollback drops data that lives nowhere else: {'; '.join(item.label for item in dropped)}",

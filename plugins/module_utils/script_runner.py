@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
-    BusyError,
     ConnectionFailed,
-    PgopsError,
     SqlScriptError,
     StatementFailed,
 )
@@ -25,67 +22,77 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import (
     reason_not_transactional,
     without_outer_transaction,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.transactions import (
+    LOST_BEFORE_COMMIT,
+    server_error,
+    transaction_id,
+)
 
 if TYPE_CHECKING:
-    from psycopg2 import Error as PgError
     from psycopg2.extensions import connection as PgConnection
 
-_T = TypeVar("_T")
 
-ROLLED_BACK = "the transaction was rolled back: catalog and data are as they were before"
-LOST_BEFORE_COMMIT = "the connection was lost before COMMIT; the server rolls the transaction back by itself"
+class StatementObserver(Protocol):
+    """Is told of each statement of a dry run."""
 
-# PostgreSQL, appendix A "Error Codes": what to type next depends on what went wrong.
-_NEXT_STEPS = {
-    "55P03": "Find who holds the lock (select pid, query, xact_start from pg_stat_activity order by xact_start), then run again.",
-    "40P01": "Another session locked the same tables in another order; run again when it has finished.",
-    "57014": "The statement took longer than statement_timeout_seconds; raise it, or make the statement smaller.",
-    "55P04": "A new enum value can be used only after a commit: use it in a later file than the one that adds it, with transaction_scope: file.",
-    "53200": "One transaction needs more locks than the server has; run with transaction_scope: file.",
-    "53100": "Free disk space on the server, then run again.",
-    "42501": "The role may not do this; compare its owner and grants, or ask for a session_role that may.",
-}
-_RETRYABLE = frozenset({"55P03", "40P01"})
+    def executed(self, statement: Statement, seconds: float) -> None:
+        """It has just run, and took so long."""
+
+    def not_executed(self, statement: Statement, reason: str) -> None:
+        """It was left out."""
 
 
 @dataclass(frozen=True)
 class RunnableScript:
-    """A script that was found fit to run in somebody else's transaction."""
+    """A script that was found fit to run in somebody else's transaction, or, where it says so, outside of one."""
 
     script: Script
     statements: tuple[Statement, ...]
+    outside_transaction: bool = False
 
 
-def runnable(script: Script) -> RunnableScript:
-    """Check that a script can run in one transaction.
+def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableScript:
+    """Check that a script can be run.
 
-    :raises SqlScriptError: at transaction control, at COPY with inline data, and at commands that PostgreSQL refuses to run
-        in a transaction block.
+    :param outside_transaction: whether commands are allowed that PostgreSQL refuses in a transaction block.
+    :raises SqlScriptError: at transaction control, at COPY with inline data, and at commands that are not allowed.
     """
     statements = without_outer_transaction(script)
-    for statement in statements:
-        command = reason_not_transactional(statement)
-        if command:
-            raise SqlScriptError(
-                f"{command} cannot run in a transaction, so a failure after it could not be undone",
-                where=statement.position,
-                next_step="Use the form without CONCURRENTLY in a quiet hour, or run it by hand and record why.",
-            )
-    return RunnableScript(script, statements)
+    outside = [statement for statement in statements if reason_not_transactional(statement)]
+    if outside and not outside_transaction:
+        raise SqlScriptError(
+            f"{reason_not_transactional(outside[0])} cannot run in a transaction, so a failure after it could not be undone",
+            where=outside[0].position,
+            next_step="Use the form without CONCURRENTLY; a rollback has to be one transaction.",
+        )
+    if outside and len(statements) != len(script.statements):
+        raise SqlScriptError(
+            f"{reason_not_transactional(outside[0])} cannot run in the transaction that the file's own BEGIN opens",
+            where=outside[0].position,
+            next_step="Leave out BEGIN and COMMIT, or better, put this statement into a migration of its own.",
+        )
+    return RunnableScript(script, statements, bool(outside))
 
 
-def run_script(connection: PgConnection, script: RunnableScript, *, what: str) -> float:
+def run_script(
+    connection: PgConnection, script: RunnableScript, *, what: str, observer: StatementObserver | None = None
+) -> float:
     """Run all statements of a script in the open transaction, then check that it is still the same transaction.
 
     :param what: the script in words, for errors: V(migration 20251014220000_add_audit).
+    :param observer: of a dry run: statements that cannot be in a transaction are left out and only told to it.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; the caller rolls back.
     :raises ConnectionFailed: when the connection is lost.
     """
     started = time.monotonic()
     transaction = transaction_id(connection)
+    incomplete = False
     for statement in script.statements:
-        _run_statement(connection, script.script, statement, what)
+        if observer is None:
+            _run_statement(connection, script.script, statement, what)
+        else:
+            incomplete = _observe(connection, script.script, statement, what, observer, incomplete) or incomplete
     _fire_deferred_constraints(connection, script.script, what)
     if transaction_id(connection) != transaction:
         raise StatementFailed(
@@ -95,11 +102,6 @@ def run_script(connection: PgConnection, script: RunnableScript, *, what: str) -
             next_step="Remove whatever commits from the file. See the ledger and the run's documents for what was recorded.",
         )
     return time.monotonic() - started
-
-
-def transaction_id(connection: PgConnection) -> str:
-    """The id of the current transaction (assigned if it has none yet), which a hidden COMMIT would change."""
-    return str(fetch_value(connection, "select pg_catalog.pg_current_xact_id()::text"))
 
 
 def reset_session(connection: PgConnection) -> None:
@@ -121,103 +123,6 @@ def reset_session(connection: PgConnection) -> None:
         execute(connection, statement)
 
 
-def take_apply_lock(connection: PgConnection, key: tuple[int, int], wait_seconds: float) -> None:
-    """Take the project's apply lock until the end of the transaction.
-
-    Polled, because a session that waits inside pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY.
-
-    :raises BusyError: when another session holds it for longer than ``wait_seconds``.
-    """
-    deadline = time.monotonic() + wait_seconds
-    while not fetch_value(connection, "select pg_catalog.pg_try_advisory_xact_lock(%s, %s)", list(key)):
-        if time.monotonic() >= deadline:
-            holders = fetch_all(
-                connection,
-                "select a.pid, a.usename, a.application_name, a.xact_start::text from pg_catalog.pg_locks l join "
-                "pg_catalog.pg_stat_activity a using (pid) where l.locktype = 'advisory' and l.granted "
-                "and l.classid = %s and l.objid = %s",
-                list(key),
-            )
-            who = "; ".join(f"pid {pid} ({user}, {name}, since {since})" for pid, user, name, since in holders)
-            raise BusyError(
-                f"Another apply or rollback is under way on this project: {who or 'it has just ended'}",
-                next_step="Wait for it to end, then run again.",
-            )
-        time.sleep(random.uniform(0.1, 0.3))
-
-
-def with_retries(attempt: Callable[[], _T], *, retries: int, base_delay_seconds: float = 1.0) -> _T:
-    """Repeat a whole transaction that could not get its locks or was the victim of a deadlock: bounded, with jitter.
-
-    :raises PgopsError: the last attempt's error, or at once any error that waiting does not cure.
-    """
-    for number in range(retries + 1):
-        try:
-            return attempt()
-        except StatementFailed as error:
-            if error.details.get("sqlstate") not in _RETRYABLE or number == retries:
-                error.details["attempts"] = number + 1
-                raise
-            time.sleep(base_delay_seconds * 2**number * random.uniform(0.5, 1.5))
-    raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def commit(connection: PgConnection, reconnect: Callable[[], PgConnection], *, what: str) -> None:
-    """Commit, and when the connection is lost during it, ask the server what became of the transaction.
-
-    :raises StatementFailed: when the server refused (a deferred constraint); everything is rolled back.
-    :raises ConnectionFailed: when the commit did not happen, or when that cannot be known now.
-    """
-    import psycopg2
-
-    transaction = transaction_id(connection)
-    try:
-        connection.commit()
-    except psycopg2.Error as error:
-        if not connection.closed:
-            connection.rollback()
-            raise server_error(error, f"COMMIT of {what} failed", None) from error
-        _settle_lost_commit(transaction, reconnect, what, error)
-
-
-def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection], what: str, cause: Exception) -> None:
-    try:
-        witness = reconnect()
-    except PgopsError as error:
-        raise ConnectionFailed(
-            f"The connection was lost during COMMIT of {what}, and the server cannot be asked what became of it",
-            state=f"not known: transaction {transaction} is either committed as a whole or not at all",
-            next_step=f"When the server is back: select pg_xact_status('{transaction}'); then run again, which resumes.",
-        ) from error
-    try:
-        status = fetch_value(witness, "select pg_catalog.pg_xact_status(%s::text::xid8)", [transaction])
-    finally:
-        witness.close()
-    if status != "committed":
-        raise ConnectionFailed(
-            f"The connection was lost during COMMIT of {what}; the server says the transaction is {status}",
-            state=ROLLED_BACK if status == "aborted" else f"transaction {transaction} is {status}",
-            next_step="Run again when the connection is stable.",
-        ) from cause
-
-
-def server_error(error: PgError, what: str, where: Any, *, state: str = ROLLED_BACK) -> StatementFailed:
-    """PostgreSQL's refusal as an error of ours, with all that the server says."""
-    diagnosis = error.diag
-    said = [diagnosis.message_primary or str(error).strip()]
-    for label, text in (("Detail", diagnosis.message_detail), ("Hint", diagnosis.message_hint)):
-        if text:
-            said.append(f"{label}: {text}")
-    sqlstate = error.pgcode or ""
-    return StatementFailed(
-        f"{what}: {' '.join(said)} [{sqlstate}]",
-        where=where,
-        state=state,
-        next_step=_NEXT_STEPS.get(sqlstate, "Correct the file and run again."),
-        details={"sqlstate": sqlstate, "context": diagnosis.context},
-    )
-
-
 def _run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> None:
     import psycopg2
 
@@ -234,6 +139,37 @@ def _run_statement(connection: PgConnection, script: Script, statement: Statemen
         place = error.diag.statement_position
         offset = statement.offset + (int(place) - 1 if place else 0)
         raise server_error(error, f"{what} failed", script.position_of(offset)) from error
+
+
+def _observe(
+    connection: PgConnection,
+    script: Script,
+    statement: Statement,
+    what: str,
+    observer: StatementObserver,
+    incomplete: bool,
+) -> bool:
+    """Run one statement of a dry run, or leave it out; True when it was left out.
+
+    What comes after something that was left out may need it: its failure is then no failure of the migration.
+    """
+    command = reason_not_transactional(statement)
+    if command:
+        observer.not_executed(statement, f"{command} cannot run in a transaction")
+        return True
+    if incomplete:
+        execute(connection, "savepoint pgops_observed")
+    began = time.monotonic()
+    try:
+        _run_statement(connection, script, statement, what)
+    except StatementFailed as error:
+        if not incomplete:
+            raise
+        execute(connection, "rollback to savepoint pgops_observed")
+        observer.not_executed(statement, f"after what was left out it cannot be tried: {error.what}")
+        return True
+    observer.executed(statement, time.monotonic() - began)
+    return False
 
 
 def _fire_deferred_constraints(connection: PgConnection, script: Script, what: str) -> None:

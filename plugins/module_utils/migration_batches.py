@@ -1,0 +1,83 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pending migrations, read and checked, and how they are cut into transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import MigrationFileError
+from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import RunnableScript, runnable
+
+TransactionScope = Literal["batch", "file"]
+
+
+@dataclass(frozen=True)
+class PendingMigration:
+    """A migration that is to be applied, with its statements."""
+
+    file: MigrationFile
+    script: RunnableScript
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Migrations that are applied together: in one transaction, or, one file alone, statement by statement outside of one."""
+
+    items: tuple[PendingMigration, ...]
+    outside_transaction: bool = False
+
+    @property
+    def versions(self) -> list[str]:
+        """The versions, in order."""
+        return [item.file.version for item in self.items]
+
+    @property
+    def labels(self) -> str:
+        """The migrations in words."""
+        return ", ".join(item.file.label for item in self.items)
+
+
+def load_pending(files: Sequence[MigrationFile], entries: Sequence[MigrationEntry]) -> list[PendingMigration]:
+    """Read and check the files of the entries, in their order.
+
+    :raises SqlScriptError: when one of them cannot be run.
+    :raises MigrationFileError: when one of them is being changed.
+    """
+    by_version = {file.version: file for file in files}
+    pending = []
+    for file in (by_version[entry.version] for entry in entries):
+        script = runnable(read_script(file.path), outside_transaction=True)
+        if script.script.sha256 != file.sha256:
+            raise MigrationFileError(
+                f"{file.path.name} was changed while it was read",
+                where=str(file.path),
+                next_step="Run again when nobody is editing the migrations.",
+            )
+        pending.append(PendingMigration(file, script))
+    return pending
+
+
+def cut_batches(pending: Sequence[PendingMigration], scope: TransactionScope, *, dry_run: bool) -> list[Batch]:
+    """Cut the pending migrations into transactions; pure.
+
+    A file that cannot be one transaction stands alone; what comes before it is committed before it, what comes after it
+    follows in a transaction of its own. A dry run is one transaction, and leaves out what cannot be in it.
+    """
+    if dry_run:
+        return [Batch(tuple(pending))] if pending else []
+    batches: list[Batch] = []
+    together: list[PendingMigration] = []
+    for item in pending:
+        if item.script.outside_transaction or scope == "file":
+            batches += [Batch(tuple(together))] if together else []
+            together = []
+            batches.append(Batch((item,), item.script.outside_transaction))
+        else:
+            together.append(item)
+    return batches + ([Batch(tuple(together))] if together else [])
