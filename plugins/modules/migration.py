@@ -66,7 +66,7 @@ options:
     type: dict
     default: {}
   to_version:
-    description: The newest version to apply. By default all that are pending.
+    description: The newest version to apply, which has to be one of the files'. By default all that are pending.
     type: str
   allow_out_of_order:
     description: Whether to apply a pending version although a later one is applied.
