@@ -446,42 +446,6 @@ class SchemaDiff(Document):
     notes: list[str]
 
 
-LintLevel = Literal["error", "warning", "notice"]
-
-
-@dataclass(kw_only=True)
-class LintFinding:
-    """One thing a linter has to say of a file, with its place, why it matters and what to do; waived or not."""
-
-    code: str
-    level: LintLevel
-    file: str
-    line: int
-    column: int
-    statement: str
-    reason: str
-    fix: str
-    waived: bool = False
-    waiver_reason: str | None = None
-
-
-@dataclass(kw_only=True)
-class LintReport(Document):
-    """lint.json: what was found in migrations and rollbacks; ``database`` is None when none was looked at."""
-
-    kind: ClassVar[str] = "lint"
-    files: list[str]
-    database: str | None
-    server_major: int
-    excluded: list[str]
-    findings: list[LintFinding]
-    errors: int
-    warnings: int
-    notices: int
-    waived: int
-    duration_seconds: float
-
-
 _T = TypeVar("_T")
 
 
