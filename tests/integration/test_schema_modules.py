@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -138,23 +139,24 @@ def test_two_projects_compare_both_ways_and_ignore_what_may_differ(
     assert one.psql("select count(*) from pg_attribute where attname = 'late'") == "0"
 
 
-def test_a_restored_dump_is_equal(
-    project: live.LiveProject, new_project: live.NewProject, run_module: live.RunModule, tmp_path: Path
-) -> None:
+def test_a_restored_dump_is_equal(project: live.LiveProject, run_module: live.RunModule, tmp_path: Path) -> None:
     project.psql(SCHEMA, "supabase_admin")
-    copy, archive, programs = new_project(), str(tmp_path / "archive"), Path(project.server.pg_bin)
-    for options, command in (
-        (project.superuser_options, [str(programs / "pg_dump"), "-Fc", "-n", "public", "-f", archive]),
-        (
-            copy.superuser_options,
-            [str(programs / "pg_restore"), "--exit-on-error", "--clean", "--if-exists", "-d", copy.database, archive],
-        ),
-    ):
-        subprocess.run(command, env={**os.environ, **libpq_environment(options)}, check=True, timeout=120)
-    for _time in range(2):
-        diff = run_module("schema_diff", before="live", after="other", other=copy.login, **project.login)["schema_diff"]
-        assert diff["changes"] == []
-        assert diff["before"]["fingerprint"] == diff["after"]["fingerprint"]
+    archive, programs = str(tmp_path / "archive"), Path(project.server.pg_bin)
+    copy = dataclasses.replace(project.superuser_options, login_db=f"{project.database}_copy")
+    project.psql(f"create database {copy.login_db} template template0", "supabase_admin")
+    try:
+        for options, command in (
+            (project.superuser_options, [str(programs / "pg_dump"), "-Fc", "-f", archive]),
+            (copy, [str(programs / "pg_restore"), "--exit-on-error", "-d", copy.login_db, archive]),
+        ):
+            subprocess.run(command, env={**os.environ, **libpq_environment(options)}, check=True, timeout=120)
+        other = {**project.login, "login_db": copy.login_db}
+        for _time in range(2):
+            found = run_module("schema_diff", before="live", after="other", other=other, **project.login)
+            assert found["schema_diff"]["changes"] == []
+            assert found["schema_diff"]["before"]["fingerprint"] == found["schema_diff"]["after"]["fingerprint"]
+    finally:
+        project.psql(f"drop database if exists {copy.login_db}", "supabase_admin")
 
 
 @pytest.mark.parametrize(

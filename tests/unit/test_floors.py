@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "catalog_queries",
         "catalog",
+        "catalog_selection",
         "migration_files",
         "table_counts",
         "count_comparison",
@@ -64,6 +65,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "backup",
         "validation",
         "row_counts",
+        "schema",
         "local_project",
         "report",
         "lint",
