@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 CONNECT_TIMEOUT_SECONDS = 10
+# Supabase, "Connect to your database": 5432 is the direct connection or the pooler in session mode.
+TRANSACTION_POOLER_PORT = 6543
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class SessionSettings:
     statement_timeout_ms: int | None = None
     row_security: bool = True
     read_only: bool = False
+    # How often the server looks whether the client is still there while a statement runs; without it the statement of a
+    # killed client runs to its end (PostgreSQL 14 and later).
+    client_check_interval_ms: int | None = None
     application_name: str = "pgops.supabase"
 
     def as_options(self) -> dict[str, str]:
@@ -63,6 +68,8 @@ class SessionSettings:
             options["lock_timeout"] = str(self.lock_timeout_ms)
         if self.statement_timeout_ms is not None:
             options["statement_timeout"] = str(self.statement_timeout_ms)
+        if self.client_check_interval_ms is not None:
+            options["client_connection_check_interval"] = str(self.client_check_interval_ms)
         if not self.row_security:
             options["row_security"] = "off"
         if self.read_only:
@@ -104,12 +111,19 @@ def _parameters(options: ConnectionOptions, settings: SessionSettings) -> dict[s
 def connect(options: ConnectionOptions, settings: SessionSettings | None = None) -> PgConnection:
     """Open a session and read back that the server took the settings.
 
-    :raises InputError: when libpq knows no such connection parameter.
+    :raises InputError: when libpq knows no such connection parameter, or the port is the transaction pooler's and more than
+        reading is meant.
     :raises ConnectionFailed: when there is no server, the password is wrong or the database is missing.
     """
     import psycopg2
 
     settings = settings or SessionSettings()
+    if options.login_port == TRANSACTION_POOLER_PORT and not settings.read_only:
+        raise InputError(
+            "Port 6543 is Supabase's transaction pooler: it keeps no session, so settings, locks and snapshots would be lost",
+            where="login_port",
+            next_step="Use port 5432 (project_db_port), of the direct connection or of the session pooler.",
+        )
     try:
         connection: PgConnection = psycopg2.connect(**_parameters(options, settings))
     except psycopg2.ProgrammingError as error:

@@ -58,7 +58,7 @@ class PgopsError(Exception):
 
     def message(self) -> str:
         """The text that is shown to a person."""
-        lines = [self.what.rstrip(".") + "."]
+        lines = [self.what if self.what.endswith(("?", "!")) else self.what.rstrip(".") + "."]
         if self.where:
             lines.append(f"Where: {self.where}")
         lines.append(f"State: {self.state.rstrip('.')}.")

@@ -66,6 +66,7 @@ MIGRATIONS_ARGUMENTS: ArgumentSpec = {
 }
 
 
+CLIENT_CHECK_INTERVAL_MS = 2000
 SQL_LIBRARIES = ("psycopg2", "pglast")
 
 
@@ -75,6 +76,13 @@ def connection_options(params: Mapping[str, Any]) -> ConnectionOptions:
     :raises InputError: when the encryption asked for would be weaker than a password on a network needs.
     """
     options = ConnectionOptions(**{name: params[name] for name in CONNECTION_ARGUMENTS})
+    for name in ("ca_cert", "ssl_cert", "ssl_key"):
+        if params[name] and not Path(params[name]).is_file():
+            raise InputError(
+                f"There is no file {params[name]}",
+                where=name,
+                next_step=f"Correct {name} (project_ca_cert in the inventory); Supabase offers its certificate for download.",
+            )
     if options.ssl_mode in ("disable", "allow", "prefer") and not is_loopback(options.login_host):
         raise InputError(
             f"ssl_mode {options.ssl_mode} would let the password travel to {options.login_host} unencrypted",
@@ -89,6 +97,7 @@ def session_settings(params: Mapping[str, Any]) -> SessionSettings:
     return SessionSettings(
         lock_timeout_ms=milliseconds(params["lock_timeout_seconds"]),
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
+        client_check_interval_ms=CLIENT_CHECK_INTERVAL_MS,
     )
 
 

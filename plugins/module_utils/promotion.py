@@ -62,7 +62,7 @@ def _proof(
         problem = f"is not applied on {origin}"
     elif event.sha256 != sha256:
         problem = f"is another file than the one applied on {origin}"
-    elif not _is_verified(event, ledger):
+    elif not is_verified(event, ledger):
         problem = f"is applied on {origin}, but was not verified there"
     return PromotionProof(
         version=version,
@@ -74,8 +74,8 @@ def _proof(
     )
 
 
-def _is_verified(event: LedgerEvent, ledger: Sequence[LedgerEvent]) -> bool:
-    """In its own transaction before COMMIT, or afterwards by an event of its own."""
+def is_verified(event: LedgerEvent, ledger: Sequence[LedgerEvent]) -> bool:
+    """Whether an applied migration was verified: in its own transaction before COMMIT, or afterwards by an event; pure."""
     if event.details.get("verified") is True:
         return True
     return any(

@@ -346,7 +346,7 @@ def _require_expected_catalog(how: RollbackOptions, progress: _Progress) -> None
         state=STILL_APPLIED,
         next_step=(
             "Correct the rollback file; or, if somebody else changed the schema since, run again with "
-            "require_exact_catalog: false; or restore the run's backup."
+            "require_exact_catalog: false (playbook: -e rollback_require_exact_catalog=false)."
         ),
         details={"expected": progress.expected, "found": fingerprint(progress.catalog_after)},
     )

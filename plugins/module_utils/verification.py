@@ -109,7 +109,7 @@ def failed_checks(verification: Verification) -> list[tuple[str, str]]:
     if verification.validation is not None:
         report = verification.validation
         failures += [
-            (check.where, f"{check.name}: {check.message}")
+            (check.where, check.name if check.message in ("", check.name) else f"{check.name}: {check.message}")
             for check in failing_checks(report.checks, report.stage, verification.warnings_as_failures)
         ]
     return failures

@@ -15,6 +15,9 @@ description:
     control is refused, with its line.
   - The history is Supabase's own, C(supabase_migrations.schema_migrations), and is written as the Supabase CLI writes it.
   - What was committed is read back from the database by a new session before the module says that it changed anything.
+  - A file with a statement that PostgreSQL does not run in a transaction (C(CREATE INDEX CONCURRENTLY), C(VACUUM) ...) stands
+    alone. It runs statement by statement, each recorded by its hash before and after, so that a run that was killed goes on
+    at the first statement that did not finish. What comes before it is committed before it.
   - Files that were edited since they were applied, that are out of order, or that are missing stop the module. Nothing is
     repaired silently.
 extends_documentation_fragment:
@@ -29,6 +32,7 @@ attributes:
     support: full
     details:
       - Everything is executed, the checks included, and then rolled back. Locks are really taken, sequences really move.
+      - What cannot run in a transaction is listed in the receipt as not executed.
   diff_mode:
     support: full
     details:
@@ -68,6 +72,17 @@ options:
   to_version:
     description: The newest version to apply, which has to be one of the files'. By default all that are pending.
     type: str
+  promotion:
+    description:
+      - What the project before has proven of each file, as M(pgops.supabase.promotion_info) returns it.
+      - With it each file has to make the same catalog change here; otherwise everything is rolled back.
+    type: list
+    elements: dict
+    default: []
+  promotion_origin:
+    description: Name of the project before, for the messages.
+    type: str
+    default: the project before
   allow_out_of_order:
     description: Whether to apply a pending version although a later one is applied.
     type: bool
@@ -134,6 +149,11 @@ migration:
     counts:
       description: Each table's rows before and after, with a verdict; V(null) when they were not compared here.
       type: dict
+    receipt:
+      description:
+        - Of a dry run. Duration of each statement, what was C(not_executed), the locks with how long they were held, tables that
+          were rewritten, rows touched by table, and sequences that moved.
+      type: dict
     validation:
       description: The validation report; V(null) when nothing was validated here.
       type: dict
@@ -152,6 +172,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import baseline_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import PromotionProof, from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.migrate import ApplyOptions, apply
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
@@ -193,6 +214,8 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
             run_id=params["run_id"],
             transaction_scope=params["transaction_scope"],
             schemas=params["schemas"],
+            promotion=[from_dict(PromotionProof, proof) for proof in params["promotion"]],
+            origin=params["promotion_origin"],
             to_version=params["to_version"],
             allow_out_of_order=params["allow_out_of_order"],
             retries=params["retries"],
@@ -222,6 +245,8 @@ def main() -> None:
             "warnings_as_failures": {"type": "bool", "default": False},
             "count_contract": {"type": "dict", "default": {}},
             "to_version": {"type": "str"},
+            "promotion": {"type": "list", "elements": "dict", "default": []},
+            "promotion_origin": {"type": "str", "default": "the project before"},
             "allow_out_of_order": {"type": "bool", "default": False},
         },
         libraries=SQL_LIBRARIES,

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Production takes only what development has proven: the same file, applied and verified, with the same change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.application import TABLES, Application
+from tests.integration.live import NewProject, run_module
+
+FIRST, SECOND = "20260101000000_first", "20260102000000_second"
+VERSIONS = [FIRST[:14], SECOND[:14]]
+
+
+@pytest.fixture
+def projects(new_project: NewProject, tmp_path: Path) -> tuple[Application, Application]:
+    """Development and production, with the same files."""
+    dev, prod = (Application(new_project(), tmp_path / "supabase") for dummy in range(2))
+    for application in (dev, prod):
+        application.project.psql(TABLES)
+    dev.migration(FIRST, "create table public.first (id int);")
+    dev.migration(SECOND, "alter table public.clients add column if not exists note text;")
+    return dev, prod
+
+
+def proofs(dev: Application, **params: Any) -> dict[str, Any]:
+    """Ask twice what development has proven."""
+    arguments = {
+        "supabase_dir": str(dev.directory),
+        "versions": VERSIONS,
+        "origin": "dev",
+        **dev.project.login,
+        **params,
+    }
+    first, second = (run_module("promotion_info", **arguments) for dummy in range(2))
+    assert first == second
+    return first
+
+
+def verified(application: Application) -> str:
+    """What psql finds of verifications after COMMIT."""
+    return application.project.psql("select version from pgops.ledger where event = 'verified' order by 1")
+
+
+def test_what_was_verified_in_its_transaction_may_go_on(projects: tuple[Application, Application]) -> None:
+    dev, prod = projects
+    dev.applies(baseline=dev.baseline())
+    found = proofs(dev)
+    assert [proof["problem"] for proof in found["proofs"]] == [None, None]
+    prod.applies(promotion=found["proofs"], promotion_origin="dev")
+    assert prod.versions() == VERSIONS
+
+
+def test_what_is_not_applied_or_not_verified_may_not(projects: tuple[Application, Application]) -> None:
+    dev, _prod = projects
+    refused = proofs(dev)
+    assert refused["failed"] and f"{FIRST} is not applied on dev" in refused["msg"]
+    assert [proof["problem"] for proof in proofs(dev, required=False)["proofs"]] == ["is not applied on dev"] * 2
+    dev.applies(verify_before_commit=False, run_id="run-1")
+    refused = proofs(dev)
+    assert refused["failed"] and f"{SECOND} is applied on dev, but was not verified there" in refused["msg"]
+    assert "Migrate dev first" in refused["error"]["next_step"]
+
+    record = {"run_id": "run-1", **dev.project.login}
+    assert run_module("migration_verified", check=True, **record)["versions"] == VERSIONS
+    assert verified(dev) == ""
+    assert run_module("migration_verified", **record)["changed"]
+    assert not run_module("migration_verified", **record)["changed"]
+    assert verified(dev).split() == VERSIONS
+    assert not proofs(dev).get("failed")
+    unknown = run_module("migration_verified", **{**record, "run_id": "run-2"})
+    assert unknown["failed"] and "Run run-2 applied nothing" in unknown["msg"]
+
+
+def test_another_file_of_the_same_version_may_not(projects: tuple[Application, Application]) -> None:
+    dev, _prod = projects
+    dev.applies(baseline=dev.baseline())
+    dev.migration(SECOND, "alter table public.clients add column note text;")
+    refused = proofs(dev)
+    assert refused["failed"] and f"{SECOND} is another file than the one applied on dev" in refused["msg"]
+
+
+def test_a_file_that_does_something_else_here_is_rolled_back(projects: tuple[Application, Application]) -> None:
+    dev, prod = projects
+    dev.applies(baseline=dev.baseline())
+    prod.project.psql("alter table public.clients add column note text")
+    refused = prod.refuses(
+        "verification",
+        f"{SECOND} does not do here what it did on dev",
+        promotion=proofs(dev)["proofs"],
+        promotion_origin="dev",
+    )
+    assert "column public.clients.note created" in refused["msg"].replace('"', "")
+    assert "Only here: nothing" in refused["msg"]
+    assert prod.project.psql("select to_regclass('public.first') is null") == "t"
