@@ -70,9 +70,13 @@ class DataCheck:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was read from the database: the tables that the batch changes, and what their rows say."""
+    """What was read from the database: the tables that the batch changes, and what their rows say.
+
+    C(unknown) holds the tables that could not be looked at, and why.
+    """
 
     tables: Mapping[DatabaseObject, TableFacts] = field(default_factory=dict)
+    unknown: Mapping[DatabaseObject, str] = field(default_factory=dict)
     volatile_functions: frozenset[str] = frozenset()
     checks: Sequence[DataCheck] = ()
 

@@ -66,20 +66,21 @@ order by k.place
 def read_facts(connection: PgConnection, batch: Batch) -> Facts:
     """Read what the rules need to know, in one read-only transaction.
 
-    A table whose rows cannot be looked at, for want of a privilege or of time, is left out; a check of rows says why.
+    Of a table whose rows cannot be looked at, for want of a privilege or of time, that is noted.
     """
     changes = [change for statement in batch.statements() for change in table_changes(statement)]
     oids = _existing(connection, batch, changes)
     dropped = {d.what for s in batch.statements() for d in dropped_by(s) if d.what.kind == "column"}
-    tables = {}
+    tables, unknown = {}, {}
     for table, oid in oids.items():
         with _guarded(connection) as outcome:
             columns = [what.name for what in dropped if what.owner == table]
             tables[table] = _table_facts(connection, table, oid, columns, batch.limits)
         if outcome.problem:
-            tables.pop(table, None)
+            unknown[table] = outcome.problem
     return Facts(
         tables=tables,
+        unknown=unknown,
         volatile_functions=_volatile(connection, changes),
         checks=[check for change in changes if (check := _check(connection, batch, change, tables, oids))],
     )
@@ -92,19 +93,27 @@ class _Outcome:
 
 
 @contextmanager
-def _guarded(connection: PgConnection) -> Iterator[_Outcome]:
-    """What PostgreSQL refuses in the block is noted, and the transaction goes on."""
-    import psycopg2
+def _guarded(connection: PgConnection, *, own_sql: bool = False) -> Iterator[_Outcome]:
+    """Want of time or of a privilege in the block is noted, and the transaction goes on.
 
+    :param own_sql: whether the block runs SQL of the migration's own, which may fail in more ways.
+    """
+    import psycopg2
+    import psycopg2.errors
+
+    expected: tuple[type[psycopg2.Error], ...] = (
+        psycopg2.errors.QueryCanceled,
+        psycopg2.errors.LockNotAvailable,
+        psycopg2.errors.InsufficientPrivilege,
+    )
+    if own_sql:
+        # What its expression needs may not be there yet, or fail on the rows.
+        expected += (psycopg2.ProgrammingError, psycopg2.DataError)
     outcome = _Outcome()
     execute(connection, f"savepoint {_SAVEPOINT}")
     try:
         yield outcome
-    except psycopg2.OperationalError as error:
-        if connection.closed:
-            raise
-        outcome.problem = str(error.diag.message_primary)
-    except psycopg2.Error as error:
+    except expected as error:
         outcome.problem = str(error.diag.message_primary)
     execute(connection, f"rollback to savepoint {_SAVEPOINT}")
 
@@ -136,7 +145,7 @@ def _table_facts(
     # The statistics may be old or not there at all; going through so many rows takes milliseconds.
     rows = fetch_value(
         connection,
-        sql.SQL("select count(*) from (select from {} limit %s) some").format(name),
+        sql.SQL("select count(*) from (select from {} limit %s) first_rows").format(name),
         [limits.rows + 1],
     )
     columns = fetch_all(connection, _COLUMNS, [oid])
@@ -182,7 +191,7 @@ def _check(
         DatabaseObject("column", change.table.schema, c, change.table.name) in batch.created for c in change.columns
     ):
         return _new_column_check(change, tables)
-    with _guarded(connection) as outcome:
+    with _guarded(connection, own_sql=change.action == "check") as outcome:
         query = _violations_query(connection, change, oids)
         if query is None:
             return None

@@ -15,7 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint_batch import (
     TableFacts,
     finding,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql_effects import emptied_by, written_by
+from ansible_collections.pgops.supabase.plugins.module_utils.sql_effects import dropped_by, emptied_by, written_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_tree import DatabaseObject
 from ansible_collections.pgops.supabase.plugins.module_utils.table_changes import (
@@ -189,4 +189,20 @@ def _earlier_write(batch: Batch, check: DataCheck) -> Statement | None:
     return None
 
 
-TABLE_RULES = (long_locks, existing_data)
+def unknown_tables(batch: Batch) -> Iterator[LintFinding]:
+    """Tables that the rules could not judge, so that nobody takes their silence for consent."""
+    unknown = dict(batch.facts.unknown) if batch.facts else {}
+    for statement in batch.statements():
+        used = {change.table for change in table_changes(statement)} | {t for t, _all in emptied_by(statement)}
+        used |= {dropped.what.owner or dropped.what for dropped in dropped_by(statement)}
+        for table in sorted(used & unknown.keys(), key=str):
+            yield finding(
+                "table-unknown",
+                "warning",
+                statement,
+                f"How large {table} is and what it holds could not be found out: {unknown.pop(table)}",
+                "Lint as a role that may read it, or with a longer statement_timeout_seconds.",
+            )
+
+
+TABLE_RULES = (long_locks, existing_data, unknown_tables)
