@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 _SAVEPOINT = "pgops_dropped_data"
+STILL_APPLIED = "the rollback itself was rolled back: the migrations are still applied and nothing was changed"
+
+
+@dataclass(frozen=True)
+class _StoredTable:
+    """A table and its columns by their numbers, which PostgreSQL never uses again."""
+
+    oid: int
+    schema: str
+    table: str
+    columns: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -53,30 +64,33 @@ def find_dropped_data(
     """What the scripts would drop that holds data. They are executed for it, and taken back, within the open transaction.
 
     The tables concerned stay locked against writes until the transaction ends, so that nothing is written between the export
-    and the drop.
+    and the drop. Row level security stays off in the session until it is reset.
     """
-    before = _columns(connection, schemas)
+    before = _stored_tables(connection, schemas)
     execute(connection, f"savepoint {_SAVEPOINT}")
     execute_scripts()
-    after = _columns(connection, schemas)
+    # By their identity, wherever they are now: renaming loses nothing, and a table made anew under an old name is not the old one.
+    after = {table.oid: table.columns.keys() for table in _stored_tables(connection)}
     execute(connection, f"rollback to savepoint {_SAVEPOINT}")
     execute(connection, f"release savepoint {_SAVEPOINT}")
+    # A row that row level security hides has to be an error, not a row that is lost.
+    execute(connection, "set local row_security = off")
     candidates = (
-        _candidate(connection, schema, table, columns, after.get((schema, table)))
-        for (schema, table), columns in sorted(before.items())
-        if set(columns) - set(after.get((schema, table), ()))
+        _candidate(connection, table, after.get(table.oid))
+        for table in before
+        if table.columns.keys() - after.get(table.oid, set())
     )
     return [candidate for candidate in candidates if candidate.rows]
 
 
 def export_dropped_data(connection: PgConnection, data: Sequence[DroppedData], directory: Path) -> list[Path]:
-    """Write each of them as CSV with a header into a directory; whole or absent.
+    """Write each of them as CSV with a header into a directory; whole or absent, and never over an earlier export.
 
-    :raises RollbackError: when a file cannot be written; the caller rolls back.
+    :raises RollbackError: when a file cannot be written, or is there already; the caller rolls back.
     """
     from psycopg2 import sql
 
-    written = []
+    written: list[Path] = []
     try:
         make_private_directory(directory)
         for item in data:
@@ -86,62 +100,85 @@ def export_dropped_data(connection: PgConnection, data: Sequence[DroppedData], d
                 table=sql.Identifier(item.schema, item.table),
                 condition=sql.SQL("") if item.whole_table else _any_not_null(item.columns),
             )
-            target = directory / f"{item.schema}.{item.table}.csv"
-            partial = target.with_suffix(".csv.incomplete")
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE), "wb") as stream:
+            target = directory / _file_name(item)
+            written.append(target)
+            with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb") as stream:
                 with connection.cursor() as cursor:
                     cursor.copy_expert(query, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            partial.replace(target)
-            written.append(target)
         fsync_directory(directory)
+    except FileExistsError as error:
+        discard_export(written[:-1])
+        raise RollbackError(
+            "An earlier export is there already, and its data may live nowhere else",
+            where=str(error.filename or directory),
+            state=STILL_APPLIED,
+            next_step="Move it away or name another export_dir, then run again.",
+        ) from error
     except OSError as error:
+        discard_export(written)
         raise RollbackError(
             f"The data that the rollback drops could not be exported: {error.strerror}",
             where=str(error.filename or directory),
-            state="nothing was changed; the migrations are still applied",
+            state=STILL_APPLIED,
             next_step="Make room or name another export_dir, then run again.",
         ) from error
+    except BaseException:
+        discard_export(written)
+        raise
     return written
 
 
-def _columns(connection: PgConnection, schemas: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The stored columns of each table. Generated columns can be computed again and are not data of their own."""
+def discard_export(files: Sequence[Path]) -> None:
+    """Remove files whose data is still in the database."""
+    for file in files:
+        if file.parent.is_dir():
+            file.unlink(missing_ok=True)
+
+
+def _file_name(item: DroppedData) -> str:
+    """PostgreSQL lets names hold a slash; a file's cannot."""
+    return f"{item.schema}.{item.table}.csv".replace("%", "%25").replace("/", "%2F")
+
+
+def _stored_tables(connection: PgConnection, schemas: Sequence[str] | None = None) -> list[_StoredTable]:
+    """The tables of some schemas, or of all. Generated columns can be computed again and are not data of their own."""
     rows = fetch_all(
         connection,
-        "select n.nspname, c.relname, array_agg(a.attname::text order by a.attnum) from pg_catalog.pg_class c "
+        "select c.oid, n.nspname, c.relname, jsonb_object_agg(a.attnum, a.attname) from pg_catalog.pg_class c "
         "join pg_catalog.pg_namespace n on n.oid = c.relnamespace join pg_catalog.pg_attribute a on a.attrelid = c.oid "
-        "where c.relkind in ('r', 'p') and n.nspname = any(%s) and a.attnum > 0 and not a.attisdropped "
-        "and a.attgenerated = '' group by 1, 2",
-        [list(schemas)],
+        "where c.relkind in ('r', 'p') and (%(schemas)s::text[] is null or n.nspname = any(%(schemas)s)) and a.attnum > 0 "
+        "and not a.attisdropped and a.attgenerated = '' group by 1, 2, 3 order by 2, 3",
+        {"schemas": None if schemas is None else list(schemas)},
     )
-    return {(schema, table): tuple(columns) for schema, table, columns in rows}
+    return [
+        _StoredTable(int(oid), schema, table, {int(number): columns[number] for number in sorted(columns, key=int)})
+        for oid, schema, table, columns in rows
+    ]
 
 
-def _candidate(
-    connection: PgConnection, schema: str, table: str, columns: tuple[str, ...], kept: tuple[str, ...] | None
-) -> DroppedData:
+def _candidate(connection: PgConnection, table: _StoredTable, kept: Collection[int] | None) -> DroppedData:
     from psycopg2 import sql
 
-    name = sql.Identifier(schema, table)
+    name = sql.Identifier(table.schema, table.table)
     execute(connection, sql.SQL("lock table {} in share mode").format(name))
-    lost = columns if kept is None else tuple(c for c in columns if c not in kept)
+    lost = tuple(column for number, column in table.columns.items() if kept is None or number not in kept)
     condition = sql.SQL("") if kept is None else _any_not_null(lost)
     rows = fetch_value(connection, sql.SQL("select count(*) from {} {}").format(name, condition))
-    key = () if kept is None else _key(connection, schema, table) or kept
-    return DroppedData(schema, table, key, lost, kept is None, int(rows))
+    others = tuple(column for column in table.columns.values() if column not in lost)
+    key = () if kept is None else tuple(c for c in _key(connection, table.oid) if c not in lost) or others
+    return DroppedData(table.schema, table.table, key, lost, kept is None, int(rows))
 
 
-def _key(connection: PgConnection, schema: str, table: str) -> tuple[str, ...]:
+def _key(connection: PgConnection, table_oid: int) -> tuple[str, ...]:
     rows = fetch_all(
         connection,
-        "select a.attname from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indrelid "
-        "join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+        "select a.attname from pg_catalog.pg_index i "
         "cross join lateral unnest(i.indkey) with ordinality as k(attnum, position) "
-        "join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum "
-        "where i.indisprimary and n.nspname = %s and c.relname = %s order by k.position",
-        [schema, table],
+        "join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum "
+        "where i.indisprimary and i.indrelid = %s order by k.position",
+        [table_oid],
     )
     return tuple(column for (column,) in rows)
 

@@ -22,10 +22,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import Input
 from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     make_private_directory,
     read_json,
+    write_atomically,
     write_json,
 )
 
 RUN_FILE = "run.json"
+REPORT_FILE = "report.md"
 DOCUMENT_FILES = {
     "manifest": "backup/manifest.json",
     "counts_before": "counts-before.json",
@@ -56,14 +58,16 @@ def new_run(
     )
 
 
-def save_run(directory: Path, run: RunRecord) -> None:
-    """Write run.json into the run's directory, which is made when it is missing.
+def save_run(directory: Path, run: RunRecord, report: str | None = None) -> None:
+    """Write run.json, and report.md when there is a report, into the run's directory, which is made when it is missing.
 
     :raises InputError: when the directory cannot be written.
     """
     try:
         make_private_directory(directory)
         write_json(directory / RUN_FILE, run.as_dict())
+        if report is not None:
+            write_atomically(directory / REPORT_FILE, report.encode())
     except OSError as error:
         raise InputError(
             f"The run's directory cannot be written: {error.strerror}",
@@ -97,18 +101,39 @@ def close_run(run: RunRecord, verdict: RunVerdict, *, failed_phase: str | None, 
 
 
 def load_documents(directory: Path) -> dict[str, dict[str, Any]]:
-    """The documents that the phases left in a run's directory, by the names of C(DOCUMENT_FILES)."""
+    """The documents that the phases left in a run's directory, by the names of C(DOCUMENT_FILES).
+
+    :raises InputError: when one of them is damaged.
+    """
     found = {name: directory / file for name, file in DOCUMENT_FILES.items()}
-    return {name: read_json(path) for name, path in found.items() if path.is_file()}
+    return {name: _load_document(path) for name, path in found.items() if path.is_file()}
 
 
-def list_runs(project_dir: Path) -> list[RunEntry]:
-    """The runs of a project, newest first. Directories that hold no readable run.json are left out."""
-    entries = []
+def _load_document(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"A document of the run cannot be read: {error}",
+            where=str(path),
+            next_step="Move it away and run again; the database is not touched by this.",
+        ) from error
+    return document
+
+
+def list_runs(project_dir: Path) -> tuple[list[RunEntry], list[str]]:
+    """The runs of a project, newest first, and the directories whose run.json is damaged, with what is wrong.
+
+    Other directories, such as a backup's that was made outside a run, are no runs.
+    """
+    entries, unreadable = [], []
     for directory in sorted(project_dir.iterdir(), reverse=True) if project_dir.is_dir() else []:
         if (directory / RUN_FILE).is_file():
-            entries.append(RunEntry(path=str(directory), run=load_run(directory)))
-    return entries
+            try:
+                entries.append(RunEntry(path=str(directory), run=load_run(directory)))
+            except InputError as error:
+                unreadable.append(f"{error.where}: {error.what}")
+    return entries, unreadable
 
 
 def verdict_of(

@@ -59,6 +59,11 @@ runs:
     run:
       description: Its identity and verdict, as in C(run.json).
       type: dict
+unreadable:
+  description: The runs whose C(run.json) is damaged, each with what is wrong.
+  returned: success
+  type: list
+  elements: str
 """
 
 import dataclasses
@@ -72,8 +77,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.run_records import 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
-    entries = list_runs(Path(module.params["project_dir"]))
-    return {"changed": False, "runs": [dataclasses.asdict(entry) for entry in entries]}
+    entries, unreadable = list_runs(Path(module.params["project_dir"]))
+    return {"changed": False, "runs": [dataclasses.asdict(entry) for entry in entries], "unreadable": unreadable}
 
 
 def main() -> None:

@@ -108,7 +108,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.files import write_atomically
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
 from ansible_collections.pgops.supabase.plugins.module_utils.report import markdown, summary_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
@@ -146,8 +145,7 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     verdict = verdict_of(documents, record.operation, failed=failed)
     close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"])
     if directory is not None:
-        save_run(directory, record)
-        write_atomically(directory / "report.md", markdown(record, documents).encode())
+        save_run(directory, record, markdown(record, documents))
     return {
         "changed": directory is not None,
         "run": record.as_dict(),

@@ -1,0 +1,283 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking migrations back on a real server: what psql and pg_dump see before and after, and what must stay as it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.application import TABLES, Application
+from tests.integration.live import LiveProject, run_module
+from tests.integration.snapshots import Snapshot
+
+REASON = "it's wrong; “really”"
+EXPORT = "rollback-data"
+
+LABELS = "create table public.labels (id int primary key, label text); alter table public.clients add column note text;"
+DROP_LABELS = "drop table public.labels; alter table public.clients drop column note;"
+INDEX = (
+    "create index orders_client on public.orders (client); create view public.busy as select client from public.orders;"
+)
+DROP_INDEX = "drop view public.busy; drop index public.orders_client;"
+
+
+class Rollbacks(Application):
+    """The application with the way back."""
+
+    def way_back(self, name: str, content: str | bytes) -> Path:
+        """Write a rollback file, the name without its suffix."""
+        path = self.directory / "rollbacks" / f"{name}.sql"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def roll_back(self, **params: Any) -> dict[str, Any]:
+        """Run the module; a lock is waited for only as long as a test can afford."""
+        quick = {"lock_timeout_seconds": 0.3, "lock_wait_seconds": 0.2, "retries": 0, "reason": REASON}
+        return run_module("rollback", **{"supabase_dir": str(self.directory), **self.project.login, **quick, **params})
+
+    def takes_back(self, before: Snapshot, **params: Any) -> dict[str, Any]:
+        """Roll back two times: the first returns to the state from before, the second finds nothing to do."""
+        first = self.roll_back(**params)
+        assert first.get("changed"), first
+        assert self.database() == (before.catalog, before.counts, before.history)
+        events = self.events()
+        second = self.roll_back(**params)
+        assert not second.get("failed") and not second["changed"], second
+        assert second["rollback"]["migrations"] == [] and not second["rollback"]["committed"]
+        assert self.database() == (before.catalog, before.counts, before.history)
+        assert self.events() == events
+        return first
+
+    def keeps(self, code: str, *texts: str, **params: Any) -> dict[str, Any]:
+        """Roll back two times: each fails with an error of that kind and those texts, and everything stays applied."""
+        before = self.snapshot()
+        results = [self.roll_back(**params), self.roll_back(**params)]
+        for result in results:
+            assert result.get("failed") and not result["changed"], result
+            assert result["error"]["code"] == code, result["msg"]
+            for text in (*texts, "State: ", "Next: "):
+                assert text in result["msg"], result["msg"]
+        assert self.snapshot() == before
+        return results[1]
+
+    def database(self) -> tuple[str, str, str]:
+        """Catalog, counts and history, without the files."""
+        now = self.snapshot()
+        return now.catalog, now.counts, now.history
+
+
+@pytest.fixture
+def app(project: LiveProject, tmp_path: Path) -> Rollbacks:
+    """An application with one migration behind it that other tools may have applied, and nothing pending."""
+    project.psql(TABLES)
+    application = Rollbacks(project, tmp_path / "supabase")
+    application.migration("1_begin", "create type public.mood as enum ('good');")
+    assert application.apply(run_id="first").get("changed")
+    return application
+
+
+def two_migrations(app: Rollbacks) -> Snapshot:
+    """Apply two migrations in one run; the state before them."""
+    before = app.snapshot()
+    app.migration("2_labels", LABELS)
+    app.migration("3_index", INDEX)
+    app.way_back("2_labels", DROP_LABELS)
+    app.way_back("3_index", DROP_INDEX)
+    assert app.apply(run_id="second").get("changed")
+    return before
+
+
+def test_the_last_run_is_taken_back(app: Rollbacks) -> None:
+    before = two_migrations(app)
+    result = app.takes_back(before, run_id="third")["rollback"]
+    assert [done["version"] for done in result["migrations"]] == ["3", "2"]
+    assert result["committed"] and result["catalog_expected"] == result["catalog_after"]
+    assert app.events() == ["applied 1", "applied 2", "applied 3", "rolled_back 3", "rolled_back 2"]
+    assert (
+        app.project.psql("select distinct details ->> 'reason', run_id from pgops.ledger where event = 'rolled_back'")
+        == f"{REASON}|third"
+    )
+
+
+def test_a_named_run_and_down_to_a_version(app: Rollbacks) -> None:
+    before = two_migrations(app)
+    app.takes_back(before, of_run="second")
+    assert app.apply(run_id="again").get("changed")
+    app.takes_back(before, to_version="1")
+
+
+def test_a_slip_of_the_pen_takes_nothing_back(app: Rollbacks) -> None:
+    two_migrations(app)
+    app.keeps("rollback", "knows no run secnod", of_run="secnod")
+    app.keeps("rollback", "Version 0001 is not applied", "1, 2, 3", to_version="0001")
+
+
+def test_later_migrations_are_on_top(app: Rollbacks) -> None:
+    two_migrations(app)
+    app.keeps("rollback", "on top: 2, 3", of_run="first")
+    app.project.psql("insert into supabase_migrations.schema_migrations (version, name) values ('4', 'by_the_cli')")
+    app.keeps("rollback", "on top: 4")
+
+
+def test_check_mode_leaves_everything(app: Rollbacks, tmp_path: Path) -> None:
+    two_migrations(app)
+    app.project.psql("insert into public.labels values (1, 'one')")
+    before, events = app.snapshot(), app.events()
+    for _time in range(2):
+        result = app.roll_back(check=True, diff=True, run_dir=str(tmp_path / "run"))
+        assert result["changed"] and not result["rollback"]["committed"], result
+        assert "- table public.labels" in result["diff"]["prepared"]
+        assert "would be exported before it is dropped: table public.labels (1 rows)" in result["rollback"]["notices"]
+        assert app.snapshot() == before and app.events() == events
+    assert not (tmp_path / "run").exists()
+
+
+NASTY = ["plain", 'a "quoted" one, with a comma', "two\nlines\r\n", "größe 美 🥜", "", "\\N", "\\."]
+
+
+def test_data_that_lives_only_in_what_is_dropped_is_exported(app: Rollbacks, tmp_path: Path) -> None:
+    before = two_migrations(app)
+    literal = json.dumps(NASTY).replace("'", "''")
+    app.project.psql(
+        f"insert into public.labels select n, x from jsonb_array_elements_text($j${literal}$j$) with ordinality as t(x, n);"
+        "insert into public.labels values (100, null); update public.clients set note = 'on ' || name where id > 1;"
+    )
+    app.keeps("rollback", "table public.labels (8 rows)", "note of public.clients (2 rows)", "export_dir")
+    result = app.takes_back(before, export_dir=str(tmp_path / EXPORT))
+    files = [tmp_path / EXPORT / "public.clients.csv", tmp_path / EXPORT / "public.labels.csv"]
+    assert result["rollback"]["exported"] == [str(file) for file in files]
+    assert sorted((tmp_path / EXPORT).iterdir()) == files
+    assert [file.stat().st_mode & 0o777 for file in (tmp_path / EXPORT, *files)] == [0o700, 0o600, 0o600]
+    assert rows(files[0]) == [["id", "note"], ["2", "on two"], ["3", "on three"]]
+    assert rows(files[1]) == [["id", "label"], *[[str(n), text] for n, text in enumerate(NASTY, 1)], ["100", ""]]
+    assert files[1].read_bytes().endswith(b"\n100,\n") and b'\n5,""\n' in files[1].read_bytes()
+
+
+def rows(file: Path) -> list[list[str]]:
+    """The cells of a CSV file, line ends in them as they are."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def test_an_earlier_export_is_never_overwritten(app: Rollbacks, tmp_path: Path) -> None:
+    two_migrations(app)
+    app.project.psql(
+        "insert into public.labels values (1, 'one'); update public.clients set note = 'kept' where id = 1"
+    )
+    (tmp_path / EXPORT).mkdir()
+    (tmp_path / EXPORT / "public.labels.csv").write_text("the only copy")
+    app.keeps("rollback", "earlier export", "public.labels.csv", export_dir=str(tmp_path / EXPORT))
+    assert [file.name for file in (tmp_path / EXPORT).iterdir()] == ["public.labels.csv"]
+    assert (tmp_path / EXPORT / "public.labels.csv").read_text() == "the only copy"
+
+
+def test_an_export_that_cannot_be_written(app: Rollbacks, tmp_path: Path) -> None:
+    two_migrations(app)
+    app.project.psql("insert into public.labels values (1, 'one')")
+    (tmp_path / EXPORT).write_text("a file in the way")
+    app.keeps("rollback", "could not be exported", "still applied", export_dir=str(tmp_path / EXPORT / "below"))
+
+
+def test_renaming_loses_nothing_and_making_anew_loses_all(app: Rollbacks, tmp_path: Path) -> None:
+    before = app.snapshot()
+    app.migration(
+        "2_rename", "alter table public.orders rename to purchases; alter table public.clients rename name to title;"
+    )
+    app.way_back(
+        "2_rename", "alter table public.purchases rename to orders; alter table public.clients rename title to name;"
+    )
+    assert app.apply(run_id="second").get("changed")
+    app.takes_back(before)
+
+    app.way_back("2_rename", "drop table public.purchases; create table public.orders (id int);")
+    assert app.apply(run_id="third").get("changed")
+    app.keeps("rollback", "table public.purchases (100 rows)", "export_dir")
+
+
+def test_a_slash_in_a_tables_name(app: Rollbacks, tmp_path: Path) -> None:
+    before = app.snapshot()
+    app.migration("2_slash", 'create table public."../a/b" (id int);')
+    app.way_back("2_slash", 'drop table public."../a/b";')
+    assert app.apply().get("changed")
+    app.project.psql('insert into public."../a/b" values (7)')
+    app.takes_back(before, export_dir=str(tmp_path / EXPORT))
+    assert [file.name for file in (tmp_path / EXPORT).iterdir()] == ["public...%2Fa%2Fb.csv"]
+
+
+def test_a_rollback_file_is_missing(app: Rollbacks) -> None:
+    two_migrations(app)
+    (app.directory / "rollbacks" / "2_labels.sql").unlink()
+    app.keeps("rollback", "2_labels has no rollback file", str(app.directory / "rollbacks" / "2_labels.sql"))
+
+
+def test_a_rollback_that_fails_half_way(app: Rollbacks) -> None:
+    two_migrations(app)
+    app.way_back("2_labels", f"{DROP_LABELS}\ndo $$ begin raise exception 'no further'; end $$;")
+    result = app.keeps("statement", "no further", "2_labels.sql:2:1", "still applied")
+    assert not result["rollback"]["committed"]
+    assert app.events()[3:] == ["failed 2", "failed 2"]
+    assert (
+        app.project.psql("select distinct details ->> 'operation' from pgops.ledger where event = 'failed'")
+        == "rollback"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "text"),
+    [
+        ("drop view public.busy;\ncommit;\ndrop index public.orders_client;", "sql_script", "3_index.sql:2:1"),
+        ("drop view public.busy;\ndrop indx public.orders_client;", "sql_script", "3_index.sql:2:6"),
+        ("drop view public.busy;\x00", "sql_script", "3_index.sql"),
+        ("drop index concurrently public.orders_client;", "sql_script", "CONCURRENTLY"),
+        ("drop view public.nothing;", "statement", "3_index.sql:1:1"),
+    ],
+)
+def test_a_rollback_file_that_cannot_run(app: Rollbacks, content: str, code: str, text: str) -> None:
+    two_migrations(app)
+    app.way_back("3_index", content)
+    app.keeps(code, text)
+
+
+def test_a_rollback_that_does_not_return_the_catalog(app: Rollbacks, tmp_path: Path) -> None:
+    two = {"run_dir": str(tmp_path / "run"), "run_id": "second"}
+    app.migration("2_index", INDEX)
+    app.way_back("2_index", "drop view public.busy;")
+    assert app.apply(**two).get("changed")
+    app.keeps("verification", "does not return the catalog", "fingerprints differ", "require_exact_catalog")
+    catalog = str(tmp_path / "run" / "catalog-before.json")
+    app.keeps("verification", "index public.orders_client created", baseline_catalog=catalog)
+    result = app.roll_back(require_exact_catalog=False)
+    assert result["changed"] and result["rollback"]["catalog_expected"] != result["rollback"]["catalog_after"]
+    assert app.versions() == ["1"]
+    assert not app.roll_back(require_exact_catalog=False)["changed"]
+
+
+def test_a_rollback_that_loses_rows(app: Rollbacks) -> None:
+    baseline = app.baseline()
+    two_migrations(app)
+    app.way_back("2_labels", f"{DROP_LABELS} delete from public.orders where id = 1;")
+    app.keeps("verification", "public.orders", baseline=baseline)
+
+
+def test_counts_are_proven_and_written(app: Rollbacks, tmp_path: Path) -> None:
+    baseline = app.baseline()
+    before = two_migrations(app)
+    app.project.psql("insert into public.labels values (1, 'one')")
+    result = app.takes_back(before, baseline=baseline, run_dir=str(tmp_path / "run"))["rollback"]
+    assert result["counts"]["verdict"] == "PASS"
+    assert json.loads((tmp_path / "run" / "rollback.json").read_text()) == result
+    assert (tmp_path / "run" / "rollback-data" / "public.labels.csv").is_file()
+
+
+def test_no_way_in(app: Rollbacks) -> None:
+    two_migrations(app)
+    app.keeps("connection", "password authentication failed", login_password="not this one")
+    app.keeps("connection", "Connection refused", login_port=1)
+    app.keeps("connection", "does not exist", login_db="nowhere")
