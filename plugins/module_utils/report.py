@@ -69,6 +69,12 @@ def markdown(run: RunRecord, documents: Documents) -> str:
 
 def _headline(run: RunRecord, documents: Documents) -> str:
     text = _HEADLINES[run.verdict]
+    if run.verdict == "dry_run" and run.failure:
+        return "DRY RUN FAILED: everything was rolled back; nothing stays"
+    if run.verdict == "needs_attention" and run.operation == "rollback":
+        return f"{text}: the rollback failed, see below; unless it says otherwise the migrations are still applied"
+    if run.verdict == "nothing_to_do" and run.operation == "migrate" and "migration" not in documents:
+        return "NOTHING APPLIED: only other phases were asked for"
     count = len(documents.get("migration", {}).get("migrations", []))
     if run.verdict == "migrated":
         when = "before COMMIT and after it" if _verified_before_commit(documents) else "after COMMIT"

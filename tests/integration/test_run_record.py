@@ -1,0 +1,77 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run's directory as the modules open, close and list it; no database has a part in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.integration.live import run_module
+
+
+def test_a_run_is_opened_closed_and_listed(tmp_path: Path) -> None:
+    state_dir = tmp_path / "runs"
+    directories = []
+    for _time in range(2):
+        opened = run_module("run_record", state_dir=str(state_dir), project="shop")
+        directory = Path(opened["run_dir"])
+        directories.append(directory)
+        assert opened["changed"] and directory == state_dir / "shop" / opened["run_id"]
+        assert (state_dir.stat().st_mode & 0o777, directory.stat().st_mode & 0o777) == (0o700, 0o700)
+        assert json.loads((directory / "run.json").read_text())["verdict"] == "running"
+
+        closed = run_module(
+            "run_record", state="finished", run_dir=str(directory), failed_phase="Apply", failure="No.\nNext: mend it."
+        )
+        assert closed["run"]["verdict"] == "not_applied"
+        assert "nothing to roll back" in closed["summary"][0]
+        assert json.loads((directory / "run.json").read_text()) == closed["run"]
+        assert (directory / "report.md").read_text().startswith("# shop: NOT APPLIED")
+        assert {file.name: file.stat().st_mode & 0o777 for file in directory.iterdir()} == {
+            "run.json": 0o600,
+            "report.md": 0o600,
+        }
+    assert directories[0] != directories[1]
+    listed = run_module("run_info", project_dir=str(state_dir / "shop"))
+    assert not listed["changed"] and listed["unreadable"] == []
+    assert sorted(entry["path"] for entry in listed["runs"]) == sorted(map(str, directories))
+
+
+def test_check_mode_writes_nothing(tmp_path: Path) -> None:
+    for _time in range(2):
+        opened = run_module("run_record", check=True, state_dir=str(tmp_path / "runs"), project="shop")
+        assert opened["changed"]
+        closed = run_module(
+            "run_record",
+            check=True,
+            state="finished",
+            project="shop",
+            run_dir=opened["run_dir"],
+            documents={"migration": {"dry_run": True, "committed": False, "migrations": [], "duration_seconds": 0.1}},
+        )
+        assert closed["run"]["verdict"] == "dry_run" and closed["summary"][0].startswith("shop: DRY RUN")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file in the way")
+    for _time in range(2):
+        failed = run_module("run_record", state_dir=str(tmp_path / "runs"), project="shop")
+        assert failed["failed"] and failed["error"]["code"] == "input"
+        assert "cannot be written" in failed["msg"] and "Next: Check project_state_dir" in failed["msg"]
+        missing = run_module("run_record", state="finished", run_dir=str(tmp_path / "nothing"))
+        assert missing["failed"] and "not the directory of a run" in missing["msg"]
+    assert (tmp_path / "runs").read_text() == "a file in the way" and not (tmp_path / "nothing").exists()
+
+
+def test_a_damaged_document_stops_the_report_and_no_list(tmp_path: Path) -> None:
+    directory = Path(run_module("run_record", state_dir=str(tmp_path), project="shop")["run_dir"])
+    (directory / "migration.json").write_text('{"committed": tr')
+    failed = run_module("run_record", state="finished", run_dir=str(directory))
+    assert failed["failed"] and str(directory / "migration.json") in failed["msg"]
+    (directory / "run.json").write_text("")
+    for _time in range(2):
+        listed = run_module("run_info", project_dir=str(tmp_path / "shop"))
+        assert listed["runs"] == [] and str(directory / "run.json") in listed["unreadable"][0]
