@@ -14,7 +14,8 @@ description:
     whether rows are there that would not obey, and whether what is dropped holds data. It reads in a read-only
     transaction, each query bounded by O(statement_timeout_seconds).
   - Each finding has a code, a level, a place, a reason and what to do instead.
-  - A comment C(-- pgops: allow <code> <reason>) accepts a finding. Directly above a statement, beside it or within it,
+  - >-
+    A comment C(-- pgops: allow <code> <reason>) accepts a finding. Directly above a statement, beside it or within it,
     it holds for that statement, and apart from any for the whole file. The finding stays in the report, with the reason.
   - Squawk's own C(-- squawk-ignore) comments work as well, but leave no trace in the report. A configuration file of
     squawk is not read.
