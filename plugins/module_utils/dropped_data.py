@@ -148,9 +148,9 @@ def _stored_tables(connection: PgConnection, schemas: Sequence[str] | None = Non
         connection,
         "select c.oid, n.nspname, c.relname, jsonb_object_agg(a.attnum, a.attname) from pg_catalog.pg_class c "
         "join pg_catalog.pg_namespace n on n.oid = c.relnamespace join pg_catalog.pg_attribute a on a.attrelid = c.oid "
-        "where c.relkind in ('r', 'p') and (%(schemas)s::text[] is null or n.nspname = any(%(schemas)s)) and a.attnum > 0 "
+        "where c.relkind in ('r', 'p') and (%s::text[] is null or n.nspname = any(%s)) and a.attnum > 0 "
         "and not a.attisdropped and a.attgenerated = '' group by 1, 2, 3 order by 2, 3",
-        {"schemas": None if schemas is None else list(schemas)},
+        [None if schemas is None else list(schemas)] * 2,
     )
     return [
         _StoredTable(int(oid), schema, table, {int(number): columns[number] for number in sorted(columns, key=int)})
