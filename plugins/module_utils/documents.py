@@ -143,6 +143,18 @@ class MigrationInfo(Document):
 
 
 @dataclass(kw_only=True)
+class PromotionProof:
+    """What the project that is promoted from has proven of one file; ``problem`` says why that is not enough."""
+
+    version: str
+    name: str
+    sha256: str
+    catalog_change: str | None
+    described: list[str]
+    problem: str | None
+
+
+@dataclass(kw_only=True)
 class AppliedMigration:
     """One migration that a run applied (or, in a dry run, executed)."""
 
@@ -363,42 +375,6 @@ class RunEntry:
     run: RunRecord
 
 
-LintLevel = Literal["error", "warning", "notice"]
-
-
-@dataclass(kw_only=True)
-class LintFinding:
-    """One thing a linter has to say of a file, with its place, why it matters and what to do; waived or not."""
-
-    code: str
-    level: LintLevel
-    file: str
-    line: int
-    column: int
-    statement: str
-    reason: str
-    fix: str
-    waived: bool = False
-    waiver_reason: str | None = None
-
-
-@dataclass(kw_only=True)
-class LintReport(Document):
-    """lint.json: what was found in migrations and rollbacks; ``database`` is None when none was looked at."""
-
-    kind: ClassVar[str] = "lint"
-    files: list[str]
-    database: str | None
-    server_major: int
-    excluded: list[str]
-    findings: list[LintFinding]
-    errors: int
-    warnings: int
-    notices: int
-    waived: int
-    duration_seconds: float
-
-
 @dataclass(kw_only=True)
 class SchemaInfo(Document):
     """A live schema in figures: its fingerprint, and how many objects of each type it has."""
@@ -444,6 +420,90 @@ class SchemaDiff(Document):
     counts: dict[str, ChangeCounts]
     ignored: int
     notes: list[str]
+
+
+LintLevel = Literal["error", "warning", "notice"]
+
+
+@dataclass(kw_only=True)
+class LintFinding:
+    """One thing a linter has to say of a file, with its place, why it matters and what to do; waived or not."""
+
+    code: str
+    level: LintLevel
+    file: str
+    line: int
+    column: int
+    statement: str
+    reason: str
+    fix: str
+    waived: bool = False
+    waiver_reason: str | None = None
+
+
+@dataclass(kw_only=True)
+class LintReport(Document):
+    """lint.json: what was found in migrations and rollbacks; ``database`` is None when none was looked at."""
+
+    kind: ClassVar[str] = "lint"
+    files: list[str]
+    database: str | None
+    server_major: int
+    excluded: list[str]
+    findings: list[LintFinding]
+    errors: int
+    warnings: int
+    notices: int
+    waived: int
+    duration_seconds: float
+
+
+GateVerdict = Literal["PASS", "WARNING", "SKIP", "WAIVED", "FAIL"]
+
+
+@dataclass(kw_only=True)
+class GateResult:
+    """One gate: what was found, whether that is good enough, who let it pass all the same, and what to do next."""
+
+    name: str
+    verdict: GateVerdict
+    evidence: str
+    waiver: str | None = None
+    next_step: str | None = None
+
+
+@dataclass(kw_only=True)
+class PreflightReport(Document):
+    """preflight.json: every gate before a run. ``waivers`` are the reasons given, also for gates that needed none."""
+
+    kind: ClassVar[str] = "preflight"
+    project: str
+    project_ref: str | None
+    environment: str | None
+    database: str
+    server_version: str
+    checked_at: str
+    duration_seconds: float
+    gates: list[GateResult]
+    waivers: dict[str, str]
+    marked: bool
+    verdict: Verdict
+
+
+@dataclass(kw_only=True)
+class Lease(Document):
+    """Who may work on a project now, and until when; times are the server's. ``expired``: anybody may take it over."""
+
+    kind: ClassVar[str] = "lease"
+    owner: str
+    run_id: str | None
+    operator: str
+    host: str
+    acquired_at: str
+    renewed_at: str
+    expires_at: str
+    expired: bool
+    taken_over_from: dict[str, Any] | None = None
 
 
 _T = TypeVar("_T")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.own_schema import close_own_schema, make_own_schema
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -33,9 +34,6 @@ alter table supabase_migrations.schema_migrations add column if not exists name 
 """
 
 _MAKE_LEDGER = """
-create schema pgops;
-comment on schema pgops is 'Records of pgops.supabase: what was done to this project, by whom, when. Append-only.';
-revoke all on schema pgops from public;
 create table pgops.ledger (
     event_id bigint generated always as identity primary key,
     recorded_at timestamptz not null default clock_timestamp(),
@@ -50,31 +48,15 @@ create table pgops.ledger (
     details jsonb not null default '{}'
 );
 create index ledger_version_idx on pgops.ledger (version, event_id);
-revoke all on pgops.ledger from public;
 create function pgops.refuse_change() returns trigger language plpgsql set search_path = '' as $function$
 begin
     raise exception 'pgops.ledger is append-only' using errcode = 'insufficient_privilege';
 end
 $function$;
-revoke all on function pgops.refuse_change() from public;
 create trigger ledger_is_append_only before update or delete on pgops.ledger
     for each row execute function pgops.refuse_change();
 create trigger ledger_is_never_emptied before truncate on pgops.ledger
     for each statement execute function pgops.refuse_change();
-do $roles$
-declare
-    api_role name;
-begin
-    for api_role in
-        select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role')
-    loop
-        execute pg_catalog.format('revoke all on schema pgops from %I', api_role);
-        execute pg_catalog.format('revoke all on all tables in schema pgops from %I', api_role);
-        execute pg_catalog.format('revoke all on all sequences in schema pgops from %I', api_role);
-        execute pg_catalog.format('revoke all on all functions in schema pgops from %I', api_role);
-    end loop;
-end
-$roles$;
 """
 
 
@@ -157,7 +139,9 @@ def make_history(connection: PgConnection) -> None:
 def make_ledger(connection: PgConnection) -> None:
     """Make the ledger where it is missing, in the caller's transaction."""
     if not exists(connection, "pgops.ledger"):
+        make_own_schema(connection)
         execute(connection, _MAKE_LEDGER)
+        close_own_schema(connection)
 
 
 def record_applied(connection: PgConnection, version: str, name: str, statements: Sequence[str]) -> None:
