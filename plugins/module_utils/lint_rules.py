@@ -37,9 +37,10 @@ def transaction_control(batch: Batch) -> Iterator[LintFinding]:
         try:
             without_outer_transaction(file.script)
         except SqlScriptError as error:
-            refused = next(s for s in file.script.statements if str(s.position) == error.where)
-            code = "transaction-control" if refused.is_transaction_control else "inline-copy"
-            yield finding(code, "error", refused, error.what, error.next_step or "")
+            for refused in file.script.statements:
+                if str(refused.position) == error.where:
+                    code = "transaction-control" if refused.is_transaction_control else "inline-copy"
+                    yield finding(code, "error", refused, error.what, error.next_step or "")
 
 
 def not_transactional(batch: Batch) -> Iterator[LintFinding]:

@@ -52,7 +52,9 @@ def lint_twice(project: LiveProject | None, supabase_dir: Path, **params: Any) -
     """Lint two times: both say the same, neither changes anything."""
     login = project.login if project else {}
     before = snapshots.take(project, supabase_dir) if project else None
-    first, second = (run_module("migration_lint", supabase_dir=str(supabase_dir), **login, **params) for _ in range(2))
+    first, second = (
+        run_module("migration_lint", supabase_dir=str(supabase_dir), **login, **params) for _time in range(2)
+    )
     assert not first["changed"] and not second["changed"]
     if "lint" in first:
         assert first["lint"]["findings"] == second["lint"]["findings"]
