@@ -191,6 +191,9 @@ def _check(
         DatabaseObject("column", change.table.schema, c, change.table.name) in batch.created for c in change.columns
     ):
         return _new_column_check(change, tables)
+    facts = tables.get(change.table)
+    if _is_beyond(change) and facts and facts.rows:
+        return DataCheck(change, None, problem="the linter does not ask about constraints of this kind")
     with _guarded(connection, own_sql=change.action == "check") as outcome:
         query = _violations_query(connection, change, oids)
         if query is None:
@@ -199,6 +202,12 @@ def _check(
     if outcome.problem:
         return DataCheck(change, None, problem=outcome.problem)
     return DataCheck(change, found, at_least=found >= MOST_VIOLATIONS)
+
+
+def _is_beyond(change: TableChange) -> bool:
+    """Whether rows may be against the change in a way that no query of ours finds."""
+    partial = change.action == "index" and change.unique and change.has_expression
+    return partial or change.action in ("exclusion", "validate")
 
 
 def _new_column_check(change: TableChange, tables: dict[DatabaseObject, TableFacts]) -> DataCheck | None:
@@ -233,8 +242,6 @@ def _violations_query(connection: PgConnection, change: TableChange, oids: dict[
         return bounded.format(sql.SQL("select from ({} union all {}) both_kinds").format(repeated, missing))
     if change.action == "unique" or (change.action == "index" and change.unique):
         given = sql.SQL("true") if change.nulls_equal else all_given
-        if change.has_expression:
-            return None
         return bounded.format(duplicates.format(table=table, given=given, columns=sql.SQL(", ").join(columns)))
     return None
 

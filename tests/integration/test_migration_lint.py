@@ -124,7 +124,7 @@ def test_rows_that_would_not_obey_are_counted(people: LiveProject, supabase_dir:
         "alter table people add column may text not null default 'x'",
         "alter table empty alter column email set not null, add primary key (id)",
         "alter table empty add column must text not null",
-        "create unique index on people (email) where age > 5",
+        "create unique index on empty (email) where id > 5",
     ],
 )
 def test_rows_that_obey_are_no_finding(people: LiveProject, supabase_dir: Path, sql: str) -> None:
@@ -139,6 +139,15 @@ def test_a_statement_before_it_may_mend_the_rows(people: LiveProject, supabase_d
     result = lint_twice(people, supabase_dir)
     assert ours(result) == [("existing-data-violates", "warning", 2)]
     assert "1_change.sql:1:1 may mend that first" in result["lint"]["findings"][0]["reason"] + str(result["lint"])
+
+
+@pytest.mark.parametrize(
+    "sql", ["create unique index on people (email) where age > 5", "alter table people validate constraint later"]
+)
+def test_what_no_query_asks_about_is_said(people: LiveProject, supabase_dir: Path, sql: str) -> None:
+    people.psql("alter table people add constraint later check (age > 0) not valid")
+    write(supabase_dir, "1_change", f"{sql};", "select 1;")
+    assert ours(lint_twice(people, supabase_dir)) == [("existing-data-unchecked", "notice", 1)]
 
 
 def test_what_cannot_be_found_out_is_said(people: LiveProject, supabase_dir: Path) -> None:
