@@ -65,7 +65,7 @@ _READ = f"select {_COLUMNS} from pgops.lease"
 # Whoever waits here for another's row sees, when it goes on, the row as that one has left it.
 _TAKE = f"""
 insert into pgops.lease as held (owner, run_id, operator, host, acquired_at, renewed_at, expires_at)
-select %(owner)s, %(run_id)s, %(operator)s, %(host)s, t.now, t.now, t.now + make_interval(secs => %(seconds)s)
+select %s, %s, %s, %s, t.now, t.now, t.now + make_interval(secs => %s)
 from (select clock_timestamp() as now) as t
 on conflict (singleton) do update set
     owner = excluded.owner, run_id = excluded.run_id, operator = excluded.operator, host = excluded.host,
@@ -80,9 +80,9 @@ returning {_COLUMNS}, acquired_at = renewed_at
 
 _RENEW = f"""
 update pgops.lease as held
-set renewed_at = t.now, expires_at = t.now + make_interval(secs => %(seconds)s)
+set renewed_at = t.now, expires_at = t.now + make_interval(secs => %s)
 from (select clock_timestamp() as now) as t
-where held.owner = %(owner)s
+where held.owner = %s
 returning {_COLUMNS}
 """
 
@@ -133,8 +133,7 @@ def take_lease(
         if pretend:
             return _foreseen(read_lease(connection), claim, options)
         _make_lease(connection)
-        parameters = {**vars(claim), "seconds": expires_seconds}
-        rows = fetch_all(connection, _TAKE, parameters)
+        rows = fetch_all(connection, _TAKE, [claim.owner, claim.run_id, claim.operator, claim.host, expires_seconds])
         if not rows:
             raise _busy(read_lease(connection), options)
         lease, is_new = _lease(rows[0][:-1]), rows[0][-1]
@@ -169,7 +168,7 @@ def renew_lease(
             if present is not None and present.owner != owner:
                 raise _busy(present, options)
             return LeaseResult("renewed", present)
-        rows = fetch_all(connection, _RENEW, {"owner": owner, "seconds": expires_seconds})
+        rows = fetch_all(connection, _RENEW, [expires_seconds, owner])
         if not rows:
             raise _busy(read_lease(connection), options)
         return LeaseResult("renewed", _lease(rows[0]))

@@ -1,0 +1,150 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gates go by: plain facts, as the server, the disk and git state them. Ages are seconds, sizes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The project as the inventory names it."""
+
+    project: str
+    project_ref: str | None
+    environment: str | None
+    login_host: str
+    login_port: int
+    login_user: str
+    login_db: str
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What the database was marked as, and on which server that was."""
+
+    project: str
+    ref: str | None
+    environment: str
+    created_at: str
+    system_identifier: str | None
+
+
+@dataclass(frozen=True)
+class ServerIdentity:
+    """The server as it describes itself. ``system_identifier`` is None where the role may not read it."""
+
+    database: str
+    address: str | None
+    port: int | None
+    in_recovery: bool
+    system_identifier: str | None
+    marker: Marker | None
+
+
+@dataclass(frozen=True)
+class PoolingFacts:
+    """How sessions behave. ``backends`` are the server processes that answered two sessions (first, second, first while the
+    second was in a transaction); ``refusal`` is what the server said to settings given at the start of a session."""
+
+    backends: tuple[int, int, int]
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class SchemaRights:
+    """What the role may do in one schema."""
+
+    schema: str
+    usage: bool
+    create: bool
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the role may do. ``history_writable`` is None where there is no history yet."""
+
+    role: str
+    database: str
+    superuser: bool
+    bypasses_row_security: bool
+    create_schemas: bool
+    schemas: tuple[SchemaRights, ...]
+    history_writable: bool | None
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The server's major and pg_dump's."""
+
+    server: str
+    server_major: int
+    pg_dump: str
+    pg_dump_major: int
+    pg_dump_path: str
+
+
+@dataclass(frozen=True)
+class DiskSpace:
+    """Free space where backups go, and the size of the database."""
+
+    path: str
+    free_bytes: int
+    database_bytes: int
+
+
+@dataclass(frozen=True)
+class OpenTransaction:
+    """One transaction of somebody else. What it runs is left out: query texts may hold secrets."""
+
+    pid: int
+    role: str
+    application: str
+    state: str
+    age_seconds: float
+
+
+@dataclass(frozen=True)
+class OpenTransactions:
+    """The transactions of others, and how many sessions hide theirs from the role."""
+
+    transactions: tuple[OpenTransaction, ...]
+    hidden: int
+
+
+@dataclass(frozen=True)
+class PreparedTransaction:
+    """One transaction that was prepared and neither committed nor rolled back."""
+
+    identifier: str
+    owner: str
+    age_seconds: float
+
+
+@dataclass(frozen=True)
+class InvalidObjects:
+    """Indexes that PostgreSQL does not use, constraints that do not hold for old rows."""
+
+    indexes: tuple[str, ...]
+    constraints: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Replication:
+    """How far behind each standby and each slot is; None where the server does not say."""
+
+    standbys: tuple[tuple[str, int | None], ...]
+    active_slots: tuple[tuple[str, int | None], ...]
+    inactive_slots: tuple[tuple[str, int | None], ...]
+
+
+@dataclass(frozen=True)
+class GitFacts:
+    """The pending files in git. ``top`` is None outside a work tree, ``head`` None before the first commit."""
+
+    top: str | None
+    head: str | None
+    pending: tuple[str, ...]
+    uncommitted: tuple[str, ...]

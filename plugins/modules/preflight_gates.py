@@ -1,0 +1,249 @@
+#!/usr/bin/python
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight_gates
+short_description: Check everything that has to hold before a project is migrated
+version_added: 0.1.0
+description:
+  - Looks at each gate and returns one table of verdicts with their evidence. Fails when a gate is closed and not waived, naming
+    each such gate, what was found and what to do next.
+  - >-
+    V(identity): the database is the project that is meant, by its name, its host and the marker stored in it. V(pooler): sessions
+    are sessions, not a transaction pooler's. V(privileges): the role sees every row and may make what the pending migrations
+    make. V(versions): the server is supported and C(pg_dump) is not older. V(disk): a backup fits.
+  - >-
+    V(long_transactions) and V(prepared_transactions): nothing holds locks that the migration would wait for.
+    V(invalid_objects): no INVALID index and no NOT VALID constraint, else a warning. V(replication_lag): standbys and slots keep
+    up. V(git): the pending files are committed. V(lease): no other run works on the project. V(backup_age): there is a young,
+    sound backup, if one is required.
+  - A gate whose evidence cannot be read is closed; the others are looked at all the same.
+  - Texts of queries are never shown, because they may hold secrets.
+extends_documentation_fragment:
+  - pgops.supabase.attributes
+  - pgops.supabase.connection
+  - pgops.supabase.run
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Looks at every gate as always; only the marker and the document in O(run_dir) are not written.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  project:
+    description: The project's name in the inventory.
+    type: str
+    required: true
+  project_ref:
+    description: The project's reference on Supabase. It has to be the one in the host's, the pooler user's and the marker's name.
+    type: str
+  environment:
+    description: What the project is for, such as V(dev) or V(prod). It has to be the marker's. Required with O(mark).
+    type: str
+  mark:
+    description:
+      - Whether to mark a database that is not marked yet, with O(project), O(project_ref), O(environment) and the server's
+        system identifier, in C(pgops.project_marker).
+      - An existing marker is never changed. Nothing is marked that contradicts the other evidence of its identity.
+    type: bool
+    default: false
+  supabase_dir:
+    description: The project's folder in Supabase's layout. Without it pending files are not looked at.
+    type: path
+  state_dir:
+    description: Directory of all projects' runs, where backups are made. Without it the V(disk) gate is skipped.
+    type: path
+  pg_bin:
+    description:
+      - Directory with PostgreSQL's programs. By default E(PG_BIN), then the pinned wheel, then the newest installation.
+    type: path
+  owner:
+    description: Who may hold the lease. By default O(run_id).
+    type: str
+  waivers:
+    description:
+      - The gates that may be closed, each with the reason. They come back in RV(preflight.waivers), so that a run keeps them.
+      - Waiving V(identity) or V(pooler) is possible, and said loudly in the evidence.
+    type: dict
+    default: {}
+  statement_timeout_seconds:
+    description: How long reading one piece of evidence may take.
+    type: float
+    default: 60.0
+  max_transaction_age_seconds:
+    description: How long another session's transaction may have been open.
+    type: float
+    default: 300.0
+  disk_space_factor:
+    description: How many times the database's size has to be free below O(state_dir).
+    type: float
+    default: 1.0
+  max_replication_lag_bytes:
+    description: How far standbys and active replication slots may be behind.
+    type: int
+    default: 268435456
+  max_backup_age_seconds:
+    description:
+      - How old the newest sound backup in O(state_dir) may be. Without it no backup is required beforehand.
+    type: float
+author:
+  - pgops.supabase contributors (@pgops)
+seealso:
+  - module: pgops.supabase.run_lease
+  - module: pgops.supabase.backup
+"""
+
+EXAMPLES = r"""
+- name: Mark production, once, when you are sure that it is production
+  pgops.supabase.preflight_gates:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+    project: my_app_prod
+    project_ref: abcdefghijklmnopqrst
+    environment: prod
+    mark: true
+
+- name: Check the gates, one of them waived
+  pgops.supabase.preflight_gates:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+    project: my_app_prod
+    project_ref: abcdefghijklmnopqrst
+    environment: prod
+    supabase_dir: supabase
+    state_dir: runs
+    waivers:
+      replication_lag: The warehouse is being rebuilt and reads nothing today
+  register: gates
+
+- name: Show the table
+  ansible.builtin.debug:
+    msg: "{{ gates.preflight.gates | map(attribute='verdict') | zip(gates.preflight.gates | map(attribute='name')) }}"
+"""
+
+RETURN = r"""
+changed:
+  description: Whether the database was marked, or would be in check mode.
+  returned: always
+  type: bool
+preflight:
+  description: The table and what it is about, whole on failure too.
+  returned: when the gates were looked at
+  type: dict
+  contains:
+    verdict:
+      description: V(FAIL) when a gate is closed, V(WARNING) when one warns or is waived, otherwise V(PASS).
+      type: str
+    gates:
+      description: Every gate in order.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Its name.
+          type: str
+        verdict:
+          description: V(PASS), V(FAIL), V(WARNING), V(SKIP) or V(WAIVED).
+          type: str
+        evidence:
+          description: What was found.
+          type: str
+        waiver:
+          description: The reason for which a closed gate was passed, otherwise V(null).
+          type: str
+        next_step:
+          description: What to do about it, V(null) when there is nothing to do.
+          type: str
+    waivers:
+      description: All waivers given, by gate, also for gates that were open.
+      type: dict
+    marked:
+      description: Whether the database was marked, or would be in check mode.
+      type: bool
+    server_version:
+      description: Version of the server.
+      type: str
+    checked_at:
+      description: When the gates were looked at, UTC.
+      type: str
+    duration_seconds:
+      description: How long that took.
+      type: float
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.gates import GatePolicy, check_gates, require_open_gates
+from ansible_collections.pgops.supabase.plugins.module_utils.module import (
+    CONNECTION_ARGUMENTS,
+    RUN_ARGUMENTS,
+    SQL_LIBRARIES,
+    ArgumentSpec,
+    connection_options,
+    make_module,
+    milliseconds,
+    optional_path,
+    run,
+)
+
+GATE_ARGUMENTS: ArgumentSpec = {
+    "project": {"type": "str", "required": True},
+    "project_ref": {"type": "str"},
+    "environment": {"type": "str"},
+    "mark": {"type": "bool", "default": False},
+    "supabase_dir": {"type": "path"},
+    "state_dir": {"type": "path"},
+    "pg_bin": {"type": "path"},
+    "owner": {"type": "str"},
+    "waivers": {"type": "dict", "default": {}},
+    "statement_timeout_seconds": {"type": "float", "default": 60.0},
+    "max_transaction_age_seconds": {"type": "float", "default": 300.0},
+    "disk_space_factor": {"type": "float", "default": 1.0},
+    "max_replication_lag_bytes": {"type": "int", "default": 268435456},
+    "max_backup_age_seconds": {"type": "float"},
+}
+
+
+def look(module: AnsibleModule) -> dict[str, Any]:
+    """The module's one job: look at the gates, and stop when one is closed."""
+    params = module.params
+    options = connection_options(params)
+    policy = GatePolicy(
+        project=params["project"],
+        project_ref=params["project_ref"] or None,
+        environment=params["environment"] or None,
+        mark=params["mark"],
+        supabase_dir=optional_path(params["supabase_dir"]),
+        state_dir=optional_path(params["state_dir"]),
+        pg_bin=optional_path(params["pg_bin"]),
+        lease_owner=params["owner"] or params["run_id"],
+        waivers=params["waivers"],
+        statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
+        max_transaction_age_seconds=params["max_transaction_age_seconds"],
+        disk_space_factor=params["disk_space_factor"],
+        max_replication_lag_bytes=params["max_replication_lag_bytes"],
+        max_backup_age_seconds=params["max_backup_age_seconds"],
+    )
+    run_dir = None if module.check_mode else optional_path(params["run_dir"])
+    report = check_gates(options, policy, pretend=module.check_mode, run_dir=run_dir)
+    require_open_gates(report, options)
+    return {"changed": report.marked, "preflight": report.as_dict()}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = make_module({**CONNECTION_ARGUMENTS, **RUN_ARGUMENTS, **GATE_ARGUMENTS}, libraries=SQL_LIBRARIES)
+    run(module, lambda: look(module))
+
+
+if __name__ == "__main__":
+    main()
