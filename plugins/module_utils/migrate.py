@@ -6,20 +6,25 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import (
+    Apply,
+    ApplyOptions,
+    FileResult,
+    Progress,
+    applied_migration,
+    keep_result,
+    ledger_event,
+    record_file,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     Catalog,
     change_fingerprint,
     compare_catalogs,
     describe_changes,
     fingerprint,
-    read_catalog,
-    user_schemas,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     ConnectionOptions,
@@ -29,15 +34,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     execute,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import OwnChanges, own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
-    AppliedMigration,
-    CatalogChange,
     MigrationEntry,
     MigrationResult,
-    PromotionProof,
-    Receipt,
-    RowChange,
     utc_now,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
@@ -49,12 +49,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     ADVISORY_LOCK,
-    NewEvent,
     append_event,
     make_history,
     make_ledger,
     read_history,
-    record_applied,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import (
@@ -64,7 +62,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_state imp
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches import (
     Batch,
     PendingMigration,
-    TransactionScope,
     cut_batches,
     load_pending,
 )
@@ -87,8 +84,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.transactions import
     with_retries,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.verification import (
-    Checks,
-    Verification,
     require_passed,
     verify,
 )
@@ -100,73 +95,6 @@ if TYPE_CHECKING:
 FILES_WITH_A_CATALOG_OF_THEIR_OWN = 50
 # The place in the statement log of what was there before a file that runs outside a transaction.
 _BEFORE_ALL = -1
-
-
-@dataclass(frozen=True)
-class ApplyOptions:
-    """How to apply. Times are seconds, except in ``settings``.
-
-    :param to_version: the newest version to apply; None for all that are pending.
-    :param promotion: what the project before has proven of each file; the same has to happen here.
-    :param origin: that project's name.
-    :param catalog_file: where the catalog from before is kept, so that a rollback can say what it did not restore.
-    :param document_file: where the result is kept, also when it is a failure.
-    """
-
-    supabase_dir: Path
-    operator: str
-    settings: SessionSettings
-    checks: Checks | None = None
-    run_id: str | None = None
-    transaction_scope: TransactionScope = "batch"
-    schemas: Sequence[str] | None = None
-    to_version: str | None = None
-    allow_out_of_order: bool = False
-    retries: int = 3
-    lock_wait_seconds: float = 10.0
-    promotion: Sequence[PromotionProof] = ()
-    origin: str = "the project before"
-    catalog_file: Path | None = None
-    document_file: Path | None = None
-    dry_run: bool = False
-
-
-@dataclass
-class _Progress:
-    """What was done so far; a failure reports it as it stands."""
-
-    applied: list[AppliedMigration] = field(default_factory=list)
-    committed: list[str] = field(default_factory=list)
-    catalog_before: Catalog | None = None
-    catalog_after: Catalog | None = None
-    verification: Verification | None = None
-    # By the first version of each transaction, so that a retry replaces what its predecessor did.
-    row_changes: dict[str, OwnChanges] = field(default_factory=dict)
-    receipt: Receipt | None = None
-    notices: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Apply:
-    """One apply: where, how, and of which files."""
-
-    options: ConnectionOptions
-    how: ApplyOptions
-    files: Sequence[MigrationFile]
-    progress: _Progress
-
-    def catalog(self, connection: PgConnection) -> Catalog:
-        """The catalog as the session sees it now."""
-        return read_catalog(connection, self.how.schemas or user_schemas(connection))
-
-
-@dataclass
-class _FileResult:
-    """What one file did: how long it took, and how the catalog looked after it, where that was read."""
-
-    item: PendingMigration
-    seconds: float
-    change: list[CatalogChange] | None = None
 
 
 def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
@@ -182,7 +110,7 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     :raises VerificationFailed: when a check fails, or when the read-back afterwards does not find what was committed.
     """
     started, started_at = time.monotonic(), utc_now()
-    progress = _Progress()
+    progress = Progress()
     files = discover(how.supabase_dir)
     _require_known(how.to_version, files)
     with session(options, SessionSettings(read_only=True)) as connection:
@@ -190,15 +118,15 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)])
     try:
-        _apply_batches(_Apply(options, how, files, progress), pending)
+        _apply_batches(Apply(options, how, files, progress), pending)
     except PgopsError as error:
-        document = _keep(how, progress, started, started_at).as_dict()
+        document = keep_result(how, progress, started, started_at).as_dict()
         error.details["result"] = {"changed": bool(progress.committed), "migration": document}
         raise
-    return _keep(how, progress, started, started_at)
+    return keep_result(how, progress, started, started_at)
 
 
-def _apply_batches(this: _Apply, pending: Sequence[PendingMigration]) -> None:
+def _apply_batches(this: Apply, pending: Sequence[PendingMigration]) -> None:
     """Each transaction of its own, then the read-back of what they committed."""
     batches = cut_batches(pending, this.how.transaction_scope, dry_run=this.how.dry_run)
     for batch in batches:
@@ -215,14 +143,6 @@ def _apply_batches(this: _Apply, pending: Sequence[PendingMigration]) -> None:
         _read_back(this)
 
 
-def _keep(how: ApplyOptions, progress: _Progress, started: float, started_at: str) -> MigrationResult:
-    """The result, written to its file when there is something to tell."""
-    document = _document(how, progress, started, started_at)
-    if how.document_file is not None and progress.catalog_before is not None:
-        write_json(how.document_file, document.as_dict())
-    return document
-
-
 def _require_known(to_version: str | None, files: Sequence[MigrationFile]) -> None:
     """A mistyped version must not pass for "nothing to do"."""
     if to_version is not None and to_version not in {file.version for file in files}:
@@ -237,7 +157,7 @@ def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
     return to_version is None or int(entry.version) <= int(to_version)
 
 
-def _transaction(this: _Apply, batch: Batch, last: bool) -> None:
+def _transaction(this: Apply, batch: Batch, last: bool) -> None:
     """One transaction from lock to COMMIT; an exception on the way rolls all of it back."""
     import psycopg2
 
@@ -254,7 +174,7 @@ def _transaction(this: _Apply, batch: Batch, last: bool) -> None:
             make_ledger(connection)
             recorder = Recorder(connection) if how.dry_run else None
             results = _run_files(this, connection, batch, before, recorder)
-            progress.applied += [_applied(result) for result in results]
+            progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = own_changes(connection)
             progress.receipt = recorder.receipt() if recorder else None
             progress.catalog_after = after = this.catalog(connection)
@@ -273,7 +193,7 @@ def _transaction(this: _Apply, batch: Batch, last: bool) -> None:
                 "catalog_after": fingerprint(after),
             }
             for result in results:
-                _record(this, connection, result, {**facts, "verified": verified})
+                record_file(this, connection, result, {**facts, "verified": verified})
             commit(connection, lambda: connect(this.options, SessionSettings(read_only=True)), what=batch.labels)
             progress.committed += batch.versions
         except psycopg2.Error as error:
@@ -287,15 +207,15 @@ def _transaction(this: _Apply, batch: Batch, last: bool) -> None:
 
 
 def _run_files(
-    this: _Apply, connection: PgConnection, batch: Batch, before: Catalog, recorder: Recorder | None
-) -> list[_FileResult]:
+    this: Apply, connection: PgConnection, batch: Batch, before: Catalog, recorder: Recorder | None
+) -> list[FileResult]:
     """Run the files one after the other, each as if it had a session of its own, and see what each changed."""
     results = []
     read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
     for item in batch.items:
         seconds = run_script(connection, item.script, what=f"Migration {item.file.label}", observer=recorder)
         reset_session(connection)
-        result = _FileResult(item, seconds)
+        result = FileResult(item, seconds)
         if read_each:
             after = this.catalog(connection)
             result.change = compare_catalogs(before, after)
@@ -305,7 +225,7 @@ def _run_files(
     return results
 
 
-def _outside_transaction(this: _Apply, batch: Batch) -> None:
+def _outside_transaction(this: Apply, batch: Batch) -> None:
     """One file that PostgreSQL does not run in a transaction, from the first statement that no earlier run finished."""
     import psycopg2
 
@@ -336,14 +256,14 @@ def _outside_transaction(this: _Apply, batch: Batch) -> None:
                 reset_session(connection)
                 after = this.catalog(connection)
                 change = compare_catalogs(before, after) if first is None else None
-                result = _FileResult(item, seconds, change)
+                result = FileResult(item, seconds, change)
                 facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
                 execute(connection, "begin")
-                _record(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
+                record_file(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
                 forget_statements(connection, version)
                 execute(connection, "commit")
                 progress.catalog_after = after
-                progress.applied.append(_applied(result))
+                progress.applied.append(applied_migration(result))
                 progress.committed.append(version)
         except psycopg2.Error as error:
             state = "the file may be applied without a record of it; running again finds out"
@@ -360,14 +280,14 @@ def _make_tables(connection: PgConnection) -> None:
     execute(connection, "commit")
 
 
-def _remember_before(this: _Apply, before: Catalog) -> None:
+def _remember_before(this: Apply, before: Catalog) -> None:
     if this.progress.catalog_before is None:
         this.progress.catalog_before = before
         if this.how.catalog_file is not None and not this.how.dry_run:
             write_json(this.how.catalog_file, before)
 
 
-def _require_promoted_change(this: _Apply, result: _FileResult, *, state: str) -> None:
+def _require_promoted_change(this: Apply, result: FileResult, *, state: str) -> None:
     """The same file has to make the same change as on the project it is promoted from."""
     if result.change is None:
         return
@@ -377,7 +297,7 @@ def _require_promoted_change(this: _Apply, result: _FileResult, *, state: str) -
             require_same_change(proof, change, described, origin=this.how.origin, state=state)
 
 
-def _require_still_pending(this: _Apply, connection: PgConnection, batch: Batch) -> None:
+def _require_still_pending(this: Apply, connection: PgConnection, batch: Batch) -> None:
     """Under the lock, what was read before it may no longer hold: another run may have been quicker."""
     entries, _ledger = read_state(connection, this.files)
     states = {entry.version: entry.state for entry in entries}
@@ -393,49 +313,7 @@ def _require_still_pending(this: _Apply, connection: PgConnection, batch: Batch)
     require_agreement(entries, allow_out_of_order=this.how.allow_out_of_order)
 
 
-def _applied(result: _FileResult) -> AppliedMigration:
-    file = result.item.file
-    return AppliedMigration(
-        version=file.version,
-        name=file.name,
-        file=str(file.path),
-        sha256=file.sha256,
-        statements=len(result.item.script.statements),
-        duration_seconds=round(result.seconds, 3),
-    )
-
-
-def _record(this: _Apply, connection: PgConnection, result: _FileResult, facts: Mapping[str, object]) -> None:
-    """The history as Supabase's CLI would have written it, and our ledger with what a rollback and a promotion rely on."""
-    file = result.item.file
-    details = dict(facts)
-    if result.change is not None:
-        details["catalog_change"] = change_fingerprint(result.change)
-        details["catalog_changes"] = describe_changes(result.change)
-    record_applied(connection, file.version, file.name, result.item.script.script.recorded)
-    append_event(connection, _event(this.how, file, "applied", round(result.seconds, 3), details))
-
-
-def _event(
-    how: ApplyOptions,
-    file: MigrationFile,
-    event: Literal["applied", "failed"],
-    seconds: float | None,
-    details: Mapping[str, object],
-) -> NewEvent:
-    return NewEvent(
-        event=event,
-        version=file.version,
-        name=file.name,
-        sha256=file.sha256,
-        run_id=how.run_id,
-        operator=how.operator,
-        duration_seconds=seconds,
-        details=details,
-    )
-
-
-def _fail(this: _Apply, batch: Batch, error: PgopsError) -> None:
+def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
     """Say what an earlier file left committed, and put the failure into the ledger in a transaction of its own."""
     if this.progress.committed:
         kept = ", ".join(this.progress.committed)
@@ -450,13 +328,13 @@ def _fail(this: _Apply, batch: Batch, error: PgopsError) -> None:
         with session(this.options, SessionSettings(lock_timeout_ms=this.how.settings.lock_timeout_ms)) as connection:
             make_ledger(connection)
             details = {"code": error.code, "what": error.what, "where": error.where, "batch": batch.versions}
-            append_event(connection, _event(this.how, file, "failed", None, details))
+            append_event(connection, ledger_event(this.how, file, "failed", None, details))
             connection.commit()
     except (PgopsError, psycopg2.Error) as unrecorded:
         error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"
 
 
-def _read_back(this: _Apply) -> None:
+def _read_back(this: Apply) -> None:
     """Success is what a new session finds, not what the committing one believes."""
     progress = this.progress
     with session(this.options, SessionSettings(read_only=True)) as connection:
@@ -477,34 +355,3 @@ def _read_back(this: _Apply) -> None:
             state="the migrations are committed",
             next_step="Compare with the run's migration.json, then decide on a rollback (playbook pgops.supabase.rollback).",
         )
-
-
-def _document(how: ApplyOptions, progress: _Progress, started: float, started_at: str) -> MigrationResult:
-    before, after = progress.catalog_before, progress.catalog_after
-    changes: list[CatalogChange] = compare_catalogs(before, after) if before is not None and after is not None else []
-    verification = progress.verification
-    row_changes: Counter[tuple[str, str]] = Counter()
-    for of_transaction in progress.row_changes.values():
-        row_changes.update(of_transaction)
-    return MigrationResult(
-        run_id=how.run_id,
-        dry_run=how.dry_run,
-        committed=bool(progress.committed),
-        transaction_scope=how.transaction_scope,
-        verified="before_commit" if verification is not None else "not_here",
-        started_at=started_at,
-        duration_seconds=round(time.monotonic() - started, 3),
-        migrations=progress.applied,
-        catalog_before=None if before is None else fingerprint(before),
-        catalog_after=None if after is None else fingerprint(after),
-        catalog_changes=changes,
-        row_changes=[
-            RowChange(schema=schema, table=table, change=change)
-            for (schema, table), change in sorted(row_changes.items())
-            if change
-        ],
-        receipt=progress.receipt,
-        counts=verification.counts if verification else None,
-        validation=verification.validation if verification else None,
-        notices=progress.notices,
-    )

@@ -22,6 +22,7 @@ _HEADLINES: Mapping[RunVerdict, str] = {
     "nothing_to_do": "NOTHING TO DO",
 }
 _UNCHANGED_TABLES_SHOWN = 40
+_LOCKS_SHOWN = 20
 
 
 class _Section:
@@ -51,7 +52,7 @@ class _Section:
 
 def summary_lines(run: RunRecord, documents: Documents, directory: str | None) -> list[str]:
     """The report as text for the terminal."""
-    lines = [f"{run.project}: {_headline(run, documents)}"]
+    lines = [headline(run, documents)]
     for section in _sections(run, documents):
         lines += ["", *section.as_text()]
     if directory is not None and run.verdict != "dry_run":
@@ -61,10 +62,15 @@ def summary_lines(run: RunRecord, documents: Documents, directory: str | None) -
 
 def markdown(run: RunRecord, documents: Documents) -> str:
     """The report as Markdown, for report.md."""
-    lines = [f"# {run.project}: {_headline(run, documents)}", ""]
+    lines = [f"# {headline(run, documents)}", ""]
     for section in _sections(run, documents):
         lines += section.as_markdown()
     return "\n".join(lines).rstrip() + "\n"
+
+
+def headline(run: RunRecord, documents: Documents) -> str:
+    """How the run ended, in one line."""
+    return f"{run.project}: {_headline(run, documents)}"
 
 
 def _headline(run: RunRecord, documents: Documents) -> str:
@@ -88,20 +94,23 @@ def _headline(run: RunRecord, documents: Documents) -> str:
     elif run.verdict == "needs_attention":
         text += ": the migrations are applied, and a check or the rollback failed; see below"
     elif run.verdict == "dry_run":
-        text += f" ({_number(count, 'migration')})"
+        taken_back = len(documents.get("rollback", {}).get("migrations", []))
+        text += f" ({_number(count or taken_back, 'migration')})"
     return text
 
 
 def _sections(run: RunRecord, documents: Documents) -> Iterator[_Section]:
     yield _Section("Run", ("", ""), _identity(run))
     if run.failure:
-        yield _Section("Failure", ("", ""), _failure(run))
+        yield _Section("Failure", ("", ""), _failure(run, _headline(run, documents)))
     if manifest := documents.get("manifest"):
         yield _Section("Backup", ("", ""), _backup(manifest))
     if migrations := documents.get("migration", {}).get("migrations"):
         yield _Section("Migrations", ("migration", "statements", "seconds"), _migrations(migrations))
     if changes := documents.get("migration", {}).get("catalog_changes"):
         yield _Section("Objects", ("change", "number", "which"), _objects(changes))
+    if receipt := documents.get("migration", {}).get("receipt"):
+        yield from _receipt(receipt)
     if migrations := documents.get("rollback", {}).get("migrations"):
         yield _Section("Rollback", ("migration", "statements", "seconds"), _migrations(migrations))
         yield _Section("Proof", ("", ""), _proof(documents["rollback"]))
@@ -117,20 +126,21 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
     yield "id", run.run_id
     yield "operator", run.operator
     yield "started", run.started_at
-    if run.duration_seconds is not None:
+    if run.duration_seconds is not None and run.verdict != "dry_run":
         yield "took", f"{run.duration_seconds:.1f} s"
     if run.reason:
         yield "reason", run.reason
 
 
-def _failure(run: RunRecord) -> Iterator[tuple[str, str]]:
+def _failure(run: RunRecord, state_now: str) -> Iterator[tuple[str, str]]:
     yield "phase", run.failed_phase or "not known"
-    labels = {"Where: ": "where", "State: ": "state", "Next: ": "next"}
+    labels = {"Where: ": "where", "State: ": "state then", "Next: ": "next"}
     for number, line in enumerate((run.failure or "").splitlines()):
         label = next(
             (name for prefix, name in labels.items() if line.startswith(prefix)), "what" if number == 0 else ""
         )
         yield label, line.split(": ", 1)[1] if label in labels.values() else line
+    yield "state now", state_now
 
 
 def _backup(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -162,6 +172,32 @@ def _objects(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, s
     for (change, object_type), names in grouped.items():
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         yield f"{object_type} {change}", len(names), shown
+
+
+def _receipt(receipt: Mapping[str, Any]) -> Iterator[_Section]:
+    """What the dry run cost: the locks that hold others up, longest first, and what it wrote."""
+    locks = sorted(receipt["locks"], key=lambda lock: -lock["held_seconds"])[:_LOCKS_SHOWN]
+    if locks:
+        rows = [
+            (lock["relation"], lock["mode"], f"{lock['held_seconds']:.3f}", _short(lock["where"])) for lock in locks
+        ]
+        yield _Section("Locks", ("relation", "mode", "held s", "taken at"), rows)
+    if receipt["rewritten_tables"]:
+        yield _Section("Rewritten tables", ("",), [(table,) for table in receipt["rewritten_tables"]])
+    if receipt["rows"]:
+        written = [(_table(row), row["inserted"], row["updated"], row["deleted"]) for row in receipt["rows"]]
+        yield _Section("Rows written", ("table", "inserted", "updated", "deleted"), written)
+    if receipt["sequences"]:
+        moved = [(item["sequence"], item["before"], item["after"]) for item in receipt["sequences"]]
+        yield _Section("Sequences that moved, and stay so", ("sequence", "before", "after"), moved)
+    if receipt["not_executed"]:
+        left_out = [(_short(item["where"]), item["command"], item["reason"]) for item in receipt["not_executed"]]
+        yield _Section("Not executed", ("where", "statement", "why"), left_out)
+
+
+def _short(where: str) -> str:
+    """A place without the directories of its file."""
+    return where.rsplit("/", 1)[-1]
 
 
 def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -46,16 +46,18 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     ADVISORY_LOCK,
-    LedgerEvent,
     NewEvent,
     append_event,
     make_ledger,
-    newest_applied_events,
     read_history,
     read_ledger,
     record_removed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback_choice import (
+    choose_versions,
+    expected_fingerprint,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import (
     RunnableScript,
     reset_session,
@@ -153,76 +155,6 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
         if progress.committed:
             _read_back(options, reverted)
     return _document(how, progress, started, started_at)
-
-
-def choose_versions(
-    history: Sequence[str], ledger: Sequence[LedgerEvent], *, of_run: str | None, to_version: str | None
-) -> list[str]:
-    """The versions to revert, newest first; pure. Empty when there is nothing to take back.
-
-    Without ``of_run`` and ``to_version`` it is what the last run applied; when that was taken back already, nothing: asking
-    twice does not reach further back.
-
-    :param history: the versions that are applied now.
-    :raises RollbackError: when the run or the version is not known, or when other, later migrations are applied on top of
-        the chosen ones.
-    """
-    _require_known(history, ledger, of_run=of_run, to_version=to_version)
-    events = {version: event for version, event in newest_applied_events(ledger).items() if version in history}
-    if to_version is not None:
-        chosen = {version for version in history if int(version) > int(to_version)}
-    elif of_run is not None:
-        chosen = {version for version, event in events.items() if event.run_id == of_run}
-    else:
-        chosen = _of_last_run(events, ledger)
-    ordered = sorted(chosen, key=int, reverse=True)
-    on_top = [version for version in history if ordered and int(version) > int(ordered[-1]) and version not in chosen]
-    if on_top:
-        raise RollbackError(
-            f"Later migrations are applied on top: {', '.join(sorted(on_top, key=int))}",
-            where="supabase_migrations.schema_migrations",
-            next_step=f"Take those back as well: to_version: the newest version to keep, below {ordered[-1]}.",
-        )
-    return ordered
-
-
-def _require_known(
-    history: Sequence[str], ledger: Sequence[LedgerEvent], *, of_run: str | None, to_version: str | None
-) -> None:
-    """A slip of the pen must not pass as "nothing to do", nor, one digit short, as "take back everything"."""
-    if of_run is not None and not any(event.run_id == of_run for event in ledger):
-        raise RollbackError(
-            f"The ledger knows no run {of_run}",
-            where="pgops.ledger",
-            next_step="Look up its identifier: the playbook pgops.supabase.status, or select distinct run_id from pgops.ledger.",
-        )
-    if to_version not in (None, "0", *history):
-        raise RollbackError(
-            f"Version {to_version} is not applied, so it cannot be the newest one to keep",
-            where="supabase_migrations.schema_migrations",
-            next_step=f"Name one of those that are, or 0 to take back all: {', '.join(history) or 'none is applied'}.",
-        )
-
-
-def _of_last_run(events: Mapping[str, LedgerEvent], ledger: Sequence[LedgerEvent]) -> set[str]:
-    changes = [event for event in ledger if event.event in ("applied", "rolled_back")]
-    if not changes or changes[-1].event == "rolled_back":
-        return set()
-    last = changes[-1]
-    if last.run_id is not None:
-        return {version for version, event in events.items() if event.run_id == last.run_id}
-    return {version for version, event in events.items() if event.details.get("batch") == last.details.get("batch")}
-
-
-def expected_fingerprint(versions: Sequence[str], ledger: Sequence[LedgerEvent]) -> str | None:
-    """The catalog's fingerprint from before the oldest of the versions, when the ledger knows it; pure."""
-    if not versions:
-        return None
-    event = newest_applied_events(ledger).get(versions[-1])
-    if event is None or event.details.get("batch", [None])[0] != event.version:
-        return None
-    before = event.details.get("catalog_before")
-    return str(before) if before else None
 
 
 def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[str, str]], str | None]:

@@ -173,7 +173,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import PromotionProof, from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.migrate import ApplyOptions, apply
+from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import ApplyOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.migrate import apply
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     LOCK_ARGUMENTS,

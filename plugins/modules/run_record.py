@@ -97,6 +97,10 @@ run_dir:
   description: Its directory.
   returned: success
   type: str
+headline:
+  description: How the run ended, in one line.
+  returned: when O(state=finished)
+  type: str
 summary:
   description: The report as lines of text.
   returned: when O(state=finished)
@@ -109,7 +113,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
-from ansible_collections.pgops.supabase.plugins.module_utils.report import markdown, summary_lines
+from ansible_collections.pgops.supabase.plugins.module_utils.report import headline, markdown, summary_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
     close_run,
     load_documents,
@@ -151,6 +155,7 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
         "run": record.as_dict(),
         "run_id": record.run_id,
         "run_dir": params["run_dir"],
+        "headline": headline(record, documents),
         "summary": summary_lines(record, documents, params["run_dir"]),
     }
 

@@ -100,12 +100,13 @@ def test_a_failure_is_shown_by_its_parts() -> None:
     lines = summary_lines(run("not_applied", failed_phase="Apply", failure=failure), {}, None)
     start = lines.index("Failure")
     assert lines[start + 1 : start + 6] == [
-        "  phase  Apply",
-        "  what   It broke: badly.",
-        "  where  a.sql:1:2",
-        "  state  as before.",
-        "  next   mend it.",
+        "  phase       Apply",
+        "  what        It broke: badly.",
+        "  where       a.sql:1:2",
+        "  state then  as before.",
+        "  next        mend it.",
     ]
+    assert lines[start + 6].startswith("  state now   NOT APPLIED")
 
 
 def test_only_unchanged_tables_are_folded() -> None:

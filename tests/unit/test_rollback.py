@@ -11,7 +11,10 @@ import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.history import Event, LedgerEvent
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback import choose_versions, expected_fingerprint
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback_choice import (
+    choose_versions,
+    expected_fingerprint,
+)
 
 
 def ledger(*events: tuple[Event, str, str | None], **details: Any) -> list[LedgerEvent]:
@@ -112,3 +115,11 @@ def test_the_catalog_before_another_tools_migration_is_not_known() -> None:
     assert expected_fingerprint(["3"], []) is None
     assert expected_fingerprint([], TWO_RUNS) is None
     assert expected_fingerprint(["9"], ledger(("applied", "9", "a"), batch=["9"])) is None
+
+
+def test_what_was_applied_out_of_order_is_taken_back_alone() -> None:
+    events = ledger(("applied", "10", "a"), ("applied", "12", "a"), ("applied", "11", "b"))
+    assert choose(["10", "11", "12"], events) == ["11"]
+    with pytest.raises(RollbackError, match="on top: 11"):
+        choose(["10", "11", "12"], events, of_run="a")
+    assert choose(["10", "11", "12"], events, to_version="10") == ["11", "12"]
