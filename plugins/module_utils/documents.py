@@ -143,6 +143,53 @@ class MigrationInfo(Document):
 
 
 @dataclass(kw_only=True)
+class ExpectedLock:
+    """A lock that a statement will take, told from its text."""
+
+    relation: str
+    mode: str
+    where: str
+
+
+@dataclass(kw_only=True)
+class PlannedMigration:
+    """One file of a plan. ``outside_transaction`` lists the statements that PostgreSQL runs in no transaction."""
+
+    version: str
+    name: str
+    file: str
+    sha256: str
+    statements: int
+    outside_transaction: list[str]
+    locks: list[ExpectedLock]
+    rollback_file: str | None
+    rollback_sha256: str | None
+
+
+@dataclass(kw_only=True)
+class PlannedStep:
+    """One transaction of a plan, or one file that runs outside of any."""
+
+    number: int
+    outside_transaction: bool
+    lock_table_entries: int
+    migrations: list[PlannedMigration]
+
+
+@dataclass(kw_only=True)
+class MigrationPlan(Document):
+    """plan.json: what an apply would do, with the hash that is reviewed and approved."""
+
+    kind: ClassVar[str] = "plan"
+    database: str
+    server_version: str
+    transaction_scope: Literal["batch", "file"]
+    plan_hash: str
+    steps: list[PlannedStep]
+    lock_table_capacity: int
+
+
+@dataclass(kw_only=True)
 class PromotionProof:
     """What the project that is promoted from has proven of one file; ``problem`` says why that is not enough."""
 

@@ -61,9 +61,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_state imp
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches import (
     Batch,
-    PendingMigration,
     cut_batches,
     load_pending,
+    lock_table_capacity,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.outside_transaction import run_outside_transaction
 from ansible_collections.pgops.supabase.plugins.module_utils.promotion import require_same_change
@@ -115,10 +115,12 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     _require_known(how.to_version, files)
     with session(options, SessionSettings(read_only=True)) as connection:
         entries, _ledger = read_state(connection, files)
+        capacity = lock_table_capacity(connection)
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)])
     try:
-        _apply_batches(Apply(options, how, files, progress), pending)
+        batches = cut_batches(pending, how.transaction_scope, dry_run=how.dry_run, lock_capacity=capacity)
+        _apply_batches(Apply(options, how, files, progress), batches)
     except PgopsError as error:
         document = keep_result(how, progress, started, started_at).as_dict()
         error.details["result"] = {"changed": bool(progress.committed), "migration": document}
@@ -126,9 +128,8 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     return keep_result(how, progress, started, started_at)
 
 
-def _apply_batches(this: Apply, pending: Sequence[PendingMigration]) -> None:
+def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
     """Each transaction of its own, then the read-back of what they committed."""
-    batches = cut_batches(pending, this.how.transaction_scope, dry_run=this.how.dry_run)
     for batch in batches:
         last = batch is batches[-1]
         try:

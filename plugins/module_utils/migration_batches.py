@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import MigrationFileError
+from ansible_collections.pgops.supabase.plugins.module_utils.expected_locks import entries_in_the_lock_table
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, read_script
 from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import RunnableScript, runnable
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
 
 TransactionScope = Literal["batch", "file"]
 
@@ -63,21 +68,41 @@ def load_pending(files: Sequence[MigrationFile], entries: Sequence[MigrationEntr
     return pending
 
 
-def cut_batches(pending: Sequence[PendingMigration], scope: TransactionScope, *, dry_run: bool) -> list[Batch]:
+def lock_table_capacity(connection: PgConnection) -> int:
+    """About how many locks the server can hold (PostgreSQL, "Lock Management": max_locks_per_transaction)."""
+    return int(
+        fetch_value(
+            connection,
+            "select current_setting('max_locks_per_transaction')::int * "
+            "(current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)",
+        )
+    )
+
+
+def cut_batches(
+    pending: Sequence[PendingMigration], scope: TransactionScope, *, dry_run: bool, lock_capacity: int
+) -> list[Batch]:
     """Cut the pending migrations into transactions; pure.
 
     A file that cannot be one transaction stands alone; what comes before it is committed before it, what comes after it
-    follows in a transaction of its own. A dry run is one transaction, and leaves out what cannot be in it.
+    follows in a transaction of its own. A batch that would outgrow the server's lock table is cut between files. A dry run is
+    one transaction, and leaves out what cannot be in it.
     """
     if dry_run:
         return [Batch(tuple(pending))] if pending else []
     batches: list[Batch] = []
     together: list[PendingMigration] = []
+    entries = 0
     for item in pending:
+        needed = entries_in_the_lock_table(item.script.script)
+        if together and entries + needed > lock_capacity:
+            batches.append(Batch(tuple(together)))
+            together, entries = [], 0
         if item.script.outside_transaction or scope == "file":
             batches += [Batch(tuple(together))] if together else []
-            together = []
+            together, entries = [], 0
             batches.append(Batch((item,), item.script.outside_transaction))
         else:
             together.append(item)
+            entries += needed
     return batches + ([Batch(tuple(together))] if together else [])
