@@ -59,6 +59,7 @@ class ApplyOptions:
     """How to apply. Times are seconds, except in ``settings``.
 
     :param to_version: the newest version to apply; None for all that are pending.
+    :param waivers: gates that were passed although they are closed, with the reasons.
     :param promotion: what the project before has proven of each file; the same has to happen here.
     :param origin: that project's name.
     :param catalog_file: where the catalog from before is kept, so that a rollback can say what it did not restore.
@@ -76,6 +77,7 @@ class ApplyOptions:
     allow_out_of_order: bool = False
     retries: int = 3
     lock_wait_seconds: float = 10.0
+    waivers: Mapping[str, str] = field(default_factory=dict)
     promotion: Sequence[PromotionProof] = ()
     origin: str = "the project before"
     catalog_file: Path | None = None
@@ -136,7 +138,7 @@ def applied_migration(result: FileResult) -> AppliedMigration:
 def record_file(this: Apply, connection: PgConnection, result: FileResult, facts: Mapping[str, object]) -> None:
     """The history as Supabase's CLI would have written it, and our ledger with what a rollback and a promotion rely on."""
     file = result.item.file
-    details = dict(facts)
+    details = {**facts, **({"waivers": dict(this.how.waivers)} if this.how.waivers else {})}
     if result.change is not None:
         details["catalog_change"] = change_fingerprint(result.change)
         details["catalog_changes"] = describe_changes(result.change)

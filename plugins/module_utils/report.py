@@ -103,6 +103,8 @@ def _sections(run: RunRecord, documents: Documents) -> Iterator[_Section]:
     yield _Section("Run", ("", ""), _identity(run))
     if run.failure:
         yield _Section("Failure", ("", ""), _failure(run, _headline(run, documents)))
+    if waivers := documents.get("preflight", {}).get("waivers"):
+        yield _Section("Waivers", ("gate", "reason"), waivers.items())
     if manifest := documents.get("manifest"):
         yield _Section("Backup", ("", ""), _backup(manifest))
     if migrations := documents.get("migration", {}).get("migrations"):

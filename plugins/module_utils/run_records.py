@@ -29,6 +29,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import (
 RUN_FILE = "run.json"
 REPORT_FILE = "report.md"
 DOCUMENT_FILES = {
+    "preflight": "preflight.json",
     "manifest": "backup/manifest.json",
     "counts_before": "counts-before.json",
     "counts_after": "counts-after.json",

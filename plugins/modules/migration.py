@@ -72,6 +72,10 @@ options:
   to_version:
     description: The newest version to apply, which has to be one of the files'. By default all that are pending.
     type: str
+  waivers:
+    description: Gates that were passed although they are closed, with the reasons; they stand in the ledger.
+    type: dict
+    default: {}
   promotion:
     description:
       - What the project before has proven of each file, as M(pgops.supabase.promotion_info) returns it.
@@ -215,6 +219,7 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
             run_id=params["run_id"],
             transaction_scope=params["transaction_scope"],
             schemas=params["schemas"],
+            waivers=params["waivers"],
             promotion=[from_dict(PromotionProof, proof) for proof in params["promotion"]],
             origin=params["promotion_origin"],
             to_version=params["to_version"],
@@ -246,6 +251,7 @@ def main() -> None:
             "warnings_as_failures": {"type": "bool", "default": False},
             "count_contract": {"type": "dict", "default": {}},
             "to_version": {"type": "str"},
+            "waivers": {"type": "dict", "default": {}},
             "promotion": {"type": "list", "elements": "dict", "default": []},
             "promotion_origin": {"type": "str", "default": "the project before"},
             "allow_out_of_order": {"type": "bool", "default": False},

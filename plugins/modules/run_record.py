@@ -112,9 +112,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
 from ansible_collections.pgops.supabase.plugins.module_utils.report import headline, markdown, summary_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
+    DOCUMENT_FILES,
     close_run,
     load_documents,
     load_run,
@@ -148,6 +150,9 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     failed = params["failed_phase"] is not None
     verdict = verdict_of(documents, record.operation, failed=failed)
     close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"])
+    if directory is not None and "preflight" in params["documents"]:
+        # The gates are held before the run's directory is there; their table is part of its documents all the same.
+        write_json(directory / DOCUMENT_FILES["preflight"], params["documents"]["preflight"])
     if directory is not None:
         save_run(directory, record, markdown(record, documents))
     return {
