@@ -59,7 +59,8 @@ def recover(connection: PgConnection, statement: Statement, context: Mapping[str
         names = [[part["String"]["sval"] for part in item["List"]["items"]] for item in statement.node["objects"]]
         return "again" if any(_index_exists(connection, name) for name in names) else "finished"
     if statement.tag == "ReindexStmt":
-        for name in _invalid_indexes(connection) - {(schema, name) for schema, name in context.get("invalid", [])}:
+        before = {tuple(name) for name in context.get("invalid", [])}
+        for name in sorted(_invalid_indexes(connection) - before):
             _require_not_in_progress(connection, statement)
             _drop_index(connection, name)
         return "again"

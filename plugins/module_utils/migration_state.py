@@ -32,7 +32,8 @@ _DISAGREEMENTS: Mapping[str, tuple[str, str]] = {
     ),
     "out_of_order": (
         "is pending, but a later version is applied already",
-        "Rename it to a version after the newest applied one; or, if nothing later depends on it, set allow_out_of_order (playbook: -e preflight_allow_out_of_order=true).",
+        "Rename it to a version after the newest applied one; or, if nothing later depends on it, set allow_out_of_order "
+        "(playbook: -e preflight_allow_out_of_order=true).",
     ),
     "remote_only": (
         "is applied in the database, but there is no file for it",

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     Catalog,
@@ -41,7 +41,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BusyError, InputError, VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.files import canonical_json, read_json, write_atomically
 
-Source = ConnectionOptions | Path
+Source = Union[ConnectionOptions, Path]
 """A schema that is live, or that was kept in a file."""
 
 _TOLD_IN_MESSAGE = 5

@@ -16,7 +16,7 @@ from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, run_module
 from tests.integration.snapshots import Snapshot
 
-REASON = "it's wrong; “really”"
+REASON = "it's wrong; \u201creally\u201d"
 EXPORT = "rollback-data"
 
 LABELS = "create table public.labels (id int primary key, label text); alter table public.clients add column note text;"

@@ -45,7 +45,8 @@ def test_the_first_column_of_a_table_that_had_none_is_a_change() -> None:
     before: dict[str, Any] = {"table public.t": TABLE}
     after = {**before, "column public.t.id": {"position": 1}}
     assert changes(before, after) == [("created", "column", "public.t.id", "")]
-    assert changes(after, before) == [("dropped", "column", "public.t.id", "")]
+    back_to = before
+    assert changes(after, back_to) == [("dropped", "column", "public.t.id", "")]
 
 
 def test_a_dot_inside_quotes_does_not_end_the_name_of_a_table() -> None:

@@ -30,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "migration_state",
         "transactions",
         "script_runner",
+        "expected_locks",
         "migration_batches",
         "promotion",
         "crash_recovery",
@@ -69,6 +70,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "migrate",
+        "plan",
         "migration_status",
         "gates",
         "verified",
