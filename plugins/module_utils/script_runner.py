@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
+# One message to the server: there may be a thousand files.
+_RESET_SESSION = "reset session authorization; reset role; reset all; close all; unlisten *; deallocate all; discard sequences; discard temp"
+
+
 class StatementObserver(Protocol):
     """Is told of each statement of a dry run."""
 
@@ -110,17 +114,7 @@ def reset_session(connection: PgConnection) -> None:
     DISCARD ALL would do, but PostgreSQL refuses it in a transaction block; these are its parts (reference page of DISCARD)
     less pg_advisory_unlock_all. RESET ALL goes back to the settings the session was opened with, so timeouts stay.
     """
-    for statement in (
-        "reset session authorization",
-        "reset role",
-        "reset all",
-        "close all",
-        "unlisten *",
-        "deallocate all",
-        "discard sequences",
-        "discard temp",
-    ):
-        execute(connection, statement)
+    execute(connection, _RESET_SESSION)
 
 
 def _run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> None:
