@@ -34,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     Receipt,
     RowChange,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import NOTHING_CHANGED, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     NewEvent,
@@ -165,15 +166,26 @@ def ledger_event(
     )
 
 
-def keep_result(how: ApplyOptions, progress: Progress, started: float, started_at: str) -> MigrationResult:
-    """The result, written to its file when there is something to tell."""
-    document = _result_document(how, progress, started, started_at)
-    if how.document_file is not None and progress.catalog_before is not None:
+def keep_result(how: ApplyOptions, progress: Progress, document: MigrationResult) -> None:
+    """Write the result to its file when there is something to tell.
+
+    :raises PgopsError: when it cannot be written; the error says what is committed all the same.
+    """
+    if how.document_file is None or progress.catalog_before is None:
+        return
+    try:
         write_json(how.document_file, document.as_dict())
-    return document
+    except OSError as error:
+        committed = ", ".join(progress.committed)
+        raise PgopsError(
+            f"The result of the run could not be written: {error.strerror}",
+            where=str(how.document_file),
+            state=f"committed and there: {committed}" if committed else NOTHING_CHANGED,
+            next_step="Make room, or have the directory writable; the ledger tells what was done (playbook pgops.supabase.status).",
+        ) from error
 
 
-def _result_document(how: ApplyOptions, progress: Progress, started: float, started_at: str) -> MigrationResult:
+def result_document(how: ApplyOptions, progress: Progress, started: float, started_at: str) -> MigrationResult:
     before, after = progress.catalog_before, progress.catalog_after
     changes: list[CatalogChange] = compare_catalogs(before, after) if before is not None and after is not None else []
     verification = progress.verification

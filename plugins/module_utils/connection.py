@@ -102,6 +102,15 @@ def _parameters(options: ConnectionOptions, settings: SessionSettings) -> dict[s
         "connect_timeout": str(CONNECT_TIMEOUT_SECONDS),
         "client_encoding": "UTF8",
     }
+    # Given beside the options they would go past what is checked of those; and all that is sent is written in UTF-8.
+    taken = sorted(options.connect_params.keys() & {*parameters, "password"} - {"application_name", "connect_timeout"})
+    if taken:
+        raise InputError(
+            f"These connection parameters are set by options of their own, or cannot be chosen: {', '.join(taken)}",
+            where="connect_params",
+            next_step="Use login_host, login_port, login_user, login_password, login_db, ssl_mode, ca_cert, ssl_cert or ssl_key; "
+            "client_encoding is always UTF8.",
+        )
     parameters.update({name: str(value) for name, value in options.connect_params.items()})
     own_options = _option_string(server_settings)
     parameters["options"] = " ".join(part for part in (parameters.get("options"), own_options) if part) or None

@@ -107,10 +107,9 @@ def _recover_create_index(connection: PgConnection, statement: Statement, contex
         made = {other: valid for other, valid in made.items() if other == name}
     if made and all(made.values()):
         return "finished"
-    schema = _schema_of(connection, statement.node["relation"])
     for other, valid in made.items():
         if not valid:
-            _drop_index(connection, (schema, other))
+            _drop_index(connection, (_schema_of(connection, statement.node["relation"]), other))
     return "again"
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import (
@@ -18,6 +18,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import 
     keep_result,
     ledger_event,
     record_file,
+    result_document,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     Catalog,
@@ -52,7 +53,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     append_event,
     make_history,
     make_ledger,
+    newest_applied_events,
     read_history,
+    read_ledger,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import (
@@ -68,18 +71,23 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches i
 from ansible_collections.pgops.supabase.plugins.module_utils.outside_transaction import run_outside_transaction
 from ansible_collections.pgops.supabase.plugins.module_utils.promotion import require_same_change
 from ansible_collections.pgops.supabase.plugins.module_utils.receipt import Recorder
+from ansible_collections.pgops.supabase.plugins.module_utils.record_check import read_records, require_recorded
 from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import reset_session, run_script
 from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import (
+    BEFORE_ALL,
     forget_statements,
     log_statement,
     make_statement_log,
     read_statement_log,
+    versions_begun,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.transactions import (
     ROLLED_BACK,
     commit,
     hold_apply_lock,
+    keep_apply_lock,
     server_error,
+    short_transaction,
     take_apply_lock,
     with_retries,
 )
@@ -93,8 +101,6 @@ if TYPE_CHECKING:
 
 # Reading the catalog after each file tells what each of them changed; beyond so many files only what all of them did.
 FILES_WITH_A_CATALOG_OF_THEIR_OWN = 50
-# The place in the statement log of what was there before a file that runs outside a transaction.
-_BEFORE_ALL = -1
 
 
 def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
@@ -116,16 +122,23 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     with session(options, SessionSettings(read_only=True)) as connection:
         entries, _ledger = read_state(connection, files)
         capacity = lock_table_capacity(connection)
+        begun = versions_begun(connection)
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
-    pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)])
+    pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
     try:
         batches = cut_batches(pending, how.transaction_scope, dry_run=how.dry_run, lock_capacity=capacity)
         _apply_batches(Apply(options, how, files, progress), batches)
+        document = result_document(how, progress, started, started_at)
+        keep_result(how, progress, document)
     except PgopsError as error:
-        document = keep_result(how, progress, started, started_at).as_dict()
-        error.details["result"] = {"changed": bool(progress.committed), "migration": document}
+        document = result_document(how, progress, started, started_at)
+        error.details["result"] = {"changed": bool(progress.committed), "migration": document.as_dict()}
+        try:
+            keep_result(how, progress, document)
+        except PgopsError as unwritten:
+            error.details["document"] = unwritten.what
         raise
-    return keep_result(how, progress, started, started_at)
+    return document
 
 
 def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
@@ -173,6 +186,7 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             _remember_before(this, before)
             make_history(connection)
             make_ledger(connection)
+            records = read_records(connection)
             recorder = Recorder(connection) if how.dry_run else None
             results = _run_files(this, connection, batch, before, recorder)
             progress.applied += [applied_migration(result) for result in results]
@@ -195,6 +209,7 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             }
             for result in results:
                 record_file(this, connection, result, {**facts, "verified": verified})
+            require_recorded(connection, records, applied=batch.versions, state=ROLLED_BACK)
             commit(connection, lambda: connect(this.options, SessionSettings(read_only=True)), what=batch.labels)
             progress.committed += batch.versions
         except psycopg2.Error as error:
@@ -212,9 +227,19 @@ def _run_files(
 ) -> list[FileResult]:
     """Run the files one after the other, each as if it had a session of its own, and see what each changed."""
     results = []
+    finished: Collection[int] = ()
     read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
     for item in batch.items:
-        seconds = run_script(connection, item.script, what=f"Migration {item.file.label}", observer=recorder)
+        if item.script.outside_transaction:
+            log = read_statement_log(connection, item.file.version)
+            finished = [position for position, logged in log.items() if logged.state == "finished"]
+        seconds = run_script(
+            connection,
+            item.script,
+            what=f"Migration {item.file.label}",
+            observer=recorder,
+            finished=finished if item.script.outside_transaction else (),
+        )
         reset_session(connection)
         result = FileResult(item, seconds)
         if read_each:
@@ -232,60 +257,69 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
 
     how, progress, item = this.how, this.progress, batch.items[0]
     version = item.file.version
+    state = "nothing of this file was run"
     with session(this.options, how.settings, autocommit=True) as connection:
         notices = collect_notices(connection)
         try:
             with hold_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds):
                 _require_still_pending(this, connection, batch)
-                _make_tables(connection)
+                with short_transaction(connection):
+                    make_history(connection)
+                    make_ledger(connection)
+                    make_statement_log(connection)
+                records = read_records(connection)
                 before = this.catalog(connection)
                 _remember_before(this, before)
-                first = read_statement_log(connection, version).get(_BEFORE_ALL)
+                first = read_statement_log(connection, version).get(BEFORE_ALL)
                 began = first.context["catalog_before"] if first else fingerprint(before)
                 log_statement(
                     connection,
                     version,
-                    _BEFORE_ALL,
+                    BEFORE_ALL,
                     "",
                     "finished",
                     run_id=how.run_id,
                     context={"catalog_before": began},
                 )
+                state = "the file may be applied without a record of it; running again finds out"
                 seconds = run_outside_transaction(
-                    connection, item.script, version=version, run_id=how.run_id, what=f"Migration {item.file.label}"
+                    connection,
+                    item.script,
+                    version=version,
+                    run_id=how.run_id,
+                    what=f"Migration {item.file.label}",
+                    keep_lock=lambda: keep_apply_lock(connection, ADVISORY_LOCK),
                 )
                 reset_session(connection)
                 after = this.catalog(connection)
                 change = compare_catalogs(before, after) if first is None else None
                 result = FileResult(item, seconds, change)
                 facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
-                execute(connection, "begin")
-                record_file(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
-                forget_statements(connection, version)
-                execute(connection, "commit")
+                with short_transaction(connection):
+                    record_file(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
+                    forget_statements(connection, version)
+                    require_recorded(connection, records, applied=[version], state=state)
                 progress.catalog_after = after
                 progress.applied.append(applied_migration(result))
                 progress.committed.append(version)
         except psycopg2.Error as error:
-            state = "the file may be applied without a record of it; running again finds out"
             raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
         finally:
             progress.notices += [notice.strip() for notice in notices]
-
-
-def _make_tables(connection: PgConnection) -> None:
-    execute(connection, "begin")
-    make_history(connection)
-    make_ledger(connection)
-    make_statement_log(connection)
-    execute(connection, "commit")
 
 
 def _remember_before(this: Apply, before: Catalog) -> None:
     if this.progress.catalog_before is None:
         this.progress.catalog_before = before
         if this.how.catalog_file is not None and not this.how.dry_run:
-            write_json(this.how.catalog_file, before)
+            try:
+                write_json(this.how.catalog_file, before)
+            except OSError as error:
+                raise InputError(
+                    f"The catalog from before cannot be kept: {error.strerror}",
+                    where=str(this.how.catalog_file),
+                    next_step="Make room, or have the run's directory writable, then run again.",
+                ) from error
 
 
 def _require_promoted_change(this: Apply, result: FileResult, *, state: str) -> None:
@@ -301,13 +335,17 @@ def _require_promoted_change(this: Apply, result: FileResult, *, state: str) -> 
 def _require_still_pending(this: Apply, connection: PgConnection, batch: Batch) -> None:
     """Under the lock, what was read before it may no longer hold: another run may have been quicker."""
     entries, _ledger = read_state(connection, this.files)
+    begun = versions_begun(connection)
     states = {entry.version: entry.state for entry in entries}
     overtaken = [
-        item.file.label for item in batch.items if states[item.file.version] not in ("pending", "out_of_order")
+        item.file.label
+        for item in batch.items
+        if states[item.file.version] not in ("pending", "out_of_order")
+        or (item.file.version in begun and not item.script.outside_transaction)
     ]
     if overtaken:
         raise HistoryError(
-            f"Another run has just applied {', '.join(overtaken)}",
+            f"Another run has just applied, or begun with, {', '.join(overtaken)}",
             where="supabase_migrations.schema_migrations",
             next_step="Run again: it continues with what is left.",
         )
@@ -337,15 +375,27 @@ def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
 
 def _read_back(this: Apply) -> None:
     """Success is what a new session finds, not what the committing one believes."""
+    import psycopg2
+
     progress = this.progress
-    with session(this.options, SessionSettings(read_only=True)) as connection:
-        present = {row.version for row in read_history(connection)}
-        found = fingerprint(this.catalog(connection))
+    try:
+        with session(this.options, SessionSettings(read_only=True)) as connection:
+            present = {row.version for row in read_history(connection)}
+            present &= newest_applied_events(read_ledger(connection)).keys()
+            found = fingerprint(this.catalog(connection))
+    except (PgopsError, psycopg2.Error) as error:
+        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
+        raise VerificationFailed(
+            f"After COMMIT the database could not be looked at: {reason}",
+            where=this.options.place,
+            state=f"committed, but not read back: {', '.join(progress.committed)}",
+            next_step="When the server is back, look at the status (playbook pgops.supabase.status); running again applies nothing twice.",
+        ) from error
     missing = [version for version in progress.committed if version not in present]
     if missing:
         raise VerificationFailed(
-            f"After COMMIT the history does not hold {', '.join(missing)}",
-            where="supabase_migrations.schema_migrations",
+            f"After COMMIT history and ledger do not both hold {', '.join(missing)}",
+            where="supabase_migrations.schema_migrations, pgops.ledger",
             state="committed, but not as expected",
             next_step="Roll back this run (playbook pgops.supabase.rollback) and look for triggers or tools that write there.",
         )

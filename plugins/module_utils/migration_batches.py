@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_value
@@ -48,8 +48,13 @@ class Batch:
         return ", ".join(item.file.label for item in self.items)
 
 
-def load_pending(files: Sequence[MigrationFile], entries: Sequence[MigrationEntry]) -> list[PendingMigration]:
+def load_pending(
+    files: Sequence[MigrationFile], entries: Sequence[MigrationEntry], begun: Collection[str] = ()
+) -> list[PendingMigration]:
     """Read and check the files of the entries, in their order.
+
+    :param begun: versions that an earlier run began outside a transaction. They are gone on with there, whatever the file holds
+        now: in a transaction they would begin anew, and do twice what is done.
 
     :raises SqlScriptError: when one of them cannot be run.
     :raises MigrationFileError: when one of them is being changed.
@@ -64,6 +69,8 @@ def load_pending(files: Sequence[MigrationFile], entries: Sequence[MigrationEntr
                 where=str(file.path),
                 next_step="Run again when nobody is editing the migrations.",
             )
+        if file.version in begun:
+            script = replace(script, outside_transaction=True)
         pending.append(PendingMigration(file, script))
     return pending
 

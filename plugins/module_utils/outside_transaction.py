@@ -10,7 +10,7 @@ What can run in a transaction runs in one of its own together with its log entry
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,32 +24,45 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     ConnectionFailed,
     HistoryError,
     PgopsError,
+    Position,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.files import sha256_of_bytes
-from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import RunnableScript
+from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import (
+    RunnableScript,
+    require_plain_strings,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import (
     Script,
     Statement,
     parse_script,
     reason_not_transactional,
+    sets_only_the_session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import (
+    BEFORE_ALL,
     LoggedStatement,
     log_statement,
     read_statement_log,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.transactions import server_error
+from ansible_collections.pgops.supabase.plugins.module_utils.transactions import server_error, short_transaction
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
 def run_outside_transaction(
-    connection: PgConnection, script: RunnableScript, *, version: str, run_id: str | None, what: str
+    connection: PgConnection,
+    script: RunnableScript,
+    *,
+    version: str,
+    run_id: str | None,
+    what: str,
+    keep_lock: Callable[[], None],
 ) -> float:
     """Run a file statement by statement on a session in autocommit mode, from the first that an earlier run did not finish.
 
     :param what: the file in words, for errors.
+    :param keep_lock: is called after each statement: it may have let go of what protects the run from another.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; what stands before it stays.
     :raises HistoryError: when the file was changed where an earlier run has been already.
@@ -57,20 +70,31 @@ def run_outside_transaction(
     """
     started = time.monotonic()
     log = read_statement_log(connection, version)
+    gone = sorted(log.keys() - set(range(len(script.statements))) - {BEFORE_ALL})
+    if any(log[position].state == "finished" for position in gone):
+        raise _changed(Position(script.script.file, script.script.text.count("\n") + 1), what)
     for position, statement in enumerate(script.statements):
         sha256 = sha256_of_bytes(statement.sql.encode())
         earlier = log.get(position)
         if earlier is not None and earlier.state == "finished":
             if earlier.sha256 != sha256:
-                raise _changed(statement, what)
-            if statement.tag != "VariableSetStmt":
+                raise _changed(statement.position, what)
+            if not sets_only_the_session(statement):
                 # A finished statement stays; settings belong to the session, and this one is new.
                 continue
         step = _Step(connection, script.script, statement, position, sha256, version, run_id, what)
+        # Even where another statement stands there now: what the one before it left behind has to go.
+        if earlier is not None and earlier.state == "started" and step.was_finished(earlier):
+            continue
         if reason_not_transactional(statement) is None:
             step.run_in_transaction()
-        elif earlier is None or not step.was_finished(earlier):
+        else:
             step.run_alone()
+        keep_lock()
+    for position in gone:
+        begun = parse_script(script.script.file, str(log[position].context["sql"])).statements[0]
+        if recover(connection, begun, log[position].context) == "finished":
+            raise _changed(Position(script.script.file, script.script.text.count("\n") + 1), what)
     return time.monotonic() - started
 
 
@@ -99,15 +123,9 @@ class _Step:
 
     def run_in_transaction(self) -> None:
         """The statement and its log entry in one transaction."""
-        execute(self._connection, "begin")
-        try:
+        with short_transaction(self._connection):
             self._execute()
             self._log("finished")
-            execute(self._connection, "commit")
-        except BaseException:
-            if not self._connection.closed:
-                execute(self._connection, "rollback")
-            raise
 
     def was_finished(self, earlier: LoggedStatement) -> bool:
         """Put right what an interrupted try left behind; whether the catalog shows that it had been done after all."""
@@ -115,7 +133,7 @@ class _Step:
         if recover(self._connection, begun, earlier.context) == "again":
             return False
         if earlier.sha256 != self._sha256:
-            raise _changed(self._statement, self._what)
+            raise _changed(self._statement.position, self._what)
         self._log("finished")
         return True
 
@@ -137,10 +155,11 @@ class _Step:
     def _execute(self) -> None:
         import psycopg2
 
+        kept = f"the {self._position} statements before it in the file are done and stay; nothing after it was run"
+        require_plain_strings(self._connection, self._statement, state=kept)
         try:
             execute(self._connection, self._statement.sql)
         except psycopg2.Error as error:
-            kept = f"the {self._position} statements before it in the file are done and stay; nothing after it was run"
             if self._connection.closed:
                 raise ConnectionFailed(
                     f"The connection was lost while {self._what} ran: {str(error).strip()}",
@@ -178,10 +197,10 @@ def _without_lock_timeout(connection: PgConnection) -> Iterator[None]:
             execute(connection, "select pg_catalog.set_config('lock_timeout', %s, false)", [before])
 
 
-def _changed(statement: Statement, what: str) -> HistoryError:
+def _changed(where: Position, what: str) -> HistoryError:
     return HistoryError(
         f"{what} was changed where an earlier run, which was cut short, has been already",
-        where=statement.position,
+        where=where,
         state="the statements that the earlier run finished are done and stay",
         next_step="Restore the file up to here as it was then, and change only what comes after.",
     )

@@ -58,6 +58,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback_choice imp
     choose_versions,
     expected_fingerprint,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.record_check import read_records, require_recorded
 from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import (
     RunnableScript,
     reset_session,
@@ -153,7 +154,12 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
             error.details["result"] = {"rollback": _document(how, progress, started, started_at).as_dict()}
             raise
         if progress.committed:
-            _read_back(options, reverted)
+            try:
+                _read_back(options, reverted)
+            except PgopsError as error:
+                document = _document(how, progress, started, started_at).as_dict()
+                error.details["result"] = {"changed": True, "rollback": document}
+                raise
     return _document(how, progress, started, started_at)
 
 
@@ -189,6 +195,7 @@ def _transaction(
             take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
             _require_unchanged(connection, how, reverted)
             make_ledger(connection)
+            records = read_records(connection)
             progress.catalog_before = _catalog(connection, how)
             _export(connection, how, reverted, progress)
             own_before = own_changes(connection)
@@ -197,6 +204,7 @@ def _transaction(
                 reset_session(connection)
                 progress.done.append(_done(item, seconds))
                 _record(connection, how, item, seconds)
+            require_recorded(connection, records, rolled_back=[item.version for item in reverted], state=STILL_APPLIED)
             progress.catalog_after = _catalog(connection, how)
             _require_expected_catalog(how, progress)
             if how.checks is not None:
@@ -327,8 +335,19 @@ def _fail(options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[_
 
 
 def _read_back(options: ConnectionOptions, reverted: Sequence[_Reverted]) -> None:
-    with session(options, SessionSettings(read_only=True)) as connection:
-        present = {row.version for row in read_history(connection)}
+    import psycopg2
+
+    try:
+        with session(options, SessionSettings(read_only=True)) as connection:
+            present = {row.version for row in read_history(connection)}
+    except (PgopsError, psycopg2.Error) as error:
+        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
+        raise VerificationFailed(
+            f"After COMMIT the database could not be looked at: {reason}",
+            where=options.place,
+            state=f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
+            next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
+        ) from error
     left = [item.version for item in reverted if item.version in present]
     if left:
         raise VerificationFailed(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,11 +19,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import (
     Script,
     Statement,
+    makes_temporary,
     reason_not_transactional,
+    sets_only_the_session,
     without_outer_transaction,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.transactions import (
     LOST_BEFORE_COMMIT,
+    ROLLED_BACK,
     server_error,
     transaction_id,
 )
@@ -75,16 +78,46 @@ def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableSc
             where=outside[0].position,
             next_step="Leave out BEGIN and COMMIT, or better, put this statement into a migration of its own.",
         )
+    temporary = [statement for statement in statements if outside and makes_temporary(statement)]
+    if temporary:
+        raise SqlScriptError(
+            f"A temporary object does not outlive a run that is cut short, and {reason_not_transactional(outside[0])} makes "
+            "this file one that has to be gone on with",
+            where=temporary[0].position,
+            next_step="Put what cannot run in a transaction into a migration of its own.",
+        )
     return RunnableScript(script, statements, bool(outside))
 
 
+def require_plain_strings(connection: PgConnection, statement: Statement, *, state: str) -> None:
+    """The server has to read strings as the parser did that split the file; otherwise one may hide a COMMIT.
+
+    :param state: the state of the database when it does not.
+    :raises StatementFailed: when backslashes in plain strings are escapes to the server.
+    """
+    if "\\" in statement.sql and connection.info.parameter_status("standard_conforming_strings") == "off":
+        raise StatementFailed(
+            "standard_conforming_strings is off, so the server would read the backslashes of this statement otherwise than "
+            "the parser that checked it",
+            where=statement.position,
+            state=state,
+            next_step="Leave the setting on and write E'...' where backslashes are escapes.",
+        )
+
+
 def run_script(
-    connection: PgConnection, script: RunnableScript, *, what: str, observer: StatementObserver | None = None
+    connection: PgConnection,
+    script: RunnableScript,
+    *,
+    what: str,
+    observer: StatementObserver | None = None,
+    finished: Collection[int] = (),
 ) -> float:
     """Run all statements of a script in the open transaction, then check that it is still the same transaction.
 
     :param what: the script in words, for errors: V(migration 20251014220000_add_audit).
     :param observer: of a dry run: statements that cannot be in a transaction are left out and only told to it.
+    :param finished: of a dry run: the places of the statements that an earlier run finished, outside of a transaction.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; the caller rolls back.
     :raises ConnectionFailed: when the connection is lost.
@@ -92,8 +125,10 @@ def run_script(
     started = time.monotonic()
     transaction = transaction_id(connection)
     incomplete = False
-    for statement in script.statements:
-        if observer is None:
+    for position, statement in enumerate(script.statements):
+        if observer is not None and position in finished and not sets_only_the_session(statement):
+            observer.not_executed(statement, "an earlier run finished it")
+        elif observer is None:
             _run_statement(connection, script.script, statement, what)
         else:
             incomplete = _observe(connection, script.script, statement, what, observer, incomplete) or incomplete
@@ -120,6 +155,7 @@ def reset_session(connection: PgConnection) -> None:
 def _run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> None:
     import psycopg2
 
+    require_plain_strings(connection, statement, state=ROLLED_BACK)
     try:
         execute(connection, statement.sql)
     except psycopg2.Error as error:

@@ -339,6 +339,29 @@ def _is_false(option: Node | None) -> bool:
     return text is False or ("Boolean" in value and text is None) or str(text).lower() in ("false", "off", "no", "0")
 
 
+def sets_only_the_session(statement: Statement) -> bool:
+    """Whether a statement changes nothing but the session it runs in: SET, PREPARE, LISTEN, LOAD, select set_config(...)."""
+    if statement.tag != "SelectStmt":
+        return statement.tag in ("VariableSetStmt", "PrepareStmt", "ListenStmt", "LoadStmt")
+    values = [target["ResTarget"].get("val", {}) for target in statement.node.get("targetList", [])]
+    calls = [value.get("FuncCall", {}).get("funcname", [{}])[-1].get("String", {}).get("sval") for value in values]
+    return bool(calls) and set(calls) == {"set_config"} and not statement.node.get("fromClause")
+
+
+def makes_temporary(statement: Statement) -> bool:
+    """Whether a statement makes a table, view or sequence that goes with its session."""
+    node = statement.node
+    made = [
+        node.get("view"),
+        node.get("sequence"),
+        node.get("into", {}).get("rel"),
+        node.get("intoClause", {}).get("rel"),
+    ]
+    if statement.tag == "CreateStmt":
+        made.append(node["relation"])
+    return any(relation.get("relpersistence") == "t" for relation in made if relation)
+
+
 def created_names(script: Script) -> frozenset[str]:
     """The bare names, without schema, of what a script creates: tables, columns, functions, types, views, indexes ...
 

@@ -19,6 +19,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import e
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
+# The place of what was there before the first statement.
+BEFORE_ALL = -1
+
 _MAKE_LOG = """
 create table pgops.statement_log (
     version text not null,
@@ -62,6 +65,14 @@ def read_statement_log(connection: PgConnection, version: str) -> dict[int, Logg
         [version],
     )
     return {position: LoggedStatement(position, sha256, state, context) for position, sha256, state, context in rows}
+
+
+def versions_begun(connection: PgConnection) -> frozenset[str]:
+    """The versions of which some statements are done and some are not."""
+    if fetch_value(connection, "select pg_catalog.to_regclass('pgops.statement_log') is null"):
+        return frozenset()
+    rows = fetch_all(connection, "select distinct version from pgops.statement_log where position <> %s", [BEFORE_ALL])
+    return frozenset(version for (version,) in rows)
 
 
 def log_statement(

@@ -60,6 +60,34 @@ def hold_apply_lock(connection: PgConnection, key: tuple[int, int], wait_seconds
             execute(connection, "select pg_catalog.pg_advisory_unlock(%s, %s)", list(key))
 
 
+def keep_apply_lock(connection: PgConnection, key: tuple[int, int]) -> None:
+    """Take the apply lock again when a statement let go of it: DISCARD ALL does, and pg_advisory_unlock_all.
+
+    :raises BusyError: when another session was quicker.
+    """
+    held = fetch_value(
+        connection,
+        "select exists (select from pg_catalog.pg_locks where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid() "
+        "and granted and classid = %s and objid = %s)",
+        list(key),
+    )
+    if not held:
+        _poll(connection, "select pg_catalog.pg_try_advisory_lock(%s, %s)", key, 0.0)
+
+
+@contextmanager
+def short_transaction(connection: PgConnection) -> Iterator[None]:
+    """One transaction of a session in autocommit mode; an exception rolls it back, and is not hidden by what it leaves behind."""
+    execute(connection, "begin")
+    try:
+        yield
+        execute(connection, "commit")
+    except BaseException:
+        if not connection.closed:
+            execute(connection, "rollback")
+        raise
+
+
 def take_apply_lock(connection: PgConnection, key: tuple[int, int], wait_seconds: float) -> None:
     """Take the project's apply lock until the end of the transaction.
 

@@ -126,6 +126,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import baseline_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
@@ -174,7 +175,16 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     )
     document = result.as_dict()
     if run_dir and result.committed:
-        write_json(run_dir / "rollback.json", document)
+        try:
+            write_json(run_dir / "rollback.json", document)
+        except OSError as error:
+            raise RollbackError(
+                f"The result of the rollback could not be written: {error.strerror}",
+                where=str(run_dir / "rollback.json"),
+                state=f"the rollback is committed: {', '.join(item.version for item in result.migrations)}",
+                next_step="Make room, or have the directory writable; the ledger tells what was done.",
+                details={"result": {"changed": True, "rollback": document}},
+            ) from error
     outcome = {"changed": bool(result.migrations), "rollback": document}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 

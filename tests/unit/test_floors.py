@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "count_comparison",
         "own_schema",
         "history",
+        "record_check",
         "statement_log",
         "migration_state",
         "transactions",
