@@ -42,6 +42,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     utc_now,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
+    NOTHING_CHANGED,
     HistoryError,
     InputError,
     PgopsError,
@@ -257,7 +258,7 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
 
     how, progress, item = this.how, this.progress, batch.items[0]
     version = item.file.version
-    state = "nothing of this file was run"
+    state = NOTHING_CHANGED
     with session(this.options, how.settings, autocommit=True) as connection:
         notices = collect_notices(connection)
         try:

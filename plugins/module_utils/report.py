@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,11 @@ _HEADLINES: Mapping[RunVerdict, str] = {
     "dry_run": "DRY RUN: everything was executed and rolled back; nothing stays",
     "nothing_to_do": "NOTHING TO DO",
 }
+# How the engine's errors say that a failure of the apply left everything as it was.
+_AS_BEFORE = re.compile(
+    r"nothing was changed|the (open )?transaction was rolled back|the connection was lost before COMMIT"
+)
+_STATE = "State: "
 _UNCHANGED_TABLES_SHOWN = 40
 _LOCKS_SHOWN = 20
 
@@ -81,6 +87,8 @@ def _headline(run: RunRecord, documents: Documents) -> str:
         return f"{text}: the rollback failed, see below; unless it says otherwise the migrations are still applied"
     if run.verdict == "nothing_to_do" and run.operation == "migrate" and "migration" not in documents:
         return "NOTHING APPLIED: only other phases were asked for"
+    if run.verdict == "not_applied" and (left := _left_behind(run, documents)):
+        return f"NOT APPLIED AS A WHOLE: {left}"
     count = len(documents.get("migration", {}).get("migrations", []))
     if run.verdict == "migrated":
         when = "before COMMIT and after it" if _verified_before_commit(documents) else "after COMMIT"
@@ -134,9 +142,18 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
         yield "reason", run.reason
 
 
+def _left_behind(run: RunRecord, documents: Documents) -> str:
+    """What an apply says it left behind although nothing is recorded as applied; empty when everything is as before."""
+    states = [line.removeprefix(_STATE) for line in (run.failure or "").splitlines() if line.startswith(_STATE)]
+    if "migration" not in documents:
+        # An earlier phase failed, or the module ended without a document.
+        states = [state for state in states if state.startswith("the module ended")]
+    return next((state for state in states if not _AS_BEFORE.match(state)), "")
+
+
 def _failure(run: RunRecord, state_now: str) -> Iterator[tuple[str, str]]:
     yield "phase", run.failed_phase or "not known"
-    labels = {"Where: ": "where", "State: ": "state then", "Next: ": "next"}
+    labels = {"Where: ": "where", _STATE: "state then", "Next: ": "next"}
     for number, line in enumerate((run.failure or "").splitlines()):
         label = next(
             (name for prefix, name in labels.items() if line.startswith(prefix)), "what" if number == 0 else ""

@@ -56,6 +56,17 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
             {},
             "NOT APPLIED: it failed before COMMIT, so there is nothing to roll back",
         ),
+        (
+            run("not_applied", failure="No.\nState: the 2 statements before it stay."),
+            {"migration": {**MIGRATION, "committed": False}},
+            "NOT APPLIED AS A WHOLE: the 2 statements before it stay",
+        ),
+        (
+            run("not_applied", failure="No.\nState: the transaction was rolled back: all as before."),
+            {"migration": {**MIGRATION, "committed": False}},
+            "NOT APPLIED: it failed before COMMIT",
+        ),
+        (run("not_applied", failure="No.\nState: no backup was made."), {}, "NOT APPLIED: it failed before COMMIT"),
         (run("rolled_back"), {"rollback": ROLLBACK}, "the catalog is again exactly what it was"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_expected": None}}, "the catalog is not proven"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_after": "bad"}}, "the catalog is not proven"),
