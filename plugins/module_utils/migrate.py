@@ -124,6 +124,7 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
         entries, _ledger = read_state(connection, files)
         capacity = lock_table_capacity(connection)
         begun = versions_begun(connection)
+    _require_files_of_what_is_begun(begun, files)
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
     try:
@@ -165,6 +166,20 @@ def _require_known(to_version: str | None, files: Sequence[MigrationFile]) -> No
             f"There is no migration file of version {to_version}",
             where="to_version",
             next_step=f"Give one of the files' versions; the newest is {files[-1].version}.",
+        )
+
+
+def _require_files_of_what_is_begun(begun: Collection[str], files: Sequence[MigrationFile]) -> None:
+    """What an earlier run began must not be forgotten: some of it is done, and nothing in the history tells of it."""
+    gone = sorted(set(begun) - {file.version for file in files})
+    if gone:
+        raise HistoryError(
+            f"{', '.join(gone)} is half done: a run was cut short in it, and now there is no file for it",
+            where="pgops.statement_log",
+            next_step=(
+                "Get its file back (git log -- supabase/migrations) and run again, which finishes it; or undo by hand what it "
+                f"did and say so: delete from pgops.statement_log where version = '{gone[0]}';"
+            ),
         )
 
 

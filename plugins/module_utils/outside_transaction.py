@@ -148,7 +148,7 @@ class _Step:
         except PgopsError as error:
             if self._statement.tag == "IndexStmt" and not self._connection.closed:
                 recover(self._connection, self._statement, context)
-                error.state += "; the INVALID index it left was dropped"
+                error.state += "; an INVALID index, if it left one, was dropped"
             raise
         self._log("finished")
 

@@ -65,6 +65,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.script_runner impor
     run_script,
     runnable,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import versions_begun
 from ansible_collections.pgops.supabase.plugins.module_utils.transactions import (
     ROLLED_BACK,
     commit,
@@ -164,6 +165,17 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
 
 
 def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[str, str]], str | None]:
+    half_done = sorted(versions_begun(connection))
+    if half_done:
+        raise RollbackError(
+            f"{', '.join(half_done)} is half done: a run that could not be one transaction was cut short in it",
+            where="pgops.statement_log",
+            state="nothing was changed; the migrations are still applied",
+            next_step=(
+                "Finish it (run the migration again), and roll back then; or undo by hand what it did and say so: "
+                f"delete from pgops.statement_log where version = '{half_done[0]}';"
+            ),
+        )
     rows, ledger = read_history(connection), read_ledger(connection)
     names = {row.version: row.name or "" for row in rows}
     versions = choose_versions(list(names), ledger, of_run=how.of_run, to_version=how.to_version)

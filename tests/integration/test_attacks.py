@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.application import TABLES, Application
-from tests.integration.live import LiveProject
+from tests.integration.live import LiveProject, run_module
 
 FIRST, SECOND, THIRD = "20260101000000_first", "20260102000000_second", "20260103000000_third"
 HISTORY = "supabase_migrations.schema_migrations"
@@ -117,6 +117,20 @@ def test_what_a_killed_statement_left_is_put_right_although_another_stands_there
     application.migration(SECOND, "create table public.other (id int); vacuum public.other;")
     assert application.apply()["changed"]
     assert application.project.psql("select count(*) from pg_index where not indisvalid") == "0"
+
+
+def test_nothing_is_taken_back_beneath_a_file_that_is_half_done(application: Application) -> None:
+    rollback = application.directory / "rollbacks" / f"{FIRST}.sql"
+    rollback.parent.mkdir()
+    rollback.write_text("drop table public.first;")
+    application.migration(SECOND, "insert into public.first values (10); vacuum missing;")
+    assert application.apply().get("failed")
+    arguments = {"supabase_dir": str(application.directory), **application.project.login, "reason": "test"}
+    refused = run_module("rollback", **arguments, to_version="0")
+    assert refused.get("failed") and "half done" in refused["msg"], refused
+    (application.directory / "migrations" / f"{SECOND}.sql").unlink()
+    application.refuses("history", "half done", "there is no file for it", SECOND[:14])
+    assert application.project.psql("select id from public.first") == "10"
 
 
 @pytest.mark.parametrize(
