@@ -32,7 +32,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     SessionSettings,
     collect_notices,
     connect,
-    execute,
     session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import own_changes
