@@ -172,7 +172,7 @@ def append_event(connection: PgConnection, event: NewEvent) -> None:
             event.run_id,
             event.operator,
             event.duration_seconds,
-            json.dumps(dict(event.details)),
+            json.dumps(dict(event.details), ensure_ascii=False),
         ],
     )
 

@@ -173,5 +173,13 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
         what = f"PostgreSQL refused: {str(error).strip()}"
         unexpected = PgopsError(what, state="the open transaction was rolled back", details={"sqlstate": error.pgcode})
         module.fail_json(msg=unexpected.message(), error=unexpected.as_dict())
+    except OSError as error:
+        refused = PgopsError(
+            f"The file system refused: {error.strerror or error}",
+            where=error.filename2 or error.filename,
+            state="the open transaction was rolled back; what was committed before it stays",
+            next_step="Make room, or have the place writable, then run again.",
+        )
+        module.fail_json(msg=refused.message(), error=refused.as_dict())
     module.exit_json(**result)
     raise AssertionError("exit_json does not return")

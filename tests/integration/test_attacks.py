@@ -75,6 +75,12 @@ def test_a_document_that_cannot_be_written_does_not_hide_the_commit(application:
     assert not application.apply()["changed"]
 
 
+def test_a_full_or_closed_place_for_a_document_is_told_in_words(application: Application, tmp_path: Path) -> None:
+    (tmp_path / "run" / "counts-before.json" / "in_the_way").mkdir(parents=True)
+    result = run_module("row_counts", run_dir=str(tmp_path / "run"), stage="before", **application.project.login)
+    assert result.get("failed") and "counts-before.json" in result["msg"] and "Next: " in result["msg"]
+
+
 def test_a_half_done_file_is_gone_on_with_although_it_now_fits_a_transaction(application: Application) -> None:
     application.project.psql("insert into public.orders values (101, 1)")
     concurrently = "create unique index concurrently orders_client_key on public.orders (client);"
