@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 CONNECT_TIMEOUT_SECONDS = 10
+# A server that is gone without a word ends a session within about a minute, instead of never (libpq, "Parameter Key Words").
+_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # Supabase, "Connect to your database": 5432 is the direct connection or the pooler in session mode.
 TRANSACTION_POOLER_PORT = 6543
 
@@ -134,7 +136,7 @@ def connect(options: ConnectionOptions, settings: SessionSettings | None = None)
             next_step="Use port 5432 (project_db_port), of the direct connection or of the session pooler.",
         )
     try:
-        connection: PgConnection = psycopg2.connect(**_parameters(options, settings))
+        connection: PgConnection = psycopg2.connect(**{**_KEEPALIVES, **_parameters(options, settings)})
     except psycopg2.ProgrammingError as error:
         raise InputError(
             f"The connection parameters are not valid: {str(error).strip()}",

@@ -40,6 +40,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches i
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import read_state, require_agreement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import reason_not_transactional
+from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import versions_begun
 
 
 def plan(
@@ -59,11 +60,12 @@ def plan(
     with session(options, SessionSettings(read_only=True)) as connection:
         entries, _ledger = read_state(connection, files)
         capacity = lock_table_capacity(connection)
+        begun = versions_begun(connection)
         version, database = server_version(connection), fetch_value(connection, "select pg_catalog.current_database()")
     wanted = require_agreement(entries, allow_out_of_order=allow_out_of_order)
     if to_version is not None:
         wanted = [entry for entry in wanted if int(entry.version) <= int(to_version)]
-    batches = cut_batches(load_pending(files, wanted), scope, dry_run=False, lock_capacity=capacity)
+    batches = cut_batches(load_pending(files, wanted, begun), scope, dry_run=False, lock_capacity=capacity)
     steps = [_step(number, batch) for number, batch in enumerate(batches, 1)]
     return MigrationPlan(
         database=str(database),
