@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
@@ -152,18 +152,17 @@ def commit(connection: PgConnection, reconnect: Callable[[], PgConnection], *, w
 
 
 def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection], what: str, cause: Exception) -> None:
+    import psycopg2
+
     try:
-        witness = reconnect()
-    except PgopsError as error:
+        with closing(reconnect()) as witness:
+            status = fetch_value(witness, "select pg_catalog.pg_xact_status(%s::text::xid8)", [transaction])
+    except (PgopsError, psycopg2.Error) as error:
         raise ConnectionFailed(
             f"The connection was lost during COMMIT of {what}, and the server cannot be asked what became of it",
             state=f"not known: transaction {transaction} is either committed as a whole or not at all",
             next_step=f"When the server is back: select pg_xact_status('{transaction}'); then run again, which resumes.",
         ) from error
-    try:
-        status = fetch_value(witness, "select pg_catalog.pg_xact_status(%s::text::xid8)", [transaction])
-    finally:
-        witness.close()
     if status != "committed":
         raise ConnectionFailed(
             f"The connection was lost during COMMIT of {what}; the server says the transaction is {status}",
