@@ -117,7 +117,7 @@ path:
   description: Directory of the backup.
   returned: success
   type: str
-  sample: /home/ops/runs/ready_set_prod/20260114T090000Z/backup
+  sample: ~/runs/ready_set_prod/20260114T090000Z/backup
 summary:
   description: The backup in one sentence.
   returned: success

@@ -137,7 +137,7 @@ project_file:
     - None for a project that does not exist.
   returned: success
   type: str
-  sample: /home/me/.local/state/pgops.supabase/scratch/project.json
+  sample: ~/.local/state/pgops.supabase/scratch/project.json
 project:
   description: The project without its passwords. None for a project that does not exist.
   returned: success
@@ -178,7 +178,7 @@ project:
     directory:
       description: Directory of the project.
       type: str
-      sample: /home/me/.local/state/pgops.supabase/scratch
+      sample: ~/.local/state/pgops.supabase/scratch
     pg_bin:
       description: Directory of the programs that serve it.
       type: str
