@@ -126,8 +126,38 @@ class MigrationEntry:
 
 
 @dataclass(kw_only=True)
+class Lease(Document):
+    """Who may work on a project now, and until when; times are the server's. ``expired``: anybody may take it over."""
+
+    kind: ClassVar[str] = "lease"
+    owner: str
+    run_id: str | None
+    operator: str
+    host: str
+    acquired_at: str
+    renewed_at: str
+    expires_at: str
+    expired: bool
+    taken_over_from: dict[str, Any] | None = None
+
+
+@dataclass(kw_only=True)
+class HalfDoneMigration:
+    """A file that runs outside a transaction and was cut short: the next apply goes on with it.
+
+    ``finished``: how many of its statements are done. ``begun``: the statement that was not seen to end, None between two.
+    """
+
+    version: str
+    finished: int
+    begun: str | None
+    run_id: str | None
+    recorded_at: str
+
+
+@dataclass(kw_only=True)
 class MigrationInfo(Document):
-    """What is applied and what is not, of the files and of the database."""
+    """What is applied and what is not, of the files and of the database; what is half done, and who holds the project."""
 
     kind: ClassVar[str] = "migration_info"
     database: str
@@ -140,6 +170,8 @@ class MigrationInfo(Document):
     remote_only: list[str]
     problems: list[str]
     last_event: dict[str, Any] | None
+    half_done: list[HalfDoneMigration]
+    lease: Lease | None
 
 
 @dataclass(kw_only=True)
@@ -535,22 +567,6 @@ class PreflightReport(Document):
     waivers: dict[str, str]
     marked: bool
     verdict: Verdict
-
-
-@dataclass(kw_only=True)
-class Lease(Document):
-    """Who may work on a project now, and until when; times are the server's. ``expired``: anybody may take it over."""
-
-    kind: ClassVar[str] = "lease"
-    owner: str
-    run_id: str | None
-    operator: str
-    host: str
-    acquired_at: str
-    renewed_at: str
-    expires_at: str
-    expired: bool
-    taken_over_from: dict[str, Any] | None = None
 
 
 _T = TypeVar("_T")

@@ -43,7 +43,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gate_table import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover
-from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import describe
+from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import read_state
 from ansible_collections.pgops.supabase.plugins.module_utils.project_marker import write_marker
 
 if TYPE_CHECKING:
@@ -186,8 +186,8 @@ class _Look:
         if self.policy.supabase_dir is None:
             return []
         files = discover(self.policy.supabase_dir)
-        info = self.bounded(lambda connection: describe(connection, files))
-        waiting = {*info.pending, *info.out_of_order}
+        entries, _ledger = self.bounded(lambda connection: read_state(connection, files))
+        waiting = {entry.version for entry in entries if entry.state in ("pending", "out_of_order")}
         return [file for file in files if file.version in waiting]
 
 

@@ -317,6 +317,10 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
                 progress.catalog_after = after
                 progress.applied.append(applied_migration(result))
                 progress.committed.append(version)
+                # Only now: it could not be rolled back, so what was done has to be on record, for a rollback to find it.
+                _require_promoted_change(
+                    this, result, state="the file is applied and recorded: it could not be rolled back"
+                )
         except psycopg2.Error as error:
             raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
         finally:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_value, server_version
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationEntry, MigrationInfo
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import Lease, MigrationEntry, MigrationInfo
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import HistoryError, PrivilegeError
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     HistoryRow,
@@ -19,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     read_ledger,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, recorded_statements
+from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import read_half_done
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -113,8 +114,11 @@ def read_state(
     return compare_history(files, history, ledger, foreign_edits(files, history, ledger)), ledger
 
 
-def describe(connection: PgConnection, files: Sequence[MigrationFile]) -> MigrationInfo:
-    """The document that status shows."""
+def describe(connection: PgConnection, files: Sequence[MigrationFile], lease: Lease | None) -> MigrationInfo:
+    """The document that status shows.
+
+    :param lease: as the project has it now.
+    """
     entries, ledger = read_state(connection, files)
     versions: dict[str, list[str]] = {}
     for entry in entries:
@@ -130,6 +134,8 @@ def describe(connection: PgConnection, files: Sequence[MigrationFile]) -> Migrat
         remote_only=versions.get("remote_only", []),
         problems=[_sentence(entry) for entry in entries if entry.state in _DISAGREEMENTS],
         last_event=_summary(ledger[-1]) if ledger else None,
+        half_done=read_half_done(connection),
+        lease=lease,
     )
 
 

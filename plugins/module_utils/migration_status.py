@@ -17,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationInfo, PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.history import read_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import discover, read_script
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import describe, require_agreement
 from ansible_collections.pgops.supabase.plugins.module_utils.promotion import prove
@@ -36,7 +37,7 @@ def migration_info(
     """
     files = discover(supabase_dir)
     with session(options, SessionSettings(read_only=True)) as connection:
-        info = describe(connection, files)
+        info = describe(connection, files, read_lease(connection))
     if check_files:
         for entry in require_agreement(info.migrations, allow_out_of_order=allow_out_of_order):
             if entry.file is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import HalfDoneMigration
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -36,6 +37,16 @@ create table pgops.statement_log (
 comment on table pgops.statement_log is
     'Statements of migrations that run outside a transaction and are not applied as a whole yet.';
 revoke all on pgops.statement_log from public;
+"""
+
+# Times as documents write them.
+_HALF_DONE = """
+select version,
+       count(*) filter (where state = 'finished')::int,
+       max(context ->> 'sql') filter (where state = 'started'),
+       (array_agg(run_id order by recorded_at desc))[1],
+       to_char(max(recorded_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
+from pgops.statement_log where position <> %s group by version order by version
 """
 
 
@@ -73,6 +84,17 @@ def versions_begun(connection: PgConnection) -> frozenset[str]:
         return frozenset()
     rows = fetch_all(connection, "select distinct version from pgops.statement_log where position <> %s", [BEFORE_ALL])
     return frozenset(version for (version,) in rows)
+
+
+def read_half_done(connection: PgConnection) -> list[HalfDoneMigration]:
+    """The files that were cut short, and how far each got."""
+    if fetch_value(connection, "select pg_catalog.to_regclass('pgops.statement_log') is null"):
+        return []
+    rows = fetch_all(connection, _HALF_DONE, [BEFORE_ALL])
+    return [
+        HalfDoneMigration(version=version, finished=finished, begun=begun, run_id=run_id, recorded_at=recorded_at)
+        for version, finished, begun, run_id, recorded_at in rows
+    ]
 
 
 def log_statement(

@@ -99,6 +99,15 @@ migration_info:
     last_event:
       description: The newest event of the ledger, V(null) when there is none.
       type: dict
+    half_done:
+      description:
+        - Versions that run outside a transaction and were cut short, each with the number of C(finished) statements and the one that
+          had C(begun) and was not seen to end. The next apply goes on there.
+      type: list
+      elements: dict
+    lease:
+      description: Who holds the project now and until when, V(null) when nobody does.
+      type: dict
 """
 
 from pathlib import Path

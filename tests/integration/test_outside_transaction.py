@@ -92,11 +92,15 @@ def test_a_failure_keeps_what_was_done_and_a_further_run_goes_on_there(applicati
         assert clients(application.project) == ["10"]
         assert application.versions() == [FIRST[:14]]
         assert application.project.psql(UNFINISHED).splitlines() == ["0|finished", "1|finished", "2|started"]
+        [half_done] = application.info()["migration_info"]["half_done"]
+        assert (half_done["version"], half_done["finished"]) == (INDEXES[:14], 2)
+        assert half_done["begun"].startswith("create unique index concurrently")
     application.project.psql("delete from public.orders where id > 3")
     assert not application.apply().get("failed")
     assert indexes(application.project) == {"orders_client_idx": "t", "orders_pkey": "t"}
     assert clients(application.project) == ["10", "11"]
     assert application.versions() == [FIRST[:14], INDEXES[:14], THIRD[:14]]
+    assert application.info()["migration_info"]["half_done"] == []
 
 
 def test_the_file_may_be_corrected_only_where_no_run_has_been(application: Application) -> None:

@@ -98,3 +98,25 @@ def test_a_file_that_does_something_else_here_is_rolled_back(projects: tuple[App
     assert "column public.clients.note created" in refused["msg"].replace('"', "")
     assert "Only here: nothing" in refused["msg"]
     assert prod.project.psql("select to_regclass('public.first') is null") == "t"
+
+
+def test_a_file_outside_a_transaction_that_does_something_else_here_is_on_record(
+    projects: tuple[Application, Application],
+) -> None:
+    dev, prod = projects
+    dev.migration(
+        SECOND,
+        "create index concurrently clients_name on public.clients (name);\n"
+        "alter table public.clients add column if not exists note text;",
+    )
+    assert dev.apply(run_id="run-1").get("changed")
+    run_module("migration_verified", run_id="run-1", **dev.project.login)
+    prod.project.psql("alter table public.clients add column note text")
+    refused = prod.apply(promotion=proofs(dev)["proofs"], promotion_origin="dev")
+    assert refused["failed"] and refused["changed"] and refused["migration"]["committed"]
+    assert f"{SECOND} does not do here what it did on dev" in refused["msg"]
+    assert "the file is applied and recorded" in refused["error"]["state"]
+    # What cannot be rolled back is in history and ledger, so that the rollback finds it; a further run has nothing to do.
+    assert prod.versions() == VERSIONS
+    assert prod.events() == [f"applied {FIRST[:14]}", f"applied {SECOND[:14]}", f"failed {SECOND[:14]}"]
+    assert not prod.apply()["changed"]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,9 +43,15 @@ def test_taken_renewed_and_released(project: LiveProject, run_module: RunModule)
 
 @pytest.mark.parametrize("state", ["held", "renewed", "released"])
 @pytest.mark.parametrize("check", [True, False])
-def test_another_run_is_refused_by_name(project: LiveProject, run_module: RunModule, state: str, check: bool) -> None:
+def test_another_run_is_refused_by_name(
+    project: LiveProject, run_module: RunModule, tmp_path: Path, state: str, check: bool
+) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "20260101000000_first.sql").write_text("create table public.first (id int);")
     run_module("run_lease", **project.login, run_id="run-1")
     before = project.psql("select * from pgops.lease")
+    seen = run_module("migration_info", **project.login, supabase_dir=str(tmp_path))["migration_info"]["lease"]
+    assert (seen["owner"], seen["expired"]) == ("run-1", False)
     for _time in range(2):
         refused = run_module("run_lease", **project.login, run_id="run-2", state=state, check=check)
         assert refused["failed"] and refused["error"]["code"] == "busy"
