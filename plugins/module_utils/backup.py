@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.pgops.supabase.plugins.module_utils import catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import (
     BACKUP_NAME,
+    CATALOG_NAME,
     MANIFEST_NAME,
     ArchiveFormat,
     DumpTools,
@@ -73,6 +74,7 @@ class BackupRequest:
     """What to back up, and where to.
 
     :param path: the directory that becomes the backup; it must not exist.
+    :param reason: why, for the manifest.
     :param schemas: the project's schemas, None for all that are the user's own.
     :param platform_schemas: the platform's schemas to back up as well, those that exist.
     :param jobs: connections that dump at the same time, for the directory format.
@@ -86,6 +88,7 @@ class BackupRequest:
     path: Path
     project: str
     run_id: str | None = None
+    reason: str | None = None
     schemas: tuple[str, ...] | None = None
     platform_schemas: tuple[str, ...] = PLATFORM_SCHEMAS
     format: ArchiveFormat = "directory"
@@ -233,7 +236,9 @@ class _Snapshot:
 
     counts: RowCounts
     catalog_fingerprint: str
+    left_out_schemas: list[str]
     lsn: str
+    name: str
 
 
 def _make(
@@ -257,10 +262,14 @@ def _make(
             format=request.format,
             compression=compression,
             schemas=list(source.schemas),
+            own_schemas=list(source.own_schemas),
+            left_out_schemas=snapshot.left_out_schemas,
+            reason=request.reason,
             started_at=started_at,
             finished_at=utc_now(),
             duration_seconds=round(time.monotonic() - started, 3),
             lsn=snapshot.lsn,
+            snapshot=snapshot.name,
             catalog_fingerprint=snapshot.catalog_fingerprint,
             counts=snapshot.counts,
             files=files,
@@ -290,6 +299,7 @@ def _dump(
         # The session idles while pg_dump works, and its transaction is what keeps the snapshot.
         execute(connection, "set local idle_in_transaction_session_timeout = 0")
         snapshot = str(fetch_value(connection, "select pg_catalog.pg_export_snapshot()"))
+        name = str(fetch_value(connection, "select pg_catalog.pg_current_snapshot()::text"))
         lsn = fetch_value(
             connection,
             """
@@ -300,20 +310,28 @@ def _dump(
         taken_at, started = utc_now(), time.monotonic()
         tables = [t for t in user_tables(connection, source.schemas) if t not in source.excluded_tables]
         counts = _row_counts(source, count_in_transaction(connection, tables), taken_at, started)
-        fingerprint = catalog.fingerprint(catalog.read_catalog(connection, source.own_schemas))
+        left_out = [s for s in catalog.user_schemas(connection) if s not in source.schemas]
+        definitions = catalog.read_catalog(connection, source.own_schemas)
+        write_json(directory / CATALOG_NAME, definitions)
         dump_database(
             tools,
             directory,
             environment=libpq_environment(options, settings),
             snapshot=snapshot,
-            schemas=source.schemas,
+            excluded_schemas=source.other_schemas,
             excluded_tables=source.excluded_tables,
             archive_format=request.format,
             jobs=request.jobs,
             compression=compression,
             lock_timeout_ms=request.lock_timeout_ms,
         )
-    return _Snapshot(counts=counts, catalog_fingerprint=fingerprint, lsn=str(lsn))
+    return _Snapshot(
+        counts=counts,
+        catalog_fingerprint=catalog.fingerprint(definitions),
+        left_out_schemas=left_out,
+        lsn=str(lsn),
+        name=name,
+    )
 
 
 def _row_counts(source: Source, tables: list[TableCount], taken_at: str, started: float) -> RowCounts:

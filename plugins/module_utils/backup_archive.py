@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A backup on disk: write its archive with pg_dump, read it back whole with pg_restore, find it again later.
 
-A backup is a directory with C(manifest.json), the archive (C(database/) or C(database.dump)) and C(roles.sql).
+A backup is a directory with C(manifest.json), the archive (C(database/) or C(database.dump)), C(catalog.json) and C(roles.sql).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ BACKUP_NAME = "backup"
 INCOMPLETE_PREFIX = ".incomplete-"
 MANIFEST_NAME = "manifest.json"
 ROLES_NAME = "roles.sql"
+CATALOG_NAME = "catalog.json"
 
 # Best first, with what --compress is given. A bare 1 is gzip's level 1, which clients before 16 understand as well.
 COMPRESSIONS = {"zstd:1": "zstd:1", "lz4": "lz4", "gzip:1": "1"}
@@ -144,14 +145,17 @@ def dump_database(
     *,
     environment: Mapping[str, str],
     snapshot: str,
-    schemas: Sequence[str],
+    excluded_schemas: Sequence[str],
     excluded_tables: Sequence[tuple[str, str]],
     archive_format: ArchiveFormat,
     jobs: int,
     compression: str,
     lock_timeout_ms: int,
 ) -> None:
-    """Write the archive of the schemas, as the exported snapshot sees them, and the roles without their passwords.
+    """Write the archive of the database as the exported snapshot sees it, and the roles without their passwords.
+
+    Schemas are left out by name and not chosen by name, because only so pg_dump writes down what is in no schema as well:
+    extensions, publications, event triggers, casts, large objects.
 
     :raises ToolError: when pg_dump or pg_dumpall fails.
     """
@@ -162,14 +166,11 @@ def dump_database(
         f"--compress={_compress_argument(compression)}",
         f"--snapshot={snapshot}",
         f"--lock-wait-timeout={lock_timeout_ms}",
-        # Without it, naming schemas leaves large objects out.
-        "--large-objects" if tools.version.major >= 16 else "--blobs",
-        "--strict-names",
         "--no-password",
     ]
     if archive_format == "directory":
         argv.append(f"--jobs={jobs}")
-    argv += [f"--schema={_pattern(schema)}" for schema in schemas]
+    argv += [f"--exclude-schema={_pattern(schema)}" for schema in excluded_schemas]
     argv += [f"--exclude-table={_pattern(schema)}.{_pattern(table)}" for schema, table in excluded_tables]
     run_program(argv, env=environment)
     run_program(

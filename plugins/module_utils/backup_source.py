@@ -38,6 +38,7 @@ class Source:
     server_version: str
     own_schemas: tuple[str, ...]
     schemas: tuple[str, ...]
+    other_schemas: tuple[str, ...]
     excluded_tables: tuple[tuple[str, str], ...]
     table_bytes: int
 
@@ -81,6 +82,7 @@ def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_s
         server_version=server_version(connection),
         own_schemas=tuple(own_schemas),
         schemas=schemas,
+        other_schemas=tuple(sorted(present - set(schemas))),
         excluded_tables=excluded,
         table_bytes=int(table_bytes),
     )

@@ -368,7 +368,11 @@ class BackupVerification:
 
 @dataclass(kw_only=True)
 class BackupManifest(Document):
-    """backup/manifest.json: what was backed up, from which snapshot, and how it was verified."""
+    """backup/manifest.json: what was backed up, from which snapshot, and how it was verified.
+
+    ``own_schemas`` are those that the catalog's fingerprint covers, ``left_out_schemas`` the user's that were there and were
+    not to be backed up; ``snapshot`` is PostgreSQL's text of the dump's snapshot.
+    """
 
     kind: ClassVar[str] = "backup_manifest"
     backup_id: str
@@ -382,10 +386,14 @@ class BackupManifest(Document):
     format: Literal["custom", "directory"]
     compression: str
     schemas: list[str]
+    own_schemas: list[str]
+    left_out_schemas: list[str]
+    reason: str | None = None
     started_at: str
     finished_at: str
     duration_seconds: float
     lsn: str
+    snapshot: str
     catalog_fingerprint: str
     counts: RowCounts
     files: list[BackupFile]
