@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import HistoryError
 from ansible_collections.pgops.supabase.plugins.module_utils.own_schema import close_own_schema, make_own_schema
 
 if TYPE_CHECKING:
@@ -119,14 +120,26 @@ def read_history(connection: PgConnection) -> list[HistoryRow]:
 
 
 def read_ledger(connection: PgConnection) -> list[LedgerEvent]:
-    """All events of the ledger, oldest first; none when there is no ledger yet."""
+    """All events of the ledger, oldest first; none when there is no ledger yet.
+
+    :raises HistoryError: when what has the ledger's name is something else.
+    """
+    import psycopg2.errors
+
     if not exists(connection, "pgops.ledger"):
         return []
-    rows = fetch_all(
-        connection,
-        "select event_id, to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"+00:00\"'), event, version, "
-        "name, sha256, run_id, operator, details from pgops.ledger order by event_id",
-    )
+    try:
+        rows = fetch_all(
+            connection,
+            "select event_id, to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"+00:00\"'), event, "
+            "version, name, sha256, run_id, operator, details from pgops.ledger order by event_id",
+        )
+    except psycopg2.errors.UndefinedColumn as error:
+        raise HistoryError(
+            f"What is called pgops.ledger here is not the ledger of this collection: {error.diag.message_primary}",
+            where="pgops.ledger",
+            next_step="The collection keeps its records in a schema of its own; rename yours: alter schema pgops rename to ...",
+        ) from error
     return [LedgerEvent(*row) for row in rows]
 
 

@@ -229,7 +229,12 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             progress.committed += batch.versions
         except psycopg2.Error as error:
             del progress.applied[done_before:]
-            raise server_error(error, f"Recording {batch.labels} failed", "supabase_migrations, pgops") from error
+            raise server_error(
+                error,
+                f"Recording {batch.labels} failed",
+                "supabase_migrations, pgops",
+                otherwise="Look at what refuses it there (event triggers: \\dy; triggers; privileges), then run again.",
+            ) from error
         except BaseException:
             del progress.applied[done_before:]
             raise

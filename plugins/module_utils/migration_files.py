@@ -95,6 +95,9 @@ def _parsed_name(path: Path) -> tuple[str, str]:
 
 
 def _sha256(path: Path) -> str:
+    # To open a named pipe waits for a writer, for ever.
+    if path.exists() and not path.is_file():
+        raise MigrationFileError(f"{path.name} is not a file", where=str(path), next_step=f"Look at: ls -ld {path}")
     try:
         return sha256_of_file(path)
     except OSError as error:

@@ -171,8 +171,18 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
         ) from cause
 
 
-def server_error(error: PgError, what: str, where: Any, *, state: str = ROLLED_BACK) -> StatementFailed:
-    """PostgreSQL's refusal as an error of ours, with all that the server says."""
+def server_error(
+    error: PgError,
+    what: str,
+    where: Any,
+    *,
+    state: str = ROLLED_BACK,
+    otherwise: str = "Correct the file and run again.",
+) -> StatementFailed:
+    """PostgreSQL's refusal as an error of ours, with all that the server says.
+
+    :param otherwise: what to do where the kind of the error does not tell.
+    """
     diagnosis = error.diag
     said = [diagnosis.message_primary or str(error).strip()]
     for label, text in (("Detail", diagnosis.message_detail), ("Hint", diagnosis.message_hint)):
@@ -183,6 +193,6 @@ def server_error(error: PgError, what: str, where: Any, *, state: str = ROLLED_B
         f"{what}: {' '.join(said)} [{sqlstate}]",
         where=where,
         state=state,
-        next_step=_NEXT_STEPS.get(sqlstate, "Correct the file and run again."),
+        next_step=_NEXT_STEPS.get(sqlstate, otherwise),
         details={"sqlstate": sqlstate, "context": diagnosis.context},
     )

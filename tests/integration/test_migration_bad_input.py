@@ -122,11 +122,13 @@ def test_names_and_versions(application: Application, name: str, where: str, tex
 def test_what_cannot_be_read(application: Application) -> None:
     path = application.directory / "migrations" / f"{SECOND}.sql"
     path.mkdir()
-    application.refuses("migration_file", f"{SECOND}.sql cannot be read: Is a directory", f"Where: {path}", "ls -ld")
+    application.refuses("migration_file", f"{SECOND}.sql is not a file", f"Where: {path}", "ls -ld")
     path.rmdir()
+    os.mkfifo(path)
+    application.refuses("migration_file", f"{SECOND}.sql is not a file", f"Where: {path}", "ls -ld")
+    path.unlink()
     path.symlink_to("nowhere")
-    result = application.apply()
-    assert "cannot be read: No such file or directory" in result["msg"]
+    application.refuses("migration_file", f"{SECOND}.sql cannot be read: No such file", f"Where: {path}", "ls -ld")
     assert no_ledger(application)
 
 
@@ -417,3 +419,21 @@ def test_a_file_that_another_tool_applied_otherwise(applied: Application) -> Non
     )
     for dummy in range(2):
         assert applied.apply()["changed"] is False
+
+
+def test_a_schema_of_the_ledgers_name_that_is_somebody_elses_is_left_alone(application: Application) -> None:
+    application.project.psql("create schema pgops; create table pgops.ledger (note text)")
+    application.refuses(
+        "history", "pgops.ledger here is not the ledger of this collection", "alter schema pgops rename"
+    )
+    assert application.project.psql("select count(*) from pgops.ledger") == "0"
+
+
+def test_an_event_trigger_that_refuses_the_records_is_named(application: Application) -> None:
+    application.project.psql(
+        "create function public.refuse() returns event_trigger language plpgsql as "
+        "$$ begin raise exception 'no changes today'; end $$; "
+        "create event trigger no_changes on ddl_command_end execute function public.refuse()",
+        user="supabase_admin",
+    )
+    application.refuses("statement", "no changes today", "event triggers")

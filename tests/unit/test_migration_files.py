@@ -83,7 +83,7 @@ def test_lengths_may_differ_where_the_order_is_the_same(tmp_path: Path) -> None:
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     migrations(tmp_path)
     (tmp_path / "migrations" / "1_folder.sql").mkdir()
-    assert "1_folder.sql cannot be read: Is a directory" in refused(tmp_path).what
+    assert "1_folder.sql is not a file" in refused(tmp_path).what
 
 
 def test_a_file_without_a_statement(tmp_path: Path) -> None:
