@@ -29,6 +29,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison im
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     AppliedMigration,
     CatalogChange,
+    MigrationPlan,
     MigrationResult,
     PromotionProof,
     Receipt,
@@ -43,8 +44,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches import (
+    Batch,
     PendingMigration,
     TransactionScope,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.plan_identity import (
+    planned_steps,
+    planned_validation,
+    require_planned,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.verification import (
     Checks,
@@ -61,6 +68,9 @@ class ApplyOptions:
 
     :param to_version: the newest version to apply; None for all that are pending.
     :param waivers: gates that were passed although they are closed, with the reasons.
+    :param lint_waivers: findings of the linter that comments in the files accept.
+    :param plan: what was planned, and nothing else may run; None leaves that out.
+    :param approved_by: who signed that plan.
     :param promotion: what the project before has proven of each file; the same has to happen here.
     :param origin: that project's name.
     :param catalog_file: where the catalog from before is kept, so that a rollback can say what it did not restore.
@@ -79,6 +89,9 @@ class ApplyOptions:
     retries: int = 3
     lock_wait_seconds: float = 10.0
     waivers: Mapping[str, str] = field(default_factory=dict)
+    lint_waivers: Sequence[Mapping[str, str]] = ()
+    plan: MigrationPlan | None = None
+    approved_by: Sequence[str] = ()
     promotion: Sequence[PromotionProof] = ()
     origin: str = "the project before"
     catalog_file: Path | None = None
@@ -139,12 +152,23 @@ def applied_migration(result: FileResult) -> AppliedMigration:
 def record_file(this: Apply, connection: PgConnection, result: FileResult, facts: Mapping[str, object]) -> None:
     """The history as Supabase's CLI would have written it, and our ledger with what a rollback and a promotion rely on."""
     file = result.item.file
-    details = {**facts, **({"waivers": dict(this.how.waivers)} if this.how.waivers else {})}
+    details = {**facts, **_consents(this.how)}
     if result.change is not None:
         details["catalog_change"] = change_fingerprint(result.change)
         details["catalog_changes"] = describe_changes(result.change)
     record_applied(connection, file.version, file.name, result.item.script.script.recorded)
     append_event(connection, ledger_event(this.how, file, "applied", round(result.seconds, 3), details))
+
+
+def _consents(how: ApplyOptions) -> dict[str, object]:
+    """Who allowed what: the plan with its signatures, and what was passed although it was not in order."""
+    consents = {
+        "plan": how.plan.plan_hash if how.plan else None,
+        "approved_by": list(how.approved_by),
+        "waivers": dict(how.waivers),
+        "lint_waivers": [dict(waiver) for waiver in how.lint_waivers],
+    }
+    return {name: value for name, value in consents.items() if value}
 
 
 def ledger_event(
@@ -164,6 +188,23 @@ def ledger_event(
         duration_seconds=seconds,
         details=details,
     )
+
+
+def require_as_planned(how: ApplyOptions, batches: Sequence[Batch]) -> None:
+    """What is about to run is what was planned, where there is a plan.
+
+    :param batches: cut as an apply cuts them, also for a dry run.
+    :raises VerificationFailed: when it is something else.
+    """
+    if how.plan is None:
+        return
+    conditions: dict[str, object] = {"transaction_scope": how.transaction_scope}
+    validations = None
+    if how.checks is not None:
+        validations = [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts]
+        conditions["count_contract"] = dict(how.checks.contract)
+        conditions["warnings_as_failures"] = how.checks.warnings_as_failures
+    require_planned(how.plan, planned_steps(batches, how.supabase_dir), validations, **conditions)
 
 
 def keep_result(how: ApplyOptions, progress: Progress, document: MigrationResult) -> None:

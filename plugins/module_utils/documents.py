@@ -209,13 +209,33 @@ class PlannedStep:
 
 
 @dataclass(kw_only=True)
+class PlannedValidation:
+    """One validation script that decides, by its place in the project's folder."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(kw_only=True)
 class MigrationPlan(Document):
-    """plan.json: what an apply would do, with the hash that is reviewed and approved."""
+    """plan.json: what an apply would do, with the hash that is reviewed and approved.
+
+    Files are named by their place in the project's folder. ``catalog_before`` is the fingerprint of the schema that the plan is
+    made for; None when somebody's exclusive lock kept it from being read.
+    """
 
     kind: ClassVar[str] = "plan"
+    project: str | None
+    project_ref: str | None
+    environment: str | None
     database: str
     server_version: str
+    catalog_before: str | None
     transaction_scope: Literal["batch", "file"]
+    verify_before_commit: bool
+    warnings_as_failures: bool
+    count_contract: dict[str, Any]
+    validations: list[PlannedValidation]
     plan_hash: str
     steps: list[PlannedStep]
     lock_table_capacity: int
@@ -510,6 +530,9 @@ class SchemaDiff(Document):
 
 
 LintLevel = Literal["error", "warning", "notice"]
+LINT_SEVERITY = {"error": 3, "warning": 2, "notice": 1}
+# From which severity on a level to fail at closes; "never" is above all of them.
+LINT_FAILS_FROM = {**LINT_SEVERITY, "never": 4}
 
 
 @dataclass(kw_only=True)
@@ -560,6 +583,24 @@ class GateResult:
 
 
 @dataclass(kw_only=True)
+class Approval:
+    """One signature of the plan's hash that counts: whose, by which key, in which file."""
+
+    principal: str
+    key: str
+    file: str
+
+
+@dataclass(kw_only=True)
+class LintWaiver:
+    """One finding of the linter that a comment in its file accepts, with the reason."""
+
+    code: str
+    where: str
+    reason: str
+
+
+@dataclass(kw_only=True)
 class PreflightReport(Document):
     """preflight.json: every gate before a run. ``waivers`` are the reasons given, also for gates that needed none."""
 
@@ -575,6 +616,9 @@ class PreflightReport(Document):
     waivers: dict[str, str]
     marked: bool
     verdict: Verdict
+    plan_hash: str | None = None
+    approvals: list[Approval] = dataclasses.field(default_factory=list)
+    lint_waivers: list[LintWaiver] = dataclasses.field(default_factory=list)
 
 
 _T = TypeVar("_T")

@@ -1,13 +1,12 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading what the gates go by: from the server in the caller's transaction, from the disk and from git. Nothing is written."""
+"""Reading what the gates go by: from the server in the caller's transaction, and from the disk. Nothing is written."""
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     server_version,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed, ToolError
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.gate_facts import (
     DiskSpace,
-    GitFacts,
     InvalidObjects,
     OpenTransaction,
     OpenTransactions,
@@ -36,14 +34,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gate_facts import (
     Versions,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, read_script
-from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import find_program, program_version, run_program
+from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import find_program, program_version
 from ansible_collections.pgops.supabase.plugins.module_utils.project_marker import read_marker
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_effects import created_by
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
-
-GIT_SECONDS = 60
 
 
 def read_identity(connection: PgConnection) -> ServerIdentity:
@@ -228,45 +224,3 @@ def read_replication(connection: PgConnection) -> Replication:
         tuple((name, behind) for name, behind, active in slots if active),
         tuple((name, behind) for name, behind, active in slots if not active),
     )
-
-
-def git_program() -> str | None:
-    """Where git is, None when it is not installed."""
-    return shutil.which("git")
-
-
-def read_git(git: str, supabase_dir: Path, pending: Sequence[MigrationFile]) -> GitFacts:
-    """Whether the pending files, and their rollbacks, are as the newest commit has them. The work tree is left alone.
-
-    :raises ToolError: when git refuses to say.
-    """
-
-    def ask(*arguments: str) -> str:
-        # Without optional locks git does not even refresh its index.
-        environment = {"GIT_OPTIONAL_LOCKS": "0"}
-        command = [git, "-C", str(supabase_dir), *arguments]
-        return run_program(command, env=environment, timeout=GIT_SECONDS).stdout
-
-    files = [path for file in pending for path in (file.path, file.rollback) if path is not None]
-    names = tuple(sorted(str(path.relative_to(supabase_dir)) for path in files))
-    try:
-        top = ask("rev-parse", "--show-toplevel").strip()
-    except ToolError as error:
-        if "not a git repository" in error.what:
-            return GitFacts(None, None, names, ())
-        raise
-    head = _head_of(ask("status", "--porcelain=v2", "--branch", "--untracked-files=no"))
-    if head is None:
-        return GitFacts(top, None, names, names)
-    if not names:
-        return GitFacts(top, head, (), ())
-    committed = set(ask("ls-tree", "-r", "-z", "--name-only", "HEAD", *names).split("\0"))
-    changed = set(ask("diff", "--name-only", "--relative", "--no-ext-diff", "-z", "HEAD", "--", *names).split("\0"))
-    uncommitted = tuple(name for name in names if name not in committed or name in changed)
-    return GitFacts(top, head, names, uncommitted)
-
-
-def _head_of(status: str) -> str | None:
-    """The commit in the header of git's status, version 2; a branch without a commit says C((initial)) there."""
-    found = re.search(r"^# branch\.oid ([0-9a-f]+)$", status, re.MULTILINE)
-    return found[1] if found else None

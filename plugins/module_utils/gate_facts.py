@@ -141,10 +141,34 @@ class Replication:
 
 
 @dataclass(frozen=True)
+class Upstream:
+    """The branch that the work tree's branch follows, as its remote has it now.
+
+    ``problem`` says why the remote did not answer. ``tip`` is None where the branch is not there; ``known`` is false when that
+    commit was not fetched yet. ``ahead`` and ``behind`` count commits, ``differing`` holds the pending files that are others
+    there. ``refusal`` says why a push would be refused, where one was asked for.
+    """
+
+    name: str
+    tip: str | None = None
+    known: bool = False
+    ahead: int = 0
+    behind: int = 0
+    differing: tuple[str, ...] = ()
+    problem: str | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
 class GitFacts:
-    """The pending files in git. ``top`` is None outside a work tree, ``head`` None before the first commit."""
+    """The pending files in git. ``top`` is None outside a work tree, ``head`` None before the first commit.
+
+    ``upstream`` is None where the branch follows none; ``asked`` is false where nobody wanted to know.
+    """
 
     top: str | None
     head: str | None
     pending: tuple[str, ...]
     uncommitted: tuple[str, ...]
+    upstream: Upstream | None = None
+    asked: bool = True

@@ -16,7 +16,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.gate_facts import (
     DiskSpace,
-    GitFacts,
     InvalidObjects,
     OpenTransactions,
     PoolingFacts,
@@ -292,23 +291,6 @@ def judge_replication(found: Replication, max_lag_bytes: int) -> Judgement:
         )
     count = len(found.standbys) + len(found.active_slots)
     return Judgement("PASS", f"{count} standbys and slots within {human_bytes(max_lag_bytes)}" if count else "none")
-
-
-def judge_git(found: GitFacts) -> Judgement:
-    """What is about to be applied is what the team can see in git."""
-    if found.top is None:
-        return Judgement("WARNING", "supabase_dir is not in a git work tree", "Keep the migrations in git: git init")
-    if found.uncommitted:
-        names = " ".join(found.uncommitted[:SHOWN])
-        return Judgement(
-            "FAIL",
-            f"{len(found.uncommitted)} pending files differ from {'HEAD ' + found.head[:12] if found.head else 'git'} or are "
-            f"not in it: {shown_list(found.uncommitted)}",
-            f"In supabase_dir: git add {names} && git commit",
-        )
-    if found.head is None:
-        return Judgement("WARNING", f"the work tree {found.top} has no commit", "Commit the migrations: git commit")
-    return Judgement("PASS", f"HEAD {found.head} in {found.top} has all {len(found.pending)} pending files as they are")
 
 
 def judge_lease(lease: Lease | None, owner: str | None) -> Judgement:

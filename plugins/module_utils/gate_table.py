@@ -23,6 +23,8 @@ GATES = (
     "invalid_objects",
     "replication_lag",
     "git",
+    "lint",
+    "approval",
     "lease",
     "backup_age",
 )

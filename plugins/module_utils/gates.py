@@ -17,6 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils import gate_evidence as evidence
 from ansible_collections.pgops.supabase.plugins.module_utils import gate_rules as rules
+from ansible_collections.pgops.supabase.plugins.module_utils import git_evidence
+from ansible_collections.pgops.supabase.plugins.module_utils.approval_rules import (
+    ApprovalPolicy,
+    approvals_that_count,
+    judge_approval,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.approvals import keygen_program, read_approvals
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import find_backups
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     ConnectionOptions,
@@ -25,7 +32,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     server_version,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import PreflightReport, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
+    Approval,
+    LintReport,
+    MigrationPlan,
+    PreflightReport,
+    utc_now,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     NOTHING_CHANGED,
     InputError,
@@ -41,7 +54,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gate_table import (
     overall,
     require_valid_waivers,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.git_evidence import judge_git
 from ansible_collections.pgops.supabase.plugins.module_utils.lease import read_lease
+from ansible_collections.pgops.supabase.plugins.module_utils.lint_gate import accepted_findings, judge_lint
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import read_state
 from ansible_collections.pgops.supabase.plugins.module_utils.project_marker import write_marker
@@ -65,6 +80,10 @@ class GatePolicy:
     :param lease_owner: who may hold the lease.
     :param mark: whether to mark the database as this project, if it is not marked yet.
     :param waivers: gate to reason.
+    :param git_remote: whether to ask the branch's upstream whether it has the pending files too.
+    :param git_push: whether the run will push, so that it has to be allowed to.
+    :param plan: what would run, for the approval; ``plans_dir`` is where its signatures lie.
+    :param lint: what the linter found in the pending files, or ``lint_failure``, why it could not look.
     """
 
     project: str
@@ -82,6 +101,15 @@ class GatePolicy:
     disk_space_factor: float = 1.0
     max_replication_lag_bytes: int = 268_435_456
     max_backup_age_seconds: float | None = None
+    git_remote: bool = True
+    git_push: bool = False
+    plan: MigrationPlan | None = None
+    plans_dir: Path | None = None
+    allowed_signers: Path | None = None
+    approvals: ApprovalPolicy = ApprovalPolicy(0)
+    lint: LintReport | None = None
+    lint_failure: str | None = None
+    lint_fail_level: str = "error"
 
     @property
     def settings(self) -> SessionSettings:
@@ -119,6 +147,9 @@ def check_gates(
         gates=gates,
         waivers=waivers,
         marked=look.marked,
+        plan_hash=policy.plan.plan_hash if policy.plan else None,
+        approvals=look.approvals,
+        lint_waivers=accepted_findings(policy.lint),
         verdict=overall(gates),
     )
     if run_dir:
@@ -156,6 +187,7 @@ class _Look:
     policy: GatePolicy
     pretend: bool
     marked: bool = False
+    approvals: list[Approval] = field(default_factory=list)
 
     def bounded(self, read: Callable[[PgConnection], Any]) -> Any:
         """Read something in a transaction of its own whose statements are bounded, and leave it."""
@@ -276,10 +308,49 @@ def _replication_lag(look: _Look) -> Judgement:
 def _git(look: _Look) -> Judgement:
     if look.policy.supabase_dir is None:
         return Judgement("SKIP", "no supabase_dir is given")
-    git = evidence.git_program()
+    git = git_evidence.git_program()
     if git is None:
         return Judgement("SKIP", "git is not installed on this machine")
-    return rules.judge_git(evidence.read_git(git, look.policy.supabase_dir, look.pending()))
+    policy = look.policy
+    found = git_evidence.read_git(
+        git, look.policy.supabase_dir, look.pending(), ask_remote=policy.git_remote, ask_push=policy.git_push
+    )
+    return judge_git(found)
+
+
+def _lint(look: _Look) -> Judgement:
+    policy = look.policy
+    return judge_lint(policy.lint, policy.lint_failure, policy.plan, policy.lint_fail_level)
+
+
+def _approval(look: _Look) -> Judgement:
+    policy, plan = look.policy, look.policy.plan
+    if policy.approvals.required == 0:
+        return Judgement("SKIP", "no approval is required (approvals_required)")
+    if plan is None or policy.plans_dir is None or policy.allowed_signers is None:
+        return Judgement("FAIL", "there is no plan that could be approved", "Give plan, plans_dir and allowed_signers.")
+    if not plan.steps:
+        return Judgement("SKIP", "nothing is pending, so there is nothing to approve")
+    if plan.catalog_before is None:
+        return Judgement(
+            "FAIL",
+            "the schema cannot be read while somebody holds a table exclusively, so nobody knows what was approved for it",
+            "Wait for the gate long_transactions, then run again.",
+        )
+    keygen = keygen_program()
+    if keygen is None:
+        return Judgement(
+            "FAIL",
+            "ssh-keygen is not installed on this machine, so no signature can be read",
+            "Install OpenSSH's client: apt-get install openssh-client (dnf install openssh-clients).",
+        )
+    found = read_approvals(keygen, plan, policy.plans_dir, policy.allowed_signers)
+    look.approvals = approvals_that_count(policy.approvals, found.signatures)
+    judgement = judge_approval(policy.approvals, plan, found)
+    if look.pretend and judgement.verdict == "FAIL":
+        # A dry run is what people look at before they sign, so it may come first.
+        return Judgement("WARNING", f"a run would be stopped: {judgement.evidence}", judgement.next_step)
+    return judgement
 
 
 def _lease(look: _Look) -> Judgement:
@@ -305,6 +376,8 @@ _CHECKS: Mapping[str, Callable[[_Look], Judgement]] = {
     "invalid_objects": _invalid_objects,
     "replication_lag": _replication_lag,
     "git": _git,
+    "lint": _lint,
+    "approval": _approval,
     "lease": _lease,
     "backup_age": _backup_age,
 }
@@ -322,4 +395,21 @@ def _require_usable(policy: GatePolicy) -> None:
             "A backup is required, but not where backups are",
             where="state_dir",
             next_step="Give state_dir (project_state_dir), the directory of all projects' runs.",
+        )
+    _require_reachable_approvals(policy)
+
+
+def _require_reachable_approvals(policy: GatePolicy) -> None:
+    required, approvers = policy.approvals.required, set(policy.approvals.approvers)
+    if required < 0 or (approvers and required > len(approvers)):
+        raise InputError(
+            f"{required} people have to approve, and the policy names {len(approvers)}",
+            where="approvals_required",
+            next_step="Name more approvers (preflight_approvers), or require fewer (preflight_approvals_required).",
+        )
+    if required and (policy.allowed_signers is None or policy.plans_dir is None):
+        raise InputError(
+            "Approvals are required, but not whose signatures are allowed, or not where they lie",
+            where="allowed_signers" if policy.allowed_signers is None else "plans_dir",
+            next_step="Give allowed_signers (preflight_allowed_signers) and plans_dir (project_plans_dir).",
         )

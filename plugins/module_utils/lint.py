@@ -18,7 +18,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     fetch_value,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import LintFinding, LintReport
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
+    LINT_FAILS_FROM,
+    LINT_SEVERITY,
+    LintFinding,
+    LintReport,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     InputError,
     VerificationFailed,
@@ -39,8 +44,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.squawk import Squaw
 FailLevel = Literal["error", "warning", "notice", "never"]
 
 DEFAULT_SERVER_MAJOR = 15
-_SEVERITY = {"error": 3, "warning": 2, "notice": 1}
-_FAILS_FROM = {**_SEVERITY, "never": 4}
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def _report(
 
 
 def _require_none_to_fail(report: LintReport, fail_level: FailLevel) -> None:
-    failing = [f for f in report.findings if not f.waived and _SEVERITY[f.level] >= _FAILS_FROM[fail_level]]
+    failing = [f for f in report.findings if not f.waived and LINT_SEVERITY[f.level] >= LINT_FAILS_FROM[fail_level]]
     if not failing:
         return
     lines = [f"{f.code} ({f.level}) at {f.file}:{f.line}:{f.column}: {f.reason}\n  Fix: {f.fix}" for f in failing]

@@ -18,6 +18,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import 
     keep_result,
     ledger_event,
     record_file,
+    require_as_planned,
     result_document,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
@@ -69,6 +70,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches i
     lock_table_capacity,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.outside_transaction import run_outside_transaction
+from ansible_collections.pgops.supabase.plugins.module_utils.plan_identity import require_planned_catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.promotion import require_same_change
 from ansible_collections.pgops.supabase.plugins.module_utils.receipt import Recorder
 from ansible_collections.pgops.supabase.plugins.module_utils.record_check import read_records, require_recorded
@@ -127,7 +129,10 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
     try:
-        batches = cut_batches(pending, how.transaction_scope, dry_run=how.dry_run, lock_capacity=capacity)
+        batches = cut_batches(pending, how.transaction_scope, dry_run=False, lock_capacity=capacity)
+        require_as_planned(how, batches)
+        if how.dry_run:
+            batches = cut_batches(pending, how.transaction_scope, dry_run=True, lock_capacity=capacity)
         _apply_batches(Apply(options, how, files, progress), batches)
         document = result_document(how, progress, started, started_at)
         keep_result(how, progress, document)
@@ -198,7 +203,7 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
             _require_still_pending(this, connection, batch)
             before = this.catalog(connection)
-            _remember_before(this, before)
+            _remember_before(this, before, state=ROLLED_BACK)
             make_history(connection)
             make_ledger(connection)
             records = read_records(connection)
@@ -289,7 +294,7 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
                     make_statement_log(connection)
                 records = read_records(connection)
                 before = this.catalog(connection)
-                _remember_before(this, before)
+                _remember_before(this, before, state=NOTHING_CHANGED)
                 first = read_statement_log(connection, version).get(BEFORE_ALL)
                 began = first.context["catalog_before"] if first else fingerprint(before)
                 log_statement(
@@ -332,7 +337,10 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
             progress.notices += [notice.strip() for notice in notices]
 
 
-def _remember_before(this: Apply, before: Catalog) -> None:
+def _remember_before(this: Apply, before: Catalog, *, state: str) -> None:
+    """Keep the catalog that the run found, which has to be the one that was planned for."""
+    if this.how.plan is not None and not this.progress.committed:
+        require_planned_catalog(this.how.plan, fingerprint(before), state=state)
     if this.progress.catalog_before is None:
         this.progress.catalog_before = before
         if this.how.catalog_file is not None and not this.how.dry_run:

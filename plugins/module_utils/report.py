@@ -113,6 +113,8 @@ def _sections(run: RunRecord, documents: Documents) -> Iterator[_Section]:
         yield _Section("Failure", ("", ""), _failure(run, _headline(run, documents)))
     if waivers := documents.get("preflight", {}).get("waivers"):
         yield _Section("Waivers", ("gate", "reason"), waivers.items())
+    if plan := list(_plan(documents)):
+        yield _Section("Plan", ("", ""), plan)
     if manifest := documents.get("manifest"):
         yield _Section("Backup", ("", ""), _backup(manifest))
     if migrations := documents.get("migration", {}).get("migrations"):
@@ -140,6 +142,17 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
         yield "took", f"{run.duration_seconds:.1f} s"
     if run.reason:
         yield "reason", run.reason
+
+
+def _plan(documents: Documents) -> Iterator[tuple[str, str]]:
+    """The hash of what was planned, who signed it, and what the linter found but a comment in the file accepts."""
+    preflight = documents.get("preflight", {})
+    if plan_hash := documents.get("plan", {}).get("plan_hash"):
+        yield "hash", plan_hash
+    for approval in preflight.get("approvals", []):
+        yield "approved by", f"{approval['principal']} ({approval['key']})"
+    for waiver in preflight.get("lint_waivers", []):
+        yield "accepted", f"{waiver['code']} at {waiver['where']}: {waiver['reason']}"
 
 
 def _left_behind(run: RunRecord, documents: Documents) -> str:

@@ -30,6 +30,8 @@ RUN_FILE = "run.json"
 REPORT_FILE = "report.md"
 DOCUMENT_FILES = {
     "preflight": "preflight.json",
+    "plan": "plan.json",
+    "lint": "lint.json",
     "manifest": "backup/manifest.json",
     "counts_before": "counts-before.json",
     "counts_after": "counts-after.json",
@@ -72,6 +74,30 @@ def save_run(directory: Path, run: RunRecord, report: str | None = None) -> None
     except OSError as error:
         raise InputError(
             f"The run's directory cannot be written: {error.strerror}",
+            where=str(directory),
+            next_step="Check project_state_dir in the inventory and the disk.",
+        ) from error
+
+
+def save_documents(directory: Path, documents: Mapping[str, Any]) -> None:
+    """Write documents that were made before there was a directory for them.
+
+    :param documents: by the names of C(DOCUMENT_FILES).
+    :raises InputError: when there is no such document, or the directory cannot be written.
+    """
+    unknown = sorted(documents.keys() - DOCUMENT_FILES.keys())
+    if unknown:
+        raise InputError(
+            f"A run has no document {', '.join(unknown)}",
+            where="documents",
+            next_step=f"The documents are: {', '.join(DOCUMENT_FILES)}.",
+        )
+    try:
+        for name, document in documents.items():
+            write_json(directory / DOCUMENT_FILES[name], document)
+    except OSError as error:
+        raise InputError(
+            f"A document of the run cannot be written: {error.strerror}",
             where=str(directory),
             next_step="Check project_state_dir in the inventory and the disk.",
         ) from error

@@ -76,6 +76,22 @@ options:
     description: Gates that were passed although they are closed, with the reasons; they stand in the ledger.
     type: dict
     default: {}
+  lint_waivers:
+    description: Findings of the linter that comments in the files accept, with the reasons; they stand in the ledger.
+    type: list
+    elements: dict
+    default: []
+  plan:
+    description:
+      - What M(pgops.supabase.migration_plan) returned. With it nothing else is run. The module fails when a file, a rollback, a
+        validation or the schema is not as planned, also when that changed since the plan was approved.
+      - By default what is pending is run.
+    type: dict
+  approved_by:
+    description: Who signed O(plan), as M(pgops.supabase.preflight_gates) found; they stand in the ledger.
+    type: list
+    elements: str
+    default: []
   promotion:
     description:
       - What the project before has proven of each file, as M(pgops.supabase.promotion_info) returns it.
@@ -194,6 +210,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.plan_identity import given_plan
 from ansible_collections.pgops.supabase.plugins.module_utils.validation_reader import read_validation_script
 from ansible_collections.pgops.supabase.plugins.module_utils.verification import Checks
 
@@ -220,6 +237,9 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
             transaction_scope=params["transaction_scope"],
             schemas=params["schemas"],
             waivers=params["waivers"],
+            lint_waivers=params["lint_waivers"],
+            plan=given_plan(params["plan"]),
+            approved_by=params["approved_by"],
             promotion=[from_dict(PromotionProof, proof) for proof in params["promotion"]],
             origin=params["promotion_origin"],
             to_version=params["to_version"],
@@ -252,6 +272,9 @@ def main() -> None:
             "count_contract": {"type": "dict", "default": {}},
             "to_version": {"type": "str"},
             "waivers": {"type": "dict", "default": {}},
+            "lint_waivers": {"type": "list", "elements": "dict", "default": []},
+            "plan": {"type": "dict"},
+            "approved_by": {"type": "list", "elements": "str", "default": []},
             "promotion": {"type": "list", "elements": "dict", "default": []},
             "promotion_origin": {"type": "str", "default": "the project before"},
             "allow_out_of_order": {"type": "bool", "default": False},

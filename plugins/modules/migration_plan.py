@@ -9,8 +9,11 @@ module: migration_plan
 short_description: Show what an apply would do, without touching anything
 version_added: 0.1.0
 description:
-  - Reads history, ledger and files, and tells which transactions would run, with which files, hashes, expected locks and
-    rollbacks. It takes no lock on anything of the user's, so it is safe on production at peak.
+  - Reads history, ledger, catalog and files, and tells which transactions would run, with which files, hashes, expected locks
+    and rollbacks. It holds nobody up and waits for nobody, so it is safe on production at peak. Reading definitions takes
+    C(ACCESS SHARE) for a moment, as every SELECT does; where somebody's exclusive lock is in the way, the plan does without.
+  - The plan's hash is what people approve. It is the same on every machine with the same files, and another one as soon as a
+    file, a rollback, a validation, the schema or a condition is another.
   - The locks are told from the text of the statements. What they really are, and how long they are held, an executed dry run
     of M(pgops.supabase.migration) tells.
 extends_documentation_fragment:
@@ -38,6 +41,41 @@ options:
     description: Whether a pending version may be older than the newest applied one.
     type: bool
     default: false
+  project:
+    description: The project's name in the inventory. It is part of the hash, so that a plan holds for one project.
+    type: str
+  project_ref:
+    description: The project's reference on Supabase; part of the hash.
+    type: str
+  environment:
+    description: What the project is for, such as V(prod); part of the hash.
+    type: str
+  schemas:
+    description: The schemas that are the user's own. By default all but the platform's.
+    type: list
+    elements: str
+  verify_before_commit:
+    description: Whether the checks are going to decide before COMMIT, where they are quick enough; part of the hash.
+    type: bool
+    default: true
+  validations:
+    description: The validation scripts that are going to decide. Their hashes are part of the plan's.
+    type: list
+    elements: path
+    default: []
+  warnings_as_failures:
+    description: Whether a WARNING of a validation is going to count as a failure; part of the hash.
+    type: bool
+    default: false
+  count_contract:
+    description: By how many rows tables may differ, see M(pgops.supabase.migration); part of the hash.
+    type: dict
+    default: {}
+  plans_dir:
+    description:
+      - Where to keep the plan, as C(<hash>.json). Signatures are put beside it. A plan without any step is not kept, and none is
+        in check mode.
+    type: path
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -70,7 +108,10 @@ plan:
   type: dict
   contains:
     plan_hash:
-      description: Hash of the files, their rollbacks and the way they are cut into transactions.
+      description: What is approved, see above. Times, sizes and a machine's paths are not in it.
+      type: str
+    catalog_before:
+      description: Fingerprint of the schema that the plan is made for, V(null) where an exclusive lock hid it.
       type: str
     steps:
       description:
@@ -81,12 +122,21 @@ plan:
     lock_table_capacity:
       description: About how many locks the server can hold; a batch that needs more is cut.
       type: int
+plan_file:
+  description: Where the plan is kept, V(null) where it is not.
+  returned: success
+  type: str
+sign_command:
+  description: What a person types to approve the plan, V(null) where it is not kept.
+  returned: success
+  type: str
 """
 
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.approvals import sign_command
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
@@ -95,24 +145,41 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     SQL_LIBRARIES,
     connection_options,
     make_module,
+    optional_path,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.plan import plan
+from ansible_collections.pgops.supabase.plugins.module_utils.plan import PlanOptions, keep_plan, plan
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
-    """The module's one call into the engine."""
+    """The module's one call into the engine, and where its document is kept."""
     params = module.params
     document = plan(
         connection_options(params),
-        Path(params["supabase_dir"]),
-        scope=params["transaction_scope"],
-        to_version=params["to_version"],
-        allow_out_of_order=params["allow_out_of_order"],
-    ).as_dict()
+        PlanOptions(
+            supabase_dir=Path(params["supabase_dir"]),
+            project=params["project"] or None,
+            project_ref=params["project_ref"] or None,
+            environment=params["environment"] or None,
+            transaction_scope=params["transaction_scope"],
+            to_version=params["to_version"],
+            allow_out_of_order=params["allow_out_of_order"],
+            schemas=params["schemas"],
+            verify_before_commit=params["verify_before_commit"],
+            warnings_as_failures=params["warnings_as_failures"],
+            count_contract=params["count_contract"],
+            validations=[Path(path) for path in params["validations"]],
+        ),
+    )
     if params["run_dir"] and not module.check_mode:
-        write_json(Path(params["run_dir"]) / "plan.json", document)
-    return {"changed": False, "plan": document}
+        write_json(Path(params["run_dir"]) / "plan.json", document.as_dict())
+    plans_dir = optional_path(params["plans_dir"]) if document.steps and not module.check_mode else None
+    return {
+        "changed": False,
+        "plan": document.as_dict(),
+        "plan_file": str(keep_plan(document, plans_dir)) if plans_dir else None,
+        "sign_command": sign_command(document.plan_hash, plans_dir) if plans_dir else None,
+    }
 
 
 def main() -> None:
@@ -125,6 +192,15 @@ def main() -> None:
             "transaction_scope": {"type": "str", "choices": ["batch", "file"], "default": "batch"},
             "to_version": {"type": "str"},
             "allow_out_of_order": {"type": "bool", "default": False},
+            "project": {"type": "str"},
+            "project_ref": {"type": "str"},
+            "environment": {"type": "str"},
+            "schemas": {"type": "list", "elements": "str"},
+            "verify_before_commit": {"type": "bool", "default": True},
+            "validations": {"type": "list", "elements": "path", "default": []},
+            "warnings_as_failures": {"type": "bool", "default": False},
+            "count_contract": {"type": "dict", "default": {}},
+            "plans_dir": {"type": "path"},
         },
         libraries=SQL_LIBRARIES,
     )

@@ -18,7 +18,8 @@ description:
   - >-
     V(long_transactions) and V(prepared_transactions): nothing holds locks that the migration would wait for.
     V(invalid_objects): no INVALID index and no NOT VALID constraint, else a warning. V(replication_lag): standbys and slots keep
-    up. V(git): the pending files are committed. V(lease): no other run works on the project. V(backup_age): there is a young,
+    up. V(git): the pending files are committed, and the branch's upstream has them too. V(lint): the linter finds nothing too bad
+    in them. V(approval): enough people signed the plan's hash, if that is required. V(lease): no other run works on the project. V(backup_age): there is a young,
     sound backup, if one is required.
   - A gate whose evidence cannot be read is closed; the others are looked at all the same.
   - Texts of queries are never shown, because they may hold secrets.
@@ -92,6 +93,50 @@ options:
     description:
       - How old the newest sound backup in O(state_dir) may be. Without it no backup is required beforehand.
     type: float
+  git_remote:
+    description:
+      - Whether to ask the remote of the branch's upstream, if it follows one, for the pending files. Nothing is fetched.
+    type: bool
+    default: true
+  git_push:
+    description: Whether the run is going to push, so that the remote has to accept a push; one is tried dry, without hooks.
+    type: bool
+    default: false
+  lint:
+    description: What M(pgops.supabase.migration_lint) returned for the pending files. Without it the V(lint) gate is skipped.
+    type: dict
+  lint_failure:
+    description: Why the files could not be linted, if they could not. It closes the gate.
+    type: str
+  lint_fail_level:
+    description: The least level of a finding, not accepted in its file, at which the V(lint) gate is closed.
+    type: str
+    choices: [error, warning, notice, never]
+    default: error
+  plan:
+    description: What M(pgops.supabase.migration_plan) returned, for the approval.
+    type: dict
+  plans_dir:
+    description:
+      - Where plans are kept under their hashes, with their signatures beside them as C(<hash>.<principal>.sig).
+    type: path
+  approvals_required:
+    description:
+      - How many different people have to have signed the hash of O(plan), with C(ssh-keygen -Y sign -n pgops.supabase.plan).
+        Who shares a name or a key with somebody counts once.
+      - In check mode missing approvals are a warning, because a dry run is what people look at before they sign.
+    type: int
+    default: 0
+  approvers:
+    description: The principals whose signatures count. By default everybody in O(allowed_signers).
+    type: list
+    elements: str
+    default: []
+  allowed_signers:
+    description:
+      - File with the keys of those who may sign, in the format of C(ssh-keygen)'s ALLOWED SIGNERS. Required with
+        O(approvals_required).
+    type: path
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -165,6 +210,17 @@ preflight:
     waivers:
       description: All waivers given, by gate, also for gates that were open.
       type: dict
+    plan_hash:
+      description: Hash of O(plan), V(null) without one.
+      type: str
+    approvals:
+      description: The signatures that count, each with C(principal), C(key) and C(file).
+      type: list
+      elements: dict
+    lint_waivers:
+      description: The findings that comments in the files accept, each with C(code), C(where) and C(reason).
+      type: list
+      elements: dict
     marked:
       description: Whether the database was marked, or would be in check mode.
       type: bool
@@ -182,7 +238,9 @@ preflight:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.approval_rules import ApprovalPolicy
 from ansible_collections.pgops.supabase.plugins.module_utils.gates import GatePolicy, check_gates, require_open_gates
+from ansible_collections.pgops.supabase.plugins.module_utils.lint_gate import given_report
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -194,6 +252,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     optional_path,
     run,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.plan_identity import given_plan
 
 GATE_ARGUMENTS: ArgumentSpec = {
     "project": {"type": "str", "required": True},
@@ -210,6 +269,16 @@ GATE_ARGUMENTS: ArgumentSpec = {
     "disk_space_factor": {"type": "float", "default": 1.0},
     "max_replication_lag_bytes": {"type": "int", "default": 268435456},
     "max_backup_age_seconds": {"type": "float"},
+    "git_remote": {"type": "bool", "default": True},
+    "git_push": {"type": "bool", "default": False},
+    "lint": {"type": "dict"},
+    "lint_failure": {"type": "str"},
+    "lint_fail_level": {"type": "str", "choices": ["error", "warning", "notice", "never"], "default": "error"},
+    "plan": {"type": "dict"},
+    "plans_dir": {"type": "path"},
+    "approvals_required": {"type": "int", "default": 0},
+    "approvers": {"type": "list", "elements": "str", "default": []},
+    "allowed_signers": {"type": "path"},
 }
 
 
@@ -232,6 +301,15 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         disk_space_factor=params["disk_space_factor"],
         max_replication_lag_bytes=params["max_replication_lag_bytes"],
         max_backup_age_seconds=params["max_backup_age_seconds"],
+        git_remote=params["git_remote"],
+        git_push=params["git_push"],
+        plan=given_plan(params["plan"]),
+        plans_dir=optional_path(params["plans_dir"]),
+        allowed_signers=optional_path(params["allowed_signers"]),
+        approvals=ApprovalPolicy(params["approvals_required"], tuple(params["approvers"])),
+        lint=given_report(params["lint"]),
+        lint_failure=params["lint_failure"] or None,
+        lint_fail_level=params["lint_fail_level"],
     )
     run_dir = None if module.check_mode else optional_path(params["run_dir"])
     report = check_gates(options, policy, pretend=module.check_mode, run_dir=run_dir)

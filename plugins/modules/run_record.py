@@ -54,8 +54,8 @@ options:
     type: str
   documents:
     description:
-      - Documents that are not in O(run_dir), by their names there (V(migration), V(counts_before) ...). In check mode nothing
-        is on disk, so they have to be given.
+      - Documents that are not in O(run_dir), by their names there (V(preflight), V(plan), V(migration) ...). They are written
+        there. In check mode nothing is on disk, so all of them have to be given.
     type: dict
     default: {}
 author:
@@ -112,15 +112,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
 from ansible_collections.pgops.supabase.plugins.module_utils.report import headline, markdown, summary_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
-    DOCUMENT_FILES,
     close_run,
     load_documents,
     load_run,
     new_run,
+    save_documents,
     save_run,
     verdict_of,
 )
@@ -133,6 +132,7 @@ def start(module: AnsibleModule) -> dict[str, Any]:
     directory = Path(params["state_dir"]).absolute() / params["project"] / record.run_id
     if not module.check_mode:
         save_run(directory, record)
+        save_documents(directory, params["documents"])
     return {"changed": True, "run": record.as_dict(), "run_id": record.run_id, "run_dir": str(directory)}
 
 
@@ -150,10 +150,8 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     failed = params["failed_phase"] is not None
     verdict = verdict_of(documents, record.operation, failed=failed)
     close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"])
-    if directory is not None and "preflight" in params["documents"]:
-        # The gates are held before the run's directory is there; their table is part of its documents all the same.
-        write_json(directory / DOCUMENT_FILES["preflight"], params["documents"]["preflight"])
     if directory is not None:
+        save_documents(directory, params["documents"])
         save_run(directory, record, markdown(record, documents))
     return {
         "changed": directory is not None,

@@ -38,6 +38,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gate_facts import (
     Versions,
     Wanted,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.git_evidence import judge_git
 from ansible_collections.pgops.supabase.plugins.module_utils.gate_table import (
     GATES,
     decide,
@@ -196,7 +197,7 @@ def test_replication(facts: Replication, verdict: str) -> None:
     ],
 )
 def test_git(facts: GitFacts, verdict: str) -> None:
-    assert rules.judge_git(facts).verdict == verdict
+    assert judge_git(facts).verdict == verdict
 
 
 def test_lease() -> None:
