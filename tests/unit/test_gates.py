@@ -35,6 +35,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gate_facts import (
     Rights,
     SchemaRights,
     ServerIdentity,
+    Upstream,
     Versions,
     Wanted,
 )
@@ -194,6 +195,13 @@ def test_replication(facts: Replication, verdict: str) -> None:
         (GitFacts("/app", "c0ffee", ("a.sql",), ("a.sql",)), "FAIL"),
         (GitFacts("/app", "c0ffee", ("a.sql",), ()), "PASS"),
         (GitFacts("/app", "c0ffee", (), ()), "PASS"),
+        (GitFacts("/app", "c0ffee", ("a.sql",), (), Upstream("o/main", "t", True)), "PASS"),
+        (GitFacts("/app", "c0ffee", ("a.sql",), (), Upstream("o/main", "t", True, 2, 3)), "PASS"),
+        (GitFacts("/app", "c0ffee", ("a.sql",), (), Upstream("o/main", "t", True, 1, 0, ("a.sql",))), "FAIL"),
+        (GitFacts("/app", "c0ffee", ("a.sql",), (), Upstream("o/main", "t")), "WARNING"),
+        (GitFacts("/app", "c0ffee", ("a.sql",), (), Upstream("o/main")), "FAIL"),
+        (GitFacts("/app", "c0ffee", ("a.sql",), (), Upstream("o/main", problem="no route to host")), "FAIL"),
+        (GitFacts("/app", "c0ffee", ("a.sql",), (), Upstream("o/main", "t", True, refusal="denied")), "FAIL"),
     ],
 )
 def test_git(facts: GitFacts, verdict: str) -> None:
