@@ -49,8 +49,9 @@ def judge_approval(policy: ApprovalPolicy, plan: MigrationPlan, found: ApprovalF
     return Judgement(
         "FAIL",
         evidence,
-        f"Have {who} read the plan (playbook pgops.supabase.plan) and sign it: "
-        f"{sign_command(plan.plan_hash, found.plans_dir)}",
+        f"Have {who} read the plan (playbook pgops.supabase.plan) and sign it with their own name for YOUR_NAME:\n"
+        f"      {sign_command(plan.plan_hash, found.plans_dir)}\n"
+        "    Where that is another machine, bring the signature here, through git for example",
     )
 
 
