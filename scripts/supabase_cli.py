@@ -10,15 +10,13 @@ Python package, is used once and thrown away, so that the machine needs neither.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from bring import PIP, one_at_a_time, run
 from clone import LOCAL
 
 # The newest releases of the two major versions in use.
@@ -35,35 +33,6 @@ def program(version: str) -> Path | None:
     return next((HOME / version).glob("node_modules/@supabase/cli-*/bin/supabase"), None)
 
 
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Let the tests' workers wait for each other instead of installing into one directory."""
-    HOME.mkdir(parents=True, exist_ok=True)
-    with (HOME / "lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def run(what: str, command: Sequence[str | Path], env: dict[str, str]) -> None:
-    """Run one step of the installation.
-
-    :raises SystemExit: it failed; what it said comes with it.
-    """
-    print(f"==> {what}", file=sys.stderr, flush=True)
-    done = subprocess.run(
-        [str(word) for word in command],
-        env=env,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
-    if done.returncode:
-        sys.exit(f"{done.stdout}\nerror: this failed, so the tests that need it cannot run: {what}")
-
-
 def install(versions: Sequence[str]) -> None:
     """Install the versions, each in one step at its end: what is there is whole.
 
@@ -71,11 +40,10 @@ def install(versions: Sequence[str]) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="install-", dir=HOME) as directory:
         work = Path(directory)
-        pip = (sys.executable, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet")
         node = work / "nodejs"
         run(
             f"Fetching npm from the Python package {NODEJS}",
-            (*pip, "--no-deps", "--only-binary=:all:", "--no-compile", "--target", node, NODEJS),
+            (*PIP, "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--target", node, NODEJS),
             dict(os.environ),
         )
         # By their paths: the package's own launchers work only where it is installed, not in a directory of its own.
@@ -105,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bring the Supabase CLI that the tests compare with.")
     parser.add_argument("versions", nargs="*", metavar="version", help=f"by default: {' '.join(VERSIONS)}")
     versions = parser.parse_args().versions or VERSIONS
-    with one_at_a_time():
+    with one_at_a_time(HOME):
         if missing := [version for version in versions if program(version) is None]:
             install(missing)
     for version in versions:

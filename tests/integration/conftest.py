@@ -20,7 +20,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.local_project impor
     ensure_absent,
     ensure_started,
 )
-from tests.integration import live
+from tests.integration import live, supabase_cli
+from tests.integration.supabase_cli import SupabaseCli
 
 # Nothing here has to survive a power cut.
 FAST_SETTINGS = {
@@ -75,3 +76,9 @@ def project(new_project: live.NewProject) -> live.LiveProject:
 def run_module() -> live.RunModule:
     """Run a module and return its result."""
     return live.run_module
+
+
+@pytest.fixture(scope="session", params=["3.1.0", "2.122.1"])
+def cli(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SupabaseCli:
+    """Each release of the CLI that is in use."""
+    return supabase_cli.installed(request.param, tmp_path_factory.mktemp("home"))

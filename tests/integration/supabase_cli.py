@@ -46,22 +46,26 @@ class SupabaseCli:
         assert all(row["remote"] in (row["local"], "") for row in rows), rows
         return {row["local"]: bool(row["remote"]) for row in rows}
 
-    def _run(self, project: LiveProject, supabase_dir: Path, *command: str) -> dict[str, Any]:
-        """Run a command that has to succeed.
+    def run(
+        self, project: LiveProject, supabase_dir: Path, *command: str, path: str = os.defpath
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command, and return what it said and its exit code, whichever it is.
 
         The password is not part of the URL, because command lines can be read by every user of a machine: the CLI takes it
-        from PGPASSWORD. A dry run exits with 0 whether or not something is pending, so its JSON is what counts.
+        from PGPASSWORD.
+
+        :param path: where the CLI finds other programs.
         """
         login = project.options
         url = (
             f"postgresql://{login.login_user}@{login.login_host}:{login.login_port}/{project.database}?sslmode=disable"
         )
         target = f"--remote={url}" if int(self.version.split(".")[0]) >= 3 else f"--db-url={url}"
-        done = subprocess.run(
-            [str(self.program), *command, target, "--yes", "--output-format=json", f"--workdir={supabase_dir.parent}"],
+        return subprocess.run(
+            [str(self.program), *command, target, "--yes", f"--workdir={supabase_dir.parent}"],
             # Nothing else: the user's own settings and tokens are not for this database.
             env={
-                "PATH": os.defpath,
+                "PATH": path,
                 "HOME": str(self.home),
                 "PGPASSWORD": login.login_password or "",
                 "SUPABASE_TELEMETRY_DISABLED": "1",
@@ -73,6 +77,13 @@ class SupabaseCli:
             encoding="utf-8",
             timeout=120,
         )
+
+    def _run(self, project: LiveProject, supabase_dir: Path, *command: str) -> dict[str, Any]:
+        """Run a command that has to succeed.
+
+        A dry run exits with 0 whether or not something is pending, so its JSON is what counts.
+        """
+        done = self.run(project, supabase_dir, *command, "--output-format=json")
         assert done.returncode == 0, done.stdout + done.stderr
         said: dict[str, Any] = json.loads(done.stdout)
         return said

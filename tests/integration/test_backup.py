@@ -5,29 +5,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import resource
 import signal
 import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
-    ConnectionOptions,
-    execute,
-    libpq_environment,
-    session,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import find_program, run_program
+
+from tests.integration.backups import archive_of, command_lines, content_of, waiting_pg_dump
 
 RunModule = Callable[..., dict[str, Any]]
 
@@ -40,37 +31,6 @@ insert into public."Odd ""table.name" values (1), (2);
 create table public.empty (a int);
 """
 
-# pg_dump reads the value of every sequence, nothing else of a backup does: when one is being dropped, pg_dump waits, alone.
-WAITING = "pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-SEQUENCE = "create sequence public.waited_for"
-
-
-def connection_of(options: ConnectionOptions) -> dict[str, Any]:
-    """The module's connection options."""
-    return {
-        **{
-            f.name: getattr(options, f.name)
-            for f in dataclasses.fields(options)
-            if f.name.startswith(("login", "ssl_m"))
-        }
-    }
-
-
-def content_of(directory: Path) -> dict[str, tuple[bytes, int, float]]:
-    """Everything below a directory: files with bytes, mode and time, directories with their mode."""
-    return {
-        str(path.relative_to(directory)): (
-            path.read_bytes() if path.is_file() else b"",
-            path.stat().st_mode,
-            path.stat().st_mtime if path.is_file() else 0.0,
-        )
-        for path in directory.rglob("*")
-    }
-
-
-def archive_of(path: Path) -> Path:
-    return path / "database" if (path / "database").exists() else path / "database.dump"
-
 
 @pytest.fixture
 def backup(project: Any, run_module: RunModule, tmp_path: Path) -> Callable[..., dict[str, Any]]:
@@ -78,62 +38,11 @@ def backup(project: Any, run_module: RunModule, tmp_path: Path) -> Callable[...,
 
     def run(**params: Any) -> dict[str, Any]:
         check = params.pop("check", False)
-        defaults = {**connection_of(project.options), "project": "p", "run_dir": str(tmp_path / "runs" / "run1")}
+        defaults = {**project.login, "project": "p", "run_dir": str(tmp_path / "runs" / "run1")}
         return run_module("backup", check=check, **{**defaults, **params})
 
     project.psql(TABLES)
     return run
-
-
-@contextmanager
-def waiting_pg_dump(backup: Callable[..., dict[str, Any]], project: Any, path: Path) -> Iterator[tuple[int, list[Any]]]:
-    """A backup whose pg_dump waits for a lock, with its process id; after the block its result is in the list."""
-    results: list[dict[str, Any]] = []
-    project.psql(SEQUENCE)
-    with session(project.options) as connection:
-        execute(connection, "drop sequence public.waited_for")
-        thread = threading.Thread(target=lambda: results.append(backup(path=str(path), format="custom")))
-        thread.start()
-        try:
-            pid = wait_for_process("pg_dump", str(path.parent))
-            wait_until(lambda: project.psql(f"select count(*) from {WAITING}").strip() == "1", "pg_dump does not wait")
-            yield pid, results
-        finally:
-            project.psql(f"select pg_terminate_backend(pid) from {WAITING}")
-            thread.join()
-    project.psql("drop sequence public.waited_for")
-
-
-def command_lines() -> dict[int, str]:
-    lines = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                lines[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    return lines
-
-
-def wait_for_process(program: str, argument: str) -> int:
-    """The id of the program that dumps to a place below the argument."""
-
-    def found() -> list[int]:
-        return [
-            pid
-            for pid, line in command_lines().items()
-            if line.split(" ")[0].endswith(f"/{program}") and argument in line and "--snapshot" in line
-        ]
-
-    wait_until(found, f"{program} was not started")
-    return found()[0]
-
-
-def wait_until(condition: Callable[[], object], otherwise: str, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("archive_format", ["directory", "custom"])
@@ -195,51 +104,6 @@ def test_check_mode_checks_everything_and_writes_nothing(backup: Callable[..., d
 
 
 @pytest.mark.parametrize("archive_format", ["directory", "custom"])
-def test_the_counts_are_the_archives_while_others_write(
-    backup: Callable[..., dict[str, Any]], project: Any, archive_format: str
-) -> None:
-    stop = threading.Event()
-
-    def write() -> None:
-        while not stop.is_set():
-            project.psql("""insert into public.profiles ("fullName") select 'new' from generate_series(1, 50)""")
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        result = backup(format=archive_format)
-    finally:
-        stop.set()
-        writer.join()
-    assert result["changed"], result
-    counted = next(c["rows"] for c in result["manifest"]["counts"]["tables"] if c["table"] == "profiles")
-    assert counted < int(project.psql("select count(*) from public.profiles")), "nothing was written meanwhile"
-    assert restored_rows(project, archive_of(Path(result["path"])), "public.profiles") == counted
-
-
-def restored_rows(project: Any, archive: Path, table: str) -> int:
-    """Restore the schema public into a database of its own with pg_restore alone, and count with psql alone."""
-    scratch = f"{project.database}_scratch"
-    own = libpq_environment(project.superuser_options)
-    psql: list[Path | str] = [find_program("psql"), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c"]
-    run_program([*psql, f'create database "{scratch}" template template0'], env=own)
-    there = {**own, "PGDATABASE": scratch}
-    try:
-        sections = ["--section=pre-data", "--section=data"]
-        pg_restore: list[Path | str] = [
-            find_program("pg_restore"),
-            "--exit-on-error",
-            "--no-owner",
-            "--no-acl",
-            "--schema=public",
-        ]
-        run_program([*pg_restore, *sections, f"--dbname={scratch}", archive], env=there)
-        return int(run_program([*psql, f"select count(*) from {table}"], env=there).stdout)
-    finally:
-        run_program([*psql, f'drop database "{scratch}"'], env=own)
-
-
-@pytest.mark.parametrize("archive_format", ["directory", "custom"])
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_a_damaged_archive_is_not_sound_although_list_accepts_it(
     backup: Callable[..., dict[str, Any]], run_module: RunModule, tmp_path: Path, archive_format: str, damage: str
@@ -278,21 +142,6 @@ def test_a_damaged_archive_is_not_sound_although_list_accepts_it(
     assert checked["sound"]
 
 
-def test_a_failing_dump_leaves_older_backups_as_they_were(
-    backup: Callable[..., dict[str, Any]], project: Any, tmp_path: Path
-) -> None:
-    assert backup()["changed"]
-    before = content_of(tmp_path / "runs")
-    for name in ("run1/second", "run1/third"):
-        with waiting_pg_dump(backup, project, tmp_path / "runs" / name) as (dummy, results):
-            assert results == []
-        assert results[0]["failed"], results
-        assert "pg_dump failed" in results[0]["msg"]
-        assert "terminating connection due to administrator command" in results[0]["msg"]
-        assert "earlier backups are untouched" in results[0]["msg"]
-        assert content_of(tmp_path / "runs") == before
-
-
 def test_a_locked_table_is_not_waited_for_without_end(
     backup: Callable[..., dict[str, Any]], project: Any, tmp_path: Path
 ) -> None:
@@ -328,39 +177,10 @@ def test_the_password_is_in_no_argument(backup: Callable[..., dict[str, Any]], p
     assert "terminating connection" in results[0]["msg"]
 
 
-@pytest.mark.parametrize("login_port_off", [0, 1])
-def test_the_password_is_in_no_output(project: Any, tmp_path: Path, login_port_off: int) -> None:
-    """Success and failure, with all the output that Ansible has."""
-    options = {**connection_of(project.options), "login_password": "{{ lookup('ansible.builtin.env', 'SECRET') }}"}
-    options["login_port"] = project.options.login_port if not login_port_off else 1
-    task = {"pgops.supabase.backup": {**options, "project": "p", "run_dir": str(tmp_path / "runs" / "run1")}}
-    playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
-    completed = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-vvvvv", "--diff", str(playbook)],
-        env={
-            **os.environ,
-            "SECRET": project.options.login_password,
-            "ANSIBLE_COLLECTIONS_PATH": str(Path(__file__).parents[2] / ".ansible" / "collections"),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_HOME": str(tmp_path / "home"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = completed.stdout + completed.stderr
-    assert completed.returncode == (2 if login_port_off else 0), output
-    assert project.options.login_password not in output
-    for path in (tmp_path / "runs").rglob("*"):
-        assert path.is_dir() or project.options.login_password.encode() not in path.read_bytes()
-
-
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
         ({"login_password": "not it"}, "password authentication failed"),
-        ({"login_db": "not_there"}, "does not exist"),
         ({"login_port": 1}, "Check that a server listens there"),
         ({"schemas": ["not_there"]}, "There is no schema not_there"),
         ({"jobs": 0}, "jobs is 0"),
@@ -437,45 +257,6 @@ def test_a_pg_dump_older_than_the_server_is_refused(backup: Callable[..., dict[s
         assert "pg_dump 15." in result["msg"] and "is older than the server" in result["msg"]
         assert older in result["msg"] and "pg_bin" in result["msg"]
         assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def small_disk(place: Path) -> Iterator[bool]:
-    """A file system of 2 MB, or where none may be mounted a limit of 1 MB on every file; tells which it is."""
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], capture_output=True, check=False
-    )
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if mounted.returncode != 0:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
-    try:
-        yield mounted.returncode == 0
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        if mounted.returncode == 0:
-            subprocess.run(["umount", place], check=True)
-
-
-def test_a_disk_that_fills_up_leaves_nothing(
-    backup: Callable[..., dict[str, Any]], project: Any, tmp_path: Path
-) -> None:
-    project.psql(
-        """insert into public.profiles ("fullName") select gen_random_uuid() from generate_series(1, 200000)"""
-    )
-    disk = tmp_path / "disk"
-    with small_disk(disk) as full:
-        for dummy in range(2):
-            result = backup(path=str(disk / "backup"), format="custom", space_factor=0)
-            assert result["failed"], result
-            assert "the unfinished backup was removed" in result["msg"]
-            if full:
-                assert f"There is no space for the backup in {disk}" in result["msg"]
-                assert result["error"]["details"]["free_bytes"] > 1_000_000
-            assert list(disk.iterdir()) == []
-        if full:
-            refused = backup(path=str(disk / "backup"))
-            assert "There is no space" in refused["msg"] and "nothing was written" in refused["msg"]
 
 
 def test_no_snapshot_stays_open(backup: Callable[..., dict[str, Any]], project: Any) -> None:

@@ -209,14 +209,6 @@ def test_check_mode_executes_and_leaves_nothing(application: Application, tmp_pa
     assert application.project.psql("select last_value from public.kept") == "2"
 
 
-def test_check_mode_finds_what_would_fail(application: Application) -> None:
-    application.migration(FIRST, "create table public.first (id int);")
-    file = application.migration(SECOND, "select * from public.missing;")
-    result = application.refuses("statement", "does not exist", f"Where: {file}:1:15", check=True)
-    assert not result["changed"]
-    assert application.project.psql("select to_regnamespace('pgops') is null") == "t"
-
-
 def test_diff_lists_the_objects(application: Application) -> None:
     application.migration(FIRST, 'create table public."First" (id int);')
     first = application.applies(diff=True)

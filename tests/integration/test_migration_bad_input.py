@@ -9,8 +9,6 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -326,24 +324,6 @@ def test_a_baseline_that_is_none(application: Application, tmp_path: Path) -> No
 
 
 # --- others
-
-
-@contextmanager
-def locked(application: Application, statement: str) -> Iterator[None]:
-    """Another session that holds a lock for the block."""
-    with session(application.project.options) as other:
-        execute(other, statement)
-        yield
-
-
-def test_a_lock_that_is_held_is_waited_for_within_bounds(application: Application) -> None:
-    file = application.migration(SECOND, "select 1;\nalter table public.orders add column note text;\n")
-    with locked(application, "lock table public.orders in access share mode"):
-        result = application.refuses(
-            "statement", "lock timeout", "[55P03]", f"Where: {file}:2:1", ROLLED_BACK, "pg_stat_activity", retries=1
-        )
-    assert result["error"]["details"]["attempts"] == 2
-    assert application.events() == ["failed 20260102000000"] * 2
 
 
 def test_a_lock_that_goes_away_meanwhile_is_no_failure(application: Application) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.integration import supabase_cli
 from tests.integration.live import CLONE, LiveProject, NewProject, run_module
 from tests.integration.supabase_cli import SupabaseCli
 
@@ -73,12 +72,6 @@ select relname, relkind, relrowsecurity, relacl, pg_get_userbyid(relowner) from 
 where relnamespace = 'supabase_migrations'::regnamespace order by relname;
 select nspacl, pg_get_userbyid(nspowner) from pg_namespace where nspname = 'supabase_migrations';
 """
-
-
-@pytest.fixture(scope="session", params=["3.1.0", "2.122.1"])
-def cli(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SupabaseCli:
-    """Each release of the CLI that is in use."""
-    return supabase_cli.installed(request.param, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
@@ -186,30 +179,6 @@ def test_what_the_cli_pushed_is_applied_by_another_and_not_edited(
         before = history(project)
         assert migrate(project, supabase_dir).get("changed") is False
         assert history(project) == before
-
-
-def test_a_file_edited_after_the_cli_pushed_it_is_seen(cli: SupabaseCli, project: LiveProject, ready_set: Path) -> None:
-    cli.push(project, ready_set)
-    before = history(project)
-    (edited,) = (ready_set / "migrations").glob(f"{LAST_BEFORE_BRIDGES}_*.sql")
-    original = edited.read_text("utf-8")
-
-    edited.write_text(f"-- only a comment more\n{original}", "utf-8")
-    assert info(project, ready_set)["edited"] == []
-
-    edited.write_text(f"{original}\nselect 'one statement more';\n", "utf-8")
-    for _twice in range(2):
-        assert cli.pending(project, ready_set) == [], "the CLI itself does not notice"
-        found = info(project, ready_set)
-        assert found["edited"] == [LAST_BEFORE_BRIDGES]
-        assert found["applied"] == [version for version in versions(ready_set) if version != LAST_BEFORE_BRIDGES]
-        result = migrate(project, ready_set)
-        assert result["failed"] and result["error"]["code"] == "history"
-        assert edited.name in result["msg"]
-        assert history(project) == before
-
-    edited.write_text(original, "utf-8")
-    assert info(project, ready_set)["problems"] == []
 
 
 def test_one_goes_on_where_the_other_stopped(cli: SupabaseCli, project: LiveProject, ready_set: Path) -> None:
