@@ -51,6 +51,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore_surrounding
     clear_default_privileges,
     detach,
     drop_newer,
+    let_owners_create,
     make_extensions,
     missing_names,
     settle_default_privileges,
@@ -241,6 +242,7 @@ def restore_archive(
         now = read_catalog(connection, own)
         whole = plan.replaced | plan.made
         attach(connection, attachments(now, whole), attachments(content.catalog, whole), present_schemas(connection))
+        settle_schemas(connection, now, content.catalog)
         settle_default_privileges(connection, now, content.catalog)
     except psycopg2.Error as error:
         raise server_error(error, "The restore failed", str(content.archive)) from error
@@ -270,6 +272,8 @@ def _prepare_schemas(connection: PgConnection, content: BackupContent, plan: Res
     for schema in sorted(plan.made & own):
         execute(connection, sql.SQL("create schema {}").format(sql.Identifier(schema)))
     settle_schemas(connection, read_catalog(connection, sorted(own)), content.catalog)
+    owners = {(entry.schema, entry.owner) for entry in content.entries if entry.schema and entry.owner}
+    let_owners_create(connection, sorted(pair for pair in owners if pair[0] in own))
     make_extensions(connection, content.catalog, present_schemas(connection) | plan.made)
     return own
 

@@ -18,7 +18,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils import catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import (
     BACKUP_NAME,
     CATALOG_NAME,
-    MANIFEST_NAME,
     ArchiveFormat,
     DumpTools,
     age_seconds,
@@ -29,6 +28,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive impo
     inspect_backup,
     read_archive,
     require_client_for,
+    write_manifest,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_place import (
     require_place,
@@ -276,7 +276,7 @@ def _make(
             total_bytes=sum(file.bytes for file in files),
             verification=verification,
         )
-        write_json(directory / MANIFEST_NAME, manifest.as_dict())
+        write_manifest(directory, manifest)
         directory.rename(request.path)
         fsync_directory(request.path.parent)
     return manifest

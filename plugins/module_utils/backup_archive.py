@@ -17,7 +17,12 @@ from typing import Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import BackupEntry, BackupManifest, from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, InputError, ToolError
-from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, sha256_of_file
+from ansible_collections.pgops.supabase.plugins.module_utils.files import (
+    read_json,
+    sha256_of_file,
+    write_atomically,
+    write_json,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import (
     ProgramVersion,
     find_program,
@@ -32,6 +37,7 @@ ARCHIVE_NAMES: Mapping[ArchiveFormat, str] = {"directory": "database", "custom":
 BACKUP_NAME = "backup"
 INCOMPLETE_PREFIX = ".incomplete-"
 MANIFEST_NAME = "manifest.json"
+MANIFEST_HASH_NAME = "manifest.json.sha256"
 ROLES_NAME = "roles.sql"
 CATALOG_NAME = "catalog.json"
 
@@ -255,6 +261,9 @@ def inspect_backup(path: Path, *, verify: VerifyLevel = "none", pg_bin: Path | s
         return _unsound(path, f"{MANIFEST_NAME} is missing")
     except (OSError, TypeError, ValueError) as error:
         return _unsound(path, f"{MANIFEST_NAME} cannot be read: {error}")
+    bent = _manifest_problem(path)
+    if bent is not None:
+        return _unsound(path, bent)
     problems = [
         problem
         for file in manifest.files
@@ -273,6 +282,23 @@ def inspect_backup(path: Path, *, verify: VerifyLevel = "none", pg_bin: Path | s
         sound=not problems,
         problems=problems,
     )
+
+
+def write_manifest(directory: Path, manifest: BackupManifest) -> None:
+    """Write a backup's manifest and its hash beside it, as sha256sum reads it: the manifest vouches for all other files."""
+    write_json(directory / MANIFEST_NAME, manifest.as_dict())
+    line = f"{sha256_of_file(directory / MANIFEST_NAME)}  {MANIFEST_NAME}\n"
+    write_atomically(directory / MANIFEST_HASH_NAME, line.encode())
+
+
+def _manifest_problem(path: Path) -> str | None:
+    try:
+        expected = (path / MANIFEST_HASH_NAME).read_text(encoding="utf-8").split(" ")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{MANIFEST_HASH_NAME} cannot be read: {error}"
+    if sha256_of_file(path / MANIFEST_NAME) != expected:
+        return f"{MANIFEST_NAME} is not what was written: its SHA-256 differs from {MANIFEST_HASH_NAME}"
+    return None
 
 
 def _file_problem(directory: Path, name: str, size: int, sha256: str, verify: VerifyLevel) -> str | None:

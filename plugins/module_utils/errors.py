@@ -158,6 +158,18 @@ class RollbackError(PgopsError):
     code = "rollback"
 
 
+class RestoreError(PgopsError):
+    """A restore could not be made, or was refused."""
+
+    code = "restore"
+
+
+class ConsentNeeded(RestoreError):
+    """A restore would replace data, and nobody has agreed to exactly that; RV(error.details) holds what would be lost."""
+
+    code = "consent"
+
+
 class LocalProjectError(PgopsError):
     """A local server could not be made, started or removed."""
 

@@ -21,7 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.own_schema import c
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-Event = Literal["applied", "verified", "adopted", "rolled_back", "failed"]
+Event = Literal["applied", "verified", "adopted", "rolled_back", "restored", "failed"]
 
 # Two integers name the advisory lock of an apply; the first is this collection's own ("pgop" in ASCII).
 ADVISORY_LOCK = (0x70676F70, 1)
@@ -38,7 +38,7 @@ _MAKE_LEDGER = """
 create table pgops.ledger (
     event_id bigint generated always as identity primary key,
     recorded_at timestamptz not null default clock_timestamp(),
-    event text not null check (event in ('applied', 'verified', 'adopted', 'rolled_back', 'failed')),
+    event text not null check (event in ('applied', 'verified', 'adopted', 'rolled_back', 'restored', 'failed')),
     version text not null,
     name text not null,
     sha256 text not null,
@@ -58,6 +58,12 @@ create trigger ledger_is_append_only before update or delete on pgops.ledger
     for each row execute function pgops.refuse_change();
 create trigger ledger_is_never_emptied before truncate on pgops.ledger
     for each statement execute function pgops.refuse_change();
+"""
+
+_WIDEN_LEDGER = """
+alter table pgops.ledger drop constraint if exists ledger_event_check;
+alter table pgops.ledger add constraint ledger_event_check
+    check (event in ('applied', 'verified', 'adopted', 'rolled_back', 'restored', 'failed'));
 """
 
 
@@ -155,6 +161,17 @@ def make_ledger(connection: PgConnection) -> None:
         make_own_schema(connection)
         execute(connection, _MAKE_LEDGER)
         close_own_schema(connection)
+
+
+def widen_ledger(connection: PgConnection) -> None:
+    """Let a ledger that was made earlier take the events that came later, in the caller's transaction."""
+    known = fetch_value(
+        connection,
+        "select pg_catalog.strpos(pg_catalog.pg_get_constraintdef(oid), 'restored') > 0 from pg_catalog.pg_constraint "
+        "where conrelid = 'pgops.ledger'::regclass and conname = 'ledger_event_check'",
+    )
+    if not known:
+        execute(connection, _WIDEN_LEDGER)
 
 
 def record_applied(connection: PgConnection, version: str, name: str, statements: Sequence[str]) -> None:

@@ -143,6 +143,27 @@ def settle_schemas(connection: PgConnection, now: Catalog, wanted: Catalog) -> N
             execute(connection, sql.SQL("comment on schema {} is %s").format(schema), [definition.get("comment")])
 
 
+def let_owners_create(connection: PgConnection, owners: Sequence[tuple[str, str]]) -> None:
+    """Let each owner create in the schema for the time being: PostgreSQL asks that of whoever is to own something in it.
+
+    :param owners: schema and role. Settling the schemas again takes it back.
+    """
+    from psycopg2 import sql
+
+    for schema, role in owners:
+        may = fetch_value(
+            connection,
+            "select pg_catalog.has_schema_privilege(r.oid, n.oid, 'create') from pg_catalog.pg_roles r, "
+            "pg_catalog.pg_namespace n where r.rolname = %s and n.nspname = %s",
+            [role, schema],
+        )
+        if may is False:
+            execute(
+                connection,
+                sql.SQL("grant create on schema {} to {}").format(sql.Identifier(schema), sql.Identifier(role)),
+            )
+
+
 def _privileges_of_schema(connection: PgConnection, schema: str) -> list[str]:
     return list(
         fetch_value(

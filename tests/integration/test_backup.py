@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -135,6 +136,8 @@ def test_a_damaged_archive_is_not_sound_although_list_accepts_it(
         if file["path"] == str(largest.relative_to(path)):
             file.update(bytes=len(content), sha256=digest)
     (path / "manifest.json").write_text(json.dumps(manifest))
+    sealed = hashlib.sha256((path / "manifest.json").read_bytes()).hexdigest()
+    (path / "manifest.json.sha256").write_text(f"{sealed}  manifest.json\n")
     read = run_module("backup_info", **info)["backups"][0]
     assert not read["sound"]
     assert "cannot be read to its end" in read["problems"][0]

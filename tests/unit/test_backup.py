@@ -71,7 +71,7 @@ def backup_at(path: Path, started_at: str = "2026-01-01T00:00:00.000+00:00") -> 
     path.mkdir(parents=True)
     (path / "database.dump").write_bytes(b"PGDMP" + bytes(1000))
     (path / "roles.sql").write_text("create role x;\n")
-    write_json(path / "manifest.json", manifest_of(path, started_at).as_dict())
+    archive.write_manifest(path, manifest_of(path, started_at))
     return path
 
 
@@ -125,6 +125,17 @@ def test_a_missing_file_and_a_broken_manifest_are_named(tmp_path: Path) -> None:
     assert "cannot be read" in archive.inspect_backup(path).problems[0]
     write_json(path / "manifest.json", {"document": "run"})
     assert "backup_manifest" in archive.inspect_backup(path).problems[0]
+
+
+def test_a_manifest_that_was_changed_vouches_for_nothing(tmp_path: Path) -> None:
+    path = backup_at(tmp_path / "run" / "backup")
+    manifest = (path / "manifest.json").read_text()
+    (path / "manifest.json").write_text(manifest.replace("1234", "1235"))
+    assert "manifest.json is not what was written" in archive.inspect_backup(path).problems[0]
+    (path / "manifest.json").write_text(manifest)
+    assert archive.inspect_backup(path).sound
+    (path / "manifest.json.sha256").unlink()
+    assert "manifest.json.sha256 cannot be read" in archive.inspect_backup(path).problems[0]
 
 
 def test_an_older_client_is_refused_with_both_versions() -> None:

@@ -81,6 +81,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "lint_squawk",
         "lint_tables",
         "lint_waivers",
+        "restore_loss",
+        "restore_records",
+        "restore_checks",
     ),
     (
         "migrate",
@@ -90,6 +93,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "verified",
         "rollback",
         "backup",
+        "restore",
         "validation",
         "row_counts",
         "schema",
