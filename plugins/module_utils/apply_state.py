@@ -34,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     PromotionProof,
     Receipt,
     RowChange,
+    TriedMigration,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import NOTHING_CHANGED, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
@@ -146,6 +147,19 @@ def applied_migration(result: FileResult) -> AppliedMigration:
         sha256=file.sha256,
         statements=len(result.item.script.statements),
         duration_seconds=round(result.seconds, 3),
+    )
+
+
+def tried_migration(result: FileResult, executed: int) -> TriedMigration:
+    """One file of a dry run, for its receipt."""
+    file = result.item.file
+    return TriedMigration(
+        version=file.version,
+        name=file.name,
+        statements=len(result.item.script.statements),
+        executed=executed,
+        duration_seconds=round(result.seconds, 3),
+        catalog_changes=result.change,
     )
 
 

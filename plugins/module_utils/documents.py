@@ -277,11 +277,12 @@ class CatalogChange:
 
 @dataclass(kw_only=True)
 class StatementTiming:
-    """One statement that was executed, and how long it took."""
+    """One statement that was executed, and how long it took; ``rows`` only of those that write rows themselves."""
 
     where: str
     command: str
     seconds: float
+    rows: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -294,13 +295,46 @@ class UnexecutedStatement:
 
 
 @dataclass(kw_only=True)
+class Violation:
+    """Rows that a constraint refuses. ``where`` is the statement, or the file at whose end a deferred one is checked.
+
+    ``rows``: exactly how many, ``counted`` says of which kind; None where the rows are the statement's own.
+    ``follows``: the statement that was left out before it, where that alone may be the cause.
+    """
+
+    where: str
+    statement: str
+    constraint: str | None
+    table: str | None
+    sqlstate: str
+    message: str
+    detail: str | None
+    deferred: bool
+    rows: int | None = None
+    counted: str | None = None
+    follows: str | None = None
+
+
+@dataclass(kw_only=True)
 class HeldLock:
-    """A lock that can hold up others, from the statement that took it until the transaction ended."""
+    """A lock from the statement that took it until the transaction ended; nobody can wait for one on a new object."""
 
     relation: str
+    relation_kind: Literal["table", "index", "sequence", "view", "other"]
     mode: str
     where: str
     held_seconds: float
+    new_object: bool
+
+
+@dataclass(kw_only=True)
+class RewrittenTable:
+    """A table that got new storage files, from the statement that did it; ``bytes``: how much is in them, indexes included."""
+
+    table: str
+    where: str
+    command: str
+    bytes: int
 
 
 @dataclass(kw_only=True)
@@ -316,21 +350,41 @@ class TouchedRows:
 
 @dataclass(kw_only=True)
 class MovedSequence:
-    """A sequence that moved; sequences do not roll back."""
+    """A sequence that stands elsewhere after the dry run than before it; sequences do not roll back.
+
+    ``by_migrations``: a statement that succeeded used it. Otherwise it was a statement that failed, a check, or another session.
+    """
 
     sequence: str
     before: int | None
     after: int | None
+    by_migrations: bool
+
+
+@dataclass(kw_only=True)
+class TriedMigration:
+    """One file of a dry run: how many of its statements were executed, and what it changed in the catalog, where that was read."""
+
+    version: str
+    name: str
+    statements: int
+    executed: int
+    duration_seconds: float
+    catalog_changes: list[CatalogChange] | None = None
 
 
 @dataclass(kw_only=True)
 class Receipt:
-    """What an executed dry run cost and touched."""
+    """What an executed dry run cost and touched. ``transaction_seconds``: how long it was open, the checks included."""
 
+    transaction_seconds: float
+    checks: Literal["run", "none", "not_reached"]
+    migrations: list[TriedMigration]
     statements: list[StatementTiming]
     not_executed: list[UnexecutedStatement]
+    violations: list[Violation]
     locks: list[HeldLock]
-    rewritten_tables: list[str]
+    rewritten_tables: list[RewrittenTable]
     rows: list[TouchedRows]
     sequences: list[MovedSequence]
 

@@ -6,9 +6,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.apply_requirements import (
+    remember_before,
+    require_files_of_what_is_begun,
+    require_known,
+    require_promoted_change,
+    require_still_pending,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import (
     Apply,
     ApplyOptions,
@@ -20,12 +27,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import 
     record_file,
     require_as_planned,
     result_document,
+    tried_migration,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     Catalog,
-    change_fingerprint,
     compare_catalogs,
-    describe_changes,
     fingerprint,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
@@ -41,14 +47,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     MigrationResult,
     utc_now,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.dry_run import Trial
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     NOTHING_CHANGED,
     HistoryError,
-    InputError,
     PgopsError,
     VerificationFailed,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     ADVISORY_LOCK,
     append_event,
@@ -65,14 +70,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_state imp
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_batches import (
     Batch,
+    PendingMigration,
     cut_batches,
     load_pending,
     lock_table_capacity,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.outside_transaction import run_outside_transaction
-from ansible_collections.pgops.supabase.plugins.module_utils.plan_identity import require_planned_catalog
-from ansible_collections.pgops.supabase.plugins.module_utils.promotion import require_same_change
-from ansible_collections.pgops.supabase.plugins.module_utils.receipt import Recorder
+from ansible_collections.pgops.supabase.plugins.module_utils.receipt import Recorder, sequence_values
 from ansible_collections.pgops.supabase.plugins.module_utils.record_check import read_records, require_recorded
 from ansible_collections.pgops.supabase.plugins.module_utils.script_runner import reset_session, run_script
 from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import (
@@ -120,12 +124,12 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     started, started_at = time.monotonic(), utc_now()
     progress = Progress()
     files = discover(how.supabase_dir)
-    _require_known(how.to_version, files)
+    require_known(how.to_version, files)
     with session(options, SessionSettings(read_only=True)) as connection:
         entries, _ledger = read_state(connection, files)
         capacity = lock_table_capacity(connection)
         begun = versions_begun(connection)
-    _require_files_of_what_is_begun(begun, files)
+    require_files_of_what_is_begun(begun, files)
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
     try:
@@ -154,6 +158,8 @@ def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
         try:
             if batch.outside_transaction:
                 _outside_transaction(this, batch)
+            elif this.how.dry_run:
+                with_retries(lambda: _dry_run(this, batch), retries=this.how.retries)
             else:
                 with_retries(lambda: _transaction(this, batch, last), retries=this.how.retries)
         except PgopsError as error:
@@ -161,30 +167,6 @@ def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
             raise
     if this.progress.committed:
         _read_back(this)
-
-
-def _require_known(to_version: str | None, files: Sequence[MigrationFile]) -> None:
-    """A mistyped version must not pass for "nothing to do"."""
-    if to_version is not None and to_version not in {file.version for file in files}:
-        raise InputError(
-            f"There is no migration file of version {to_version}",
-            where="to_version",
-            next_step=f"Give one of the files' versions; the newest is {files[-1].version}.",
-        )
-
-
-def _require_files_of_what_is_begun(begun: Collection[str], files: Sequence[MigrationFile]) -> None:
-    """What an earlier run began must not be forgotten: some of it is done, and nothing in the history tells of it."""
-    gone = sorted(set(begun) - {file.version for file in files})
-    if gone:
-        raise HistoryError(
-            f"{', '.join(gone)} is half done: a run was cut short in it, and now there is no file for it",
-            where="pgops.statement_log",
-            next_step=(
-                "Get its file back (git log -- supabase/migrations) and run again, which finishes it; or undo by hand what it "
-                f"did and say so: delete from pgops.statement_log where version = '{gone[0]}';"
-            ),
-        )
 
 
 def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
@@ -201,27 +183,27 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
         notices = collect_notices(connection)
         try:
             take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
-            _require_still_pending(this, connection, batch)
+            require_still_pending(this, connection, batch)
             before = this.catalog(connection)
-            _remember_before(this, before, state=ROLLED_BACK)
+            remember_before(this, before, state=ROLLED_BACK)
             make_history(connection)
             make_ledger(connection)
             records = read_records(connection)
-            recorder = Recorder(connection) if how.dry_run else None
-            results = _run_files(this, connection, batch, before, recorder)
+            results = _run_files(
+                this,
+                connection,
+                batch,
+                before,
+                lambda item: run_script(connection, item.script, what=f"Migration {item.file.label}"),
+            )
             progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = own_changes(connection)
-            progress.receipt = recorder.receipt() if recorder else None
             progress.catalog_after = after = this.catalog(connection)
             verified = False
             if last and how.checks is not None:
-                progress.verification = verify(connection, how.checks, stage="dry_run" if how.dry_run else "after")
-                if progress.receipt is None or not progress.receipt.not_executed:
-                    require_passed(progress.verification, state=ROLLED_BACK)
-                    verified = True
-            if how.dry_run:
-                connection.rollback()
-                return
+                progress.verification = verify(connection, how.checks, stage="after")
+                require_passed(progress.verification, state=ROLLED_BACK)
+                verified = True
             facts = {
                 "batch": batch.versions,
                 "catalog_before": fingerprint(before),
@@ -248,32 +230,91 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
 
 
 def _run_files(
-    this: Apply, connection: PgConnection, batch: Batch, before: Catalog, recorder: Recorder | None
+    this: Apply,
+    connection: PgConnection,
+    batch: Batch,
+    before: Catalog,
+    run: Callable[[PendingMigration], float | None],
 ) -> list[FileResult]:
-    """Run the files one after the other, each as if it had a session of its own, and see what each changed."""
+    """Run the files one after the other, each as if it had a session of its own, and see what each changed.
+
+    :param run: runs one file and tells how long it took; None when it could not be run as a whole, so that what it changed is
+        not what it would change.
+    """
     results = []
-    finished: Collection[int] = ()
     read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
     for item in batch.items:
-        if item.script.outside_transaction:
-            log = read_statement_log(connection, item.file.version)
-            finished = [position for position, logged in log.items() if logged.state == "finished"]
-        seconds = run_script(
-            connection,
-            item.script,
-            what=f"Migration {item.file.label}",
-            observer=recorder,
-            finished=finished if item.script.outside_transaction else (),
-        )
+        started = time.monotonic()
+        seconds = run(item)
+        result = FileResult(item, time.monotonic() - started if seconds is None else seconds)
         reset_session(connection)
-        result = FileResult(item, seconds)
         if read_each:
             after = this.catalog(connection)
             result.change = compare_catalogs(before, after)
             before = after
-            _require_promoted_change(this, result, state=ROLLED_BACK)
+            if seconds is not None:
+                require_promoted_change(this, result, state=ROLLED_BACK)
         results.append(result)
     return results
+
+
+def _dry_run(this: Apply, batch: Batch) -> None:
+    """One transaction that is always rolled back, with its receipt, also when it fails."""
+    import psycopg2
+
+    how, progress = this.how, this.progress
+    with session(this.options, how.settings) as connection:
+        notices = collect_notices(connection)
+        results: list[FileResult] = []
+        executed: list[int] = []
+        recorder = None
+        try:
+            sequences = sequence_values(connection)
+            take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
+            require_still_pending(this, connection, batch)
+            before = this.catalog(connection)
+            remember_before(this, before, state=ROLLED_BACK)
+            make_history(connection)
+            make_ledger(connection)
+            recorder = Recorder(connection)
+            trial = Trial(connection, recorder)
+
+            def run(item: PendingMigration) -> float | None:
+                assert recorder is not None
+                seconds = trial.run(
+                    item.script, what=f"Migration {item.file.label}", finished=_finished(connection, item)
+                )
+                executed.append(recorder.executed_statements - sum(executed))
+                return seconds if recorder.is_complete else None
+
+            results += _run_files(this, connection, batch, before, run)
+            progress.applied = [applied_migration(result) for result in results]
+            progress.row_changes[batch.versions[0]] = own_changes(connection)
+            recorder.collect()
+            progress.catalog_after = this.catalog(connection)
+            trial.require_no_violations()
+            recorder.checks = "none"
+            if how.checks is not None:
+                progress.verification = verify(connection, how.checks, stage="dry_run")
+                recorder.checks = "run"
+                if recorder.is_complete:
+                    require_passed(progress.verification, state=ROLLED_BACK)
+        except psycopg2.Error as error:
+            raise server_error(error, f"The dry run of {batch.labels} failed", batch.items[0].file.path) from error
+        finally:
+            progress.notices += [notice.strip() for notice in notices]
+            if recorder is not None and not connection.closed:
+                connection.rollback()
+                tried = [tried_migration(result, count) for result, count in zip(results, executed, strict=False)]
+                progress.receipt = recorder.receipt(tried, sequences, lambda: sequence_values(connection))
+
+
+def _finished(connection: PgConnection, item: PendingMigration) -> list[int]:
+    """The statements of a file that an earlier run finished outside of a transaction."""
+    if not item.script.outside_transaction:
+        return []
+    log = read_statement_log(connection, item.file.version)
+    return [position for position, logged in log.items() if logged.state == "finished"]
 
 
 def _outside_transaction(this: Apply, batch: Batch) -> None:
@@ -287,14 +328,14 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
         notices = collect_notices(connection)
         try:
             with hold_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds):
-                _require_still_pending(this, connection, batch)
+                require_still_pending(this, connection, batch)
                 with short_transaction(connection):
                     make_history(connection)
                     make_ledger(connection)
                     make_statement_log(connection)
                 records = read_records(connection)
                 before = this.catalog(connection)
-                _remember_before(this, before, state=NOTHING_CHANGED)
+                remember_before(this, before, state=NOTHING_CHANGED)
                 first = read_statement_log(connection, version).get(BEFORE_ALL)
                 began = first.context["catalog_before"] if first else fingerprint(before)
                 log_statement(
@@ -328,60 +369,13 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
                 progress.applied.append(applied_migration(result))
                 progress.committed.append(version)
                 # Only now: it could not be rolled back, so what was done has to be on record, for a rollback to find it.
-                _require_promoted_change(
+                require_promoted_change(
                     this, result, state="the file is applied and recorded: it could not be rolled back"
                 )
         except psycopg2.Error as error:
             raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
         finally:
             progress.notices += [notice.strip() for notice in notices]
-
-
-def _remember_before(this: Apply, before: Catalog, *, state: str) -> None:
-    """Keep the catalog that the run found, which has to be the one that was planned for."""
-    if this.how.plan is not None and not this.progress.committed:
-        require_planned_catalog(this.how.plan, fingerprint(before), state=state)
-    if this.progress.catalog_before is None:
-        this.progress.catalog_before = before
-        if this.how.catalog_file is not None and not this.how.dry_run:
-            try:
-                write_json(this.how.catalog_file, before)
-            except OSError as error:
-                raise InputError(
-                    f"The catalog from before cannot be kept: {error.strerror}",
-                    where=str(this.how.catalog_file),
-                    next_step="Make room, or have the run's directory writable, then run again.",
-                ) from error
-
-
-def _require_promoted_change(this: Apply, result: FileResult, *, state: str) -> None:
-    """The same file has to make the same change as on the project it is promoted from."""
-    if result.change is None:
-        return
-    for proof in this.how.promotion:
-        if proof.version == result.item.file.version:
-            change, described = change_fingerprint(result.change), describe_changes(result.change)
-            require_same_change(proof, change, described, origin=this.how.origin, state=state)
-
-
-def _require_still_pending(this: Apply, connection: PgConnection, batch: Batch) -> None:
-    """Under the lock, what was read before it may no longer hold: another run may have been quicker."""
-    entries, _ledger = read_state(connection, this.files)
-    begun = versions_begun(connection)
-    states = {entry.version: entry.state for entry in entries}
-    overtaken = [
-        item.file.label
-        for item in batch.items
-        if states[item.file.version] not in ("pending", "out_of_order")
-        or (item.file.version in begun and not item.script.outside_transaction)
-    ]
-    if overtaken:
-        raise HistoryError(
-            f"Another run has just applied, or begun with, {', '.join(overtaken)}",
-            where="supabase_migrations.schema_migrations",
-            next_step="Run again: it continues with what is left.",
-        )
-    require_agreement(entries, allow_out_of_order=this.how.allow_out_of_order)
 
 
 def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import RunRecord, RunVerdict
+from ansible_collections.pgops.supabase.plugins.module_utils.receipt_tables import receipt_tables
 
 Documents = Mapping[str, Mapping[str, Any]]
 
@@ -19,7 +20,7 @@ _HEADLINES: Mapping[RunVerdict, str] = {
     "not_applied": "NOT APPLIED: it failed before COMMIT, so there is nothing to roll back; catalog and data are as before",
     "rolled_back": "ROLLED BACK",
     "needs_attention": "NEEDS ATTENTION",
-    "dry_run": "DRY RUN: everything was executed and rolled back; nothing stays",
+    "dry_run": "DRY RUN",
     "nothing_to_do": "NOTHING TO DO",
 }
 # How the engine's errors say that a failure of the apply left everything as it was.
@@ -28,7 +29,6 @@ _AS_BEFORE = re.compile(
 )
 _STATE = "State: "
 _UNCHANGED_TABLES_SHOWN = 40
-_LOCKS_SHOWN = 20
 
 
 class _Section:
@@ -56,10 +56,13 @@ class _Section:
         yield ""
 
 
-def summary_lines(run: RunRecord, documents: Documents, directory: str | None) -> list[str]:
-    """The report as text for the terminal."""
+def summary_lines(run: RunRecord, documents: Documents, directory: str | None, *, full: bool = True) -> list[str]:
+    """The report as text for the terminal.
+
+    :param full: of a dry run: the receipt with every file, object and lock, and not only its figures.
+    """
     lines = [headline(run, documents)]
-    for section in _sections(run, documents):
+    for section in _sections(run, documents, full=full):
         lines += ["", *section.as_text()]
     if directory is not None and run.verdict != "dry_run":
         lines += ["", "Documents", f"  {directory}"]
@@ -82,7 +85,7 @@ def headline(run: RunRecord, documents: Documents) -> str:
 def _headline(run: RunRecord, documents: Documents) -> str:
     text = _HEADLINES[run.verdict]
     if run.verdict == "dry_run" and run.failure:
-        return "DRY RUN FAILED: everything was rolled back; nothing stays"
+        return f"DRY RUN FAILED: everything was rolled back; {_what_stays(documents)}"
     if run.verdict == "needs_attention" and run.operation == "rollback":
         return f"{text}: the rollback failed, see below; unless it says otherwise the migrations are still applied"
     if run.verdict == "nothing_to_do" and run.operation == "migrate" and "migration" not in documents:
@@ -103,11 +106,19 @@ def _headline(run: RunRecord, documents: Documents) -> str:
         text += ": the migrations are applied, and a check or the rollback failed; see below"
     elif run.verdict == "dry_run":
         taken_back = len(documents.get("rollback", {}).get("migrations", []))
-        text += f" ({_number(count or taken_back, 'migration')})"
+        receipt = documents.get("migration", {}).get("receipt") or {}
+        whole = "everything was executed" if not receipt.get("not_executed") else "what can be tried was executed"
+        text += f": {whole} and rolled back; {_what_stays(documents)} ({_number(count or taken_back, 'migration')})"
     return text
 
 
-def _sections(run: RunRecord, documents: Documents) -> Iterator[_Section]:
+def _what_stays(documents: Documents) -> str:
+    """Sequences do not roll back."""
+    moved = len((documents.get("migration", {}).get("receipt") or {}).get("sequences", []))
+    return f"nothing stays but {_number(moved, 'sequence')} that moved" if moved else "nothing stays"
+
+
+def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Iterator[_Section]:
     yield _Section("Run", ("", ""), _identity(run))
     if run.failure:
         yield _Section("Failure", ("", ""), _failure(run, _headline(run, documents)))
@@ -115,14 +126,15 @@ def _sections(run: RunRecord, documents: Documents) -> Iterator[_Section]:
         yield _Section("Waivers", ("gate", "reason"), waivers.items())
     if plan := list(_plan(documents)):
         yield _Section("Plan", ("", ""), plan)
+    if documents.get("migration", {}).get("receipt"):
+        yield from _dry_run(documents, full=full)
+        return
     if manifest := documents.get("manifest"):
         yield _Section("Backup", ("", ""), _backup(manifest))
     if migrations := documents.get("migration", {}).get("migrations"):
         yield _Section("Migrations", ("migration", "statements", "seconds"), _migrations(migrations))
     if changes := documents.get("migration", {}).get("catalog_changes"):
         yield _Section("Objects", ("change", "number", "which"), _objects(changes))
-    if receipt := documents.get("migration", {}).get("receipt"):
-        yield from _receipt(receipt)
     if migrations := documents.get("rollback", {}).get("migrations"):
         yield _Section("Rollback", ("migration", "statements", "seconds"), _migrations(migrations))
         yield _Section("Proof", ("", ""), _proof(documents["rollback"]))
@@ -206,30 +218,17 @@ def _objects(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, s
         yield f"{object_type} {change}", len(names), shown
 
 
-def _receipt(receipt: Mapping[str, Any]) -> Iterator[_Section]:
-    """What the dry run cost: the locks that hold others up, longest first, and what it wrote."""
-    locks = sorted(receipt["locks"], key=lambda lock: -lock["held_seconds"])[:_LOCKS_SHOWN]
-    if locks:
-        rows = [
-            (lock["relation"], lock["mode"], f"{lock['held_seconds']:.3f}", _short(lock["where"])) for lock in locks
-        ]
-        yield _Section("Locks", ("relation", "mode", "held s", "taken at"), rows)
-    if receipt["rewritten_tables"]:
-        yield _Section("Rewritten tables", ("",), [(table,) for table in receipt["rewritten_tables"]])
-    if receipt["rows"]:
-        written = [(_table(row), row["inserted"], row["updated"], row["deleted"]) for row in receipt["rows"]]
-        yield _Section("Rows written", ("table", "inserted", "updated", "deleted"), written)
-    if receipt["sequences"]:
-        moved = [(item["sequence"], item["before"], item["after"]) for item in receipt["sequences"]]
-        yield _Section("Sequences that moved, and stay so", ("sequence", "before", "after"), moved)
-    if receipt["not_executed"]:
-        left_out = [(_short(item["where"]), item["command"], item["reason"]) for item in receipt["not_executed"]]
-        yield _Section("Not executed", ("where", "statement", "why"), left_out)
-
-
-def _short(where: str) -> str:
-    """A place without the directories of its file."""
-    return where.rsplit("/", 1)[-1]
+def _dry_run(documents: Documents, *, full: bool) -> Iterator[_Section]:
+    """The receipt, then what of rows and checks is not as it should be: a reviewer has one screen."""
+    for table in receipt_tables(documents["migration"]["receipt"], full=full):
+        yield _Section(table.title, table.header, table.rows)
+    counts = [row for row in _counts(documents) if row[0] != "total" and row[3] != "PASS unchanged"]
+    if counts and documents["migration"].get("counts"):
+        yield _Section("Rows that are not as before", ("table", "before", "after", "verdict"), counts)
+    checks = list(_checks(documents))
+    if checks:
+        rows = [row for row in checks[:-1] if row[0] != "PASS"] + checks[-1:]
+        yield _Section("Checks", ("verdict", "check", "before", "says"), rows)
 
 
 def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
@@ -21,7 +22,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import (
     Statement,
     makes_temporary,
     reason_not_transactional,
-    sets_only_the_session,
     without_outer_transaction,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.transactions import (
@@ -39,16 +39,6 @@ if TYPE_CHECKING:
 _RESET_SESSION = "reset session authorization; reset role; reset all; close all; unlisten *; deallocate all; discard sequences; discard temp"
 
 
-class StatementObserver(Protocol):
-    """Is told of each statement of a dry run."""
-
-    def executed(self, statement: Statement, seconds: float) -> None:
-        """It has just run, and took so long."""
-
-    def not_executed(self, statement: Statement, reason: str) -> None:
-        """It was left out."""
-
-
 @dataclass(frozen=True)
 class RunnableScript:
     """A script that was found fit to run in somebody else's transaction, or, where it says so, outside of one."""
@@ -56,6 +46,15 @@ class RunnableScript:
     script: Script
     statements: tuple[Statement, ...]
     outside_transaction: bool = False
+
+
+@dataclass(frozen=True)
+class DeferrableConstraint:
+    """A constraint that may be checked as late as at COMMIT."""
+
+    schema: str
+    name: str
+    initially_deferred: bool
 
 
 def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableScript:
@@ -105,34 +104,32 @@ def require_plain_strings(connection: PgConnection, statement: Statement, *, sta
         )
 
 
-def run_script(
-    connection: PgConnection,
-    script: RunnableScript,
-    *,
-    what: str,
-    observer: StatementObserver | None = None,
-    finished: Collection[int] = (),
-) -> float:
+def run_script(connection: PgConnection, script: RunnableScript, *, what: str) -> float:
     """Run all statements of a script in the open transaction, then check that it is still the same transaction.
 
     :param what: the script in words, for errors: V(migration 20251014220000_add_audit).
-    :param observer: of a dry run: statements that cannot be in a transaction are left out and only told to it.
-    :param finished: of a dry run: the places of the statements that an earlier run finished, outside of a transaction.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; the caller rolls back.
     :raises ConnectionFailed: when the connection is lost.
     """
     started = time.monotonic()
+    with one_transaction(connection, script, what):
+        for statement in script.statements:
+            run_statement(connection, script.script, statement, what)
+        constraints = deferrable_constraints(connection)
+        check_now(connection, script.script, constraints, what)
+        defer_again(connection, constraints)
+    return time.monotonic() - started
+
+
+@contextmanager
+def one_transaction(connection: PgConnection, script: RunnableScript, what: str) -> Iterator[None]:
+    """A block that runs a script; at its end it has to be the same transaction as at its beginning.
+
+    :raises StatementFailed: when it is not.
+    """
     transaction = transaction_id(connection)
-    incomplete = False
-    for position, statement in enumerate(script.statements):
-        if observer is not None and position in finished and not sets_only_the_session(statement):
-            observer.not_executed(statement, "an earlier run finished it")
-        elif observer is None:
-            _run_statement(connection, script.script, statement, what)
-        else:
-            incomplete = _observe(connection, script.script, statement, what, observer, incomplete) or incomplete
-    _fire_deferred_constraints(connection, script.script, what)
+    yield
     if transaction_id(connection) != transaction:
         raise StatementFailed(
             f"{what} ended the transaction it ran in",
@@ -140,7 +137,6 @@ def run_script(
             state="parts of the file may be committed; compare the database with the last backup",
             next_step="Remove whatever commits from the file. See the ledger and the run's documents for what was recorded.",
         )
-    return time.monotonic() - started
 
 
 def reset_session(connection: PgConnection) -> None:
@@ -152,12 +148,19 @@ def reset_session(connection: PgConnection) -> None:
     execute(connection, _RESET_SESSION)
 
 
-def _run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> None:
+def run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> int:
+    """Run one statement of a script in the open transaction; the number of rows it says it touched, or -1.
+
+    :raises StatementFailed: when PostgreSQL refuses it.
+    :raises ConnectionFailed: when the connection is lost.
+    """
     import psycopg2
 
     require_plain_strings(connection, statement, state=ROLLED_BACK)
     try:
-        execute(connection, statement.sql)
+        with connection.cursor() as cursor:
+            cursor.execute(statement.sql)
+            return int(cursor.rowcount)
     except psycopg2.Error as error:
         if connection.closed:
             raise ConnectionFailed(
@@ -171,55 +174,32 @@ def _run_statement(connection: PgConnection, script: Script, statement: Statemen
         raise server_error(error, f"{what} failed", script.position_of(offset)) from error
 
 
-def _observe(
-    connection: PgConnection,
-    script: Script,
-    statement: Statement,
-    what: str,
-    observer: StatementObserver,
-    incomplete: bool,
-) -> bool:
-    """Run one statement of a dry run, or leave it out; True when it was left out.
+def deferrable_constraints(connection: PgConnection) -> list[DeferrableConstraint]:
+    """Every constraint whose check may be put off, as far as the role can name it.
 
-    What comes after something that was left out may need it: its failure is then no failure of the migration.
+    What it cannot name (another's schema, or after SET ROLE) is checked by COMMIT all the same.
     """
-    command = reason_not_transactional(statement)
-    if command:
-        observer.not_executed(statement, f"{command} cannot run in a transaction")
-        return True
-    if incomplete:
-        execute(connection, "savepoint pgops_observed")
-    began = time.monotonic()
-    try:
-        _run_statement(connection, script, statement, what)
-    except StatementFailed as error:
-        if not incomplete:
-            raise
-        execute(connection, "rollback to savepoint pgops_observed")
-        observer.not_executed(statement, f"after what was left out it cannot be tried: {error.what}")
-        return True
-    observer.executed(statement, time.monotonic() - began)
-    return False
-
-
-def _fire_deferred_constraints(connection: PgConnection, script: Script, what: str) -> None:
-    """Check at the end of each file what its own COMMIT would have checked, then defer again what is deferred by nature."""
-    import psycopg2
-    from psycopg2 import sql
-
-    constraints = fetch_all(
+    rows = fetch_all(
         connection,
         "select distinct n.nspname, c.conname, c.condeferred from pg_catalog.pg_constraint c "
         "join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferrable and n.nspname !~ '^pg_temp' "
-        # What the role cannot name (another's schema, or after SET ROLE) is checked by COMMIT all the same.
-        "and pg_catalog.has_schema_privilege(n.oid, 'usage')",
+        "and pg_catalog.has_schema_privilege(n.oid, 'usage') order by 1, 2",
     )
+    return [DeferrableConstraint(str(schema), str(name), bool(deferred)) for schema, name, deferred in rows]
+
+
+def check_now(connection: PgConnection, script: Script, constraints: Sequence[DeferrableConstraint], what: str) -> None:
+    """Check at the end of a file what its own COMMIT would have checked.
+
+    :raises StatementFailed: when rows break one of them.
+    """
+    import psycopg2
+    from psycopg2 import sql
+
     if not constraints:
         return
-    everything = _identifiers([(schema, name) for schema, name, _deferred in constraints])
-    initially_deferred = [(schema, name) for schema, name, deferred in constraints if deferred]
     try:
-        execute(connection, sql.SQL("set constraints {} immediate").format(everything))
+        execute(connection, sql.SQL("set constraints {} immediate").format(_identifiers(constraints)))
     except psycopg2.Error as error:
         if connection.closed:
             raise ConnectionFailed(
@@ -229,11 +209,18 @@ def _fire_deferred_constraints(connection: PgConnection, script: Script, what: s
                 next_step="Look at the server's log, then run again.",
             ) from error
         raise server_error(error, f"{what} leaves rows that a deferred constraint refuses", script.file) from error
-    if initially_deferred:
-        execute(connection, sql.SQL("set constraints {} deferred").format(_identifiers(initially_deferred)))
 
 
-def _identifiers(names: Sequence[tuple[str, str]]) -> Any:
+def defer_again(connection: PgConnection, constraints: Sequence[DeferrableConstraint]) -> None:
+    """Put off again what is put off by nature, for the next file."""
     from psycopg2 import sql
 
-    return sql.SQL(", ").join(sql.Identifier(schema, name) for schema, name in names)
+    by_nature = [constraint for constraint in constraints if constraint.initially_deferred]
+    if by_nature:
+        execute(connection, sql.SQL("set constraints {} deferred").format(_identifiers(by_nature)))
+
+
+def _identifiers(constraints: Sequence[DeferrableConstraint]) -> Any:
+    from psycopg2 import sql
+
+    return sql.SQL(", ").join(sql.Identifier(constraint.schema, constraint.name) for constraint in constraints)

@@ -58,6 +58,12 @@ options:
         there. In check mode nothing is on disk, so all of them have to be given.
     type: dict
     default: {}
+  details:
+    description:
+      - Of a dry run, whether RV(summary) shows every file, object and lock of the receipt, or only its figures and what is wrong.
+      - The roles give C(ansible_diff_mode).
+    type: bool
+    default: true
 author:
   - pgops.supabase contributors (@pgops)
 """
@@ -159,7 +165,7 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
         "run_id": record.run_id,
         "run_dir": params["run_dir"],
         "headline": headline(record, documents),
-        "summary": summary_lines(record, documents, params["run_dir"]),
+        "summary": summary_lines(record, documents, params["run_dir"], full=params["details"]),
     }
 
 
@@ -176,6 +182,7 @@ def main() -> None:
             "failed_phase": {"type": "str"},
             "failure": {"type": "str"},
             "documents": {"type": "dict", "default": {}},
+            "details": {"type": "bool", "default": True},
         },
         required_if=[("state", "started", ("state_dir", "project")), ("state", "finished", ("run_dir",))],
         supports_check_mode=True,

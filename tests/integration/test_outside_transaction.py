@@ -198,7 +198,8 @@ def test_a_dry_run_tries_all_the_rest_and_says_what_it_left_out(application: App
         receipt = result["migration"]["receipt"]
         (left_out,) = receipt["not_executed"]
         assert left_out["where"].endswith(f"{INDEXES}.sql:3:1") and "CREATE INDEX CONCURRENTLY" in left_out["reason"]
-        assert receipt["rewritten_tables"] == ["public.orders"]
+        (rewritten,) = receipt["rewritten_tables"]
+        assert rewritten["table"] == "public.orders" and rewritten["where"].endswith(f"{THIRD}.sql:3:1")
         locks = {(lock["relation"], lock["mode"]): lock for lock in receipt["locks"]}
         assert locks["public.orders", "AccessExclusiveLock"]["where"].endswith(f"{THIRD}.sql:3:1")
         assert locks["public.orders", "AccessExclusiveLock"]["held_seconds"] > 0

@@ -1,0 +1,237 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receipt of a dry run as tables for a person who has to say yes or no: on one screen, and in a few lines. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+STATEMENTS_SHOWN = 5
+LOCKS_SHOWN = 20
+NAMES_WIDTH = 80
+
+# Who waits for a table that is locked so, strongest first (PostgreSQL, "Explicit Locking": the table of conflicts).
+_WHO_WAITS = {
+    "AccessExclusiveLock": "everybody, readers too",
+    "ExclusiveLock": "writers; readers go on",
+    "ShareRowExclusiveLock": "writers; readers go on",
+    "ShareLock": "writers; readers go on",
+    "ShareUpdateExclusiveLock": "DDL and VACUUM",
+    "RowExclusiveLock": "DDL",
+    "RowShareLock": "DDL",
+    "AccessShareLock": "DDL",
+}
+_STRENGTH = list(_WHO_WAITS)
+_HOLDS_UP_THE_APPLICATION = frozenset(_STRENGTH[:4])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the heads of the columns (empty ones for a list of names and values), and the rows."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Table]:
+    """What a reviewer reads; in short: the figures, what is wrong, and what was not tried."""
+    yield Table("Receipt", ("", ""), list(_figures(receipt)))
+    if receipt["violations"]:
+        rows = [_violation(item) for item in receipt["violations"]]
+        yield Table("Violations", ("where", "constraint", "table", "rows", "what"), rows)
+    left_out = [item for item in receipt["not_executed"] if item["reason"] != "rows break a constraint"]
+    if left_out:
+        rows = [(_short(item["where"]), item["command"], item["reason"]) for item in left_out]
+        yield Table("Not executed", ("where", "statement", "why"), rows)
+    if not full:
+        return
+    for number, tried in enumerate(receipt["migrations"], 1):
+        yield _file(receipt, tried, number)
+    objects = [row for tried in receipt["migrations"] for row in _objects(tried)]
+    if objects:
+        yield Table("Objects", ("migration", "change", "number", "which"), objects)
+    if locks := list(_locks(receipt["locks"])):
+        yield Table("Locks", ("relation", "mode", "held s", "since", "who waits"), locks)
+    if receipt["rewritten_tables"]:
+        rows = [(t["table"], size(t["bytes"]), _place(t["where"]), t["command"]) for t in receipt["rewritten_tables"]]
+        yield Table("Rewritten tables", ("table", "now", "by", "statement"), rows)
+    if receipt["rows"]:
+        rows = [(f"{r['schema']}.{r['table']}", r["inserted"], r["updated"], r["deleted"]) for r in receipt["rows"]]
+        yield Table("Rows written", ("table", "inserted", "updated", "deleted"), rows)
+    if receipt["sequences"]:
+        yield Table("Sequences that moved, and stay so", ("sequence", "from", "to", "by"), list(_sequences(receipt)))
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """One line for each thing that can be wrong, also when there is nothing of it: no line means nobody looked."""
+    executed, left_out = len(receipt["statements"]), len(receipt["not_executed"])
+    seconds = sum(statement["seconds"] for statement in receipt["statements"])
+    yield "executed", f"{executed} of {executed + left_out} statements in {seconds:.3f} s"
+    checks = {"run": "with the checks", "none": "there were no checks", "not_reached": "the checks did not run"}
+    yield "transaction", f"open for {receipt['transaction_seconds']:.3f} s, {checks[receipt['checks']]}; rolled back"
+    yield "violations", _of_violations(receipt["violations"])
+    yield "not executed", str(left_out - _refused(receipt)) if left_out - _refused(receipt) else "none"
+    holding = [lock for lock in _on_what_was_there(receipt["locks"]) if lock["mode"] in _HOLDS_UP_THE_APPLICATION]
+    longest = max(holding, key=lambda lock: lock["held_seconds"], default=None)
+    yield "locks", (
+        "none that holds up readers or writers"
+        if longest is None
+        else f"{_number(len({lock['relation'] for lock in holding}), 'relation')} locked against readers or writers, for up to "
+        f"{longest['held_seconds']:.3f} s ({longest['relation']})"
+    )
+    rewritten = receipt["rewritten_tables"]
+    yield "rewritten", (
+        f"{_number(len(rewritten), 'table')}, {size(sum(table['bytes'] for table in rewritten))}: "
+        + _names([table["table"] for table in rewritten])
+        if rewritten
+        else "no table"
+    )
+    rows = receipt["rows"]
+    written = sum(row["inserted"] + row["updated"] + row["deleted"] for row in rows)
+    yield "rows", f"{written} written in {_number(len(rows), 'table')}" if rows else "none written"
+    changes = Counter(change["change"] for tried in receipt["migrations"] for change in tried["catalog_changes"] or [])
+    known = all(tried["catalog_changes"] is not None for tried in receipt["migrations"])
+    yield "objects", (
+        ", ".join(f"{changes[kind]} {kind}" for kind in ("created", "changed", "dropped"))
+        if known
+        else "not read file by file; see the list of changes"
+    )
+    moved = receipt["sequences"]
+    yield "left behind", (
+        f"nothing but {_number(len(moved), 'sequence')} that moved: {_names([item['sequence'] for item in moved])}"
+        if moved
+        else "nothing; no sequence moved"
+    )
+
+
+def _of_violations(violations: Sequence[Mapping[str, Any]]) -> str:
+    if not violations:
+        return "none, deferred constraints included"
+    perhaps = sum(item["follows"] is not None for item in violations)
+    text = f"{len(violations)} ({sum(item['deferred'] for item in violations)} of them deferred)"
+    return text + (f"; {perhaps} perhaps only because of what was left out before" if perhaps else "")
+
+
+def _refused(receipt: Mapping[str, Any]) -> int:
+    return sum(item["reason"] == "rows break a constraint" for item in receipt["not_executed"])
+
+
+def _violation(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    what = item["message"] if item["rows"] is None or item["message"].endswith(item["counted"]) else item["counted"]
+    parts = [f"{what} [{item['sqlstate']}]"]
+    if item["detail"]:
+        parts.append(item["detail"])
+    if item["deferred"]:
+        parts.append("Checked at the end of the file.")
+    if item["follows"]:
+        parts.append(f"Perhaps only because {_short(item['follows'])} was left out.")
+    rows = "not counted" if item["rows"] is None else item["rows"]
+    return _short(item["where"]), item["constraint"], item["table"], rows, " ".join(parts)
+
+
+def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> Table:
+    """One file, with the statements that took longest, in their order."""
+    label = f"{tried['version']}_{tried['name']}"
+    own = [item for item in receipt["statements"] if _short(item["where"]).startswith(f"{label}.sql:")]
+    slowest = sorted(sorted(own, key=lambda item: -item["seconds"])[:STATEMENTS_SHOWN], key=own.index)
+    rows: list[tuple[Any, ...]] = [
+        (f"{item['seconds']:.3f}", _line(item["where"]), "" if item["rows"] is None else item["rows"], item["command"])
+        for item in slowest
+    ]
+    if len(own) > len(slowest):
+        rest = sum(item["seconds"] for item in own) - sum(item["seconds"] for item in slowest)
+        rows.append((f"{max(rest, 0):.3f}", "", "", f"the other {len(own) - len(slowest)}"))
+    title = (
+        f"File {number} of {len(receipt['migrations'])}: {label}, {tried['executed']} of {tried['statements']} statements "
+        f"in {tried['duration_seconds']:.3f} s"
+    )
+    return Table(title, ("seconds", "line", "rows", "statement"), rows)
+
+
+def _objects(tried: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for change in tried["catalog_changes"] or []:
+        grouped.setdefault((change["change"], change["object_type"]), []).append(change["object_name"])
+    order = ("dropped", "changed", "created")
+    for (change, kind), names in sorted(grouped.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
+        yield tried["version"], f"{kind} {change}", len(names), _names(names)
+
+
+def _locks(locks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    """What holds up readers or writers, longest first; of each relation a weaker mode only where it was there earlier."""
+    there = _on_what_was_there(locks)
+    shown: list[Mapping[str, Any]] = []
+    held: dict[str, float] = {}
+    for lock in sorted(there, key=lambda item: _STRENGTH.index(item["mode"])):
+        if lock["mode"] in _HOLDS_UP_THE_APPLICATION and lock["held_seconds"] > held.get(lock["relation"], -1.0):
+            held[lock["relation"]] = lock["held_seconds"]
+            shown.append(lock)
+    shown.sort(key=lambda item: -item["held_seconds"])
+    for lock in shown[:LOCKS_SHOWN]:
+        yield (
+            lock["relation"],
+            lock["mode"],
+            f"{lock['held_seconds']:.3f}",
+            _place(lock["where"]),
+            _WHO_WAITS[lock["mode"]],
+        )
+    if len(shown) > LOCKS_SHOWN:
+        yield f"{len(shown) - LOCKS_SHOWN} more", "", f"{shown[LOCKS_SHOWN]['held_seconds']:.3f}", "", ""
+    weaker = {lock["relation"]: lock for lock in there if lock["relation"] not in held}
+    if weaker:
+        longest = max(lock["held_seconds"] for lock in weaker.values())
+        yield f"{len(weaker)} more, weaker", "", f"{longest:.3f}", "", "DDL and VACUUM only"
+    if new := {lock["relation"] for lock in locks if lock["new_object"]}:
+        yield f"{len(new)} new", "", "", "", "nobody: they are not there yet"
+
+
+def _on_what_was_there(locks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [lock for lock in locks if not lock["new_object"] and lock["mode"] in _WHO_WAITS]
+
+
+def _sequences(receipt: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    for item in receipt["sequences"]:
+        by = "the migrations" if item["by_migrations"] else "a statement that failed, a check, or another session"
+        yield item["sequence"], "unused" if item["before"] is None else item["before"], item["after"], by
+
+
+def _short(where: str) -> str:
+    """A place without the directories of its file."""
+    return where.rsplit("/", 1)[-1]
+
+
+def _place(where: str) -> str:
+    """A place by its migration's version and line."""
+    return f"{_short(where).split('_', 1)[0]}:{_line(where)}"
+
+
+def _line(where: str) -> str:
+    return where.rsplit(":", 2)[1]
+
+
+def _names(names: Sequence[str]) -> str:
+    """As many names as fit on a line, at least one."""
+    shown = 1
+    while shown < len(names) and len(", ".join(names[: shown + 1])) <= NAMES_WIDTH:
+        shown += 1
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more else "")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
