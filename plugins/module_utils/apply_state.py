@@ -159,7 +159,7 @@ def tried_migration(result: FileResult, executed: int) -> TriedMigration:
         statements=len(result.item.script.statements),
         executed=executed,
         duration_seconds=round(result.seconds, 3),
-        catalog_changes=result.change,
+        objects=result.change,
     )
 
 

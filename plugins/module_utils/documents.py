@@ -317,13 +317,16 @@ class Violation:
 
 @dataclass(kw_only=True)
 class HeldLock:
-    """A lock from the statement that took it until the transaction ended; nobody can wait for one on a new object."""
+    """A lock from the statement that took it until the transaction ended.
+
+    ``where`` and ``held_seconds`` are None of an object that the transaction made: nobody can wait for it.
+    """
 
     relation: str
     relation_kind: Literal["table", "index", "sequence", "view", "other"]
     mode: str
-    where: str
-    held_seconds: float
+    where: str | None
+    held_seconds: float | None
     new_object: bool
 
 
@@ -370,13 +373,18 @@ class TriedMigration:
     statements: int
     executed: int
     duration_seconds: float
-    catalog_changes: list[CatalogChange] | None = None
+    objects: list[CatalogChange] | None = None
 
 
 @dataclass(kw_only=True)
 class Receipt:
-    """What an executed dry run cost and touched. ``transaction_seconds``: how long it was open, the checks included."""
+    """What an executed dry run cost and touched. ``transaction_seconds``: how long it was open, the checks included.
 
+    ``statements`` and the objects of each file are left out of what a failure shows on the terminal.
+    """
+
+    executed: int
+    executed_seconds: float
     transaction_seconds: float
     checks: Literal["run", "none", "not_reached"]
     migrations: list[TriedMigration]

@@ -70,6 +70,9 @@ _ONLY_CONSTRAINS = frozenset({"AT_AddConstraint", "AT_SetNotNull", "AT_ValidateC
 # Never the consequence of a statement that was left out: lost connections, no resources, syntax, locks, timeouts, the server.
 _NO_CONSEQUENCE = ("08", "40", "42601", "53", "55P03", "57", "58", "XX")
 
+# ALTER TABLE of a table with checks still to come; a consequence only where a deferred constraint was found broken.
+_PENDING_CHECKS = "55006"
+
 
 @dataclass(frozen=True)
 class _LeftOut:
@@ -166,17 +169,20 @@ class Trial:
         self._left_out.append(_LeftOut(str(statement.position), _rows_of(statement)))
 
     def _may_be_a_consequence(self, error: StatementFailed) -> bool:
-        return bool(self._left_out) and not str(error.details.get("sqlstate")).startswith(_NO_CONSEQUENCE)
+        sqlstate = str(error.details.get("sqlstate"))
+        if sqlstate == _PENDING_CHECKS:
+            return bool(self._refused)
+        return bool(self._left_out) and not sqlstate.startswith(_NO_CONSEQUENCE)
 
     def _cause_of_rows(self, statement: Statement, violation: Violation) -> str | None:
-        """The last statement before this one that was left out and would have written rows that this one meets."""
+        """The first statement before this one that was left out and would have written rows that this one meets."""
         met = {name for _schema, name in relations_used(statement)}
         if violation.table:
             met.add(violation.table.rsplit(".", 1)[-1])
         if violation.sqlstate == "23503" and violation.counted:
             met.add(violation.counted.rsplit(".", 1)[-1])
         anything = statement.tag in _RUNS_WHATEVER
-        for left_out in reversed(self._left_out):
+        for left_out in self._left_out:
             if left_out.rows_of is None or left_out.rows_of & met or (anything and left_out.rows_of):
                 return left_out.where
         return None
@@ -213,7 +219,7 @@ class Trial:
         touched = {violation.table.rsplit(".", 1)[-1]} if violation.table else set()
         if violation.counted:
             touched.add(violation.counted.rsplit(".", 1)[-1])
-        for left_out in reversed(self._left_out):
+        for left_out in self._left_out:
             if left_out.rows_of is None or left_out.rows_of & touched:
                 violation.follows = left_out.where
                 break

@@ -148,11 +148,20 @@ def make_module(
 def worth_showing(document: Any) -> Any:
     """A partial result without what is in order: who reads a failure looks for what is not. The run's files hold all of it."""
     if isinstance(document, dict):
-        return {name: worth_showing(value) for name, value in document.items() if name != "catalog_changes"}
+        return {name: worth_showing(value) for name, value in document.items() if not _is_long(name, value)}
     if isinstance(document, list):
-        wrong = [item for item in document if not (isinstance(item, dict) and item.get("verdict") == "PASS")]
+        wrong = [
+            item
+            for item in document
+            if not (isinstance(item, dict) and (item.get("verdict") == "PASS" or item.get("new_object")))
+        ]
         return [worth_showing(item) for item in wrong]
     return document
+
+
+def _is_long(name: str, value: Any) -> bool:
+    """Lists of all that went well: objects that were made, and statements that ran."""
+    return name in ("catalog_changes", "objects") or (name == "statements" and isinstance(value, list))
 
 
 def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:

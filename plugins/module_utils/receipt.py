@@ -41,6 +41,7 @@ _KINDS: Mapping[str, RelationKind] = {
 }
 # PostgreSQL's own relations have smaller numbers (FirstNormalObjectId).
 _FIRST_OF_USERS = 16384
+_LAST = 2**32 - 1
 # Whose locks nobody but us would wait for: the server's, ours, and those of temporary objects.
 _NOT_THE_USERS = "^(pg_.*|information_schema|pgops|supabase_migrations)$"
 
@@ -57,9 +58,10 @@ class Recorder:
         self._connection = connection
         self._began = time.monotonic()
         self._files = _storage_files(connection)
-        self._relations = set(self._files)
+        self._newest = max(self._files, default=_FIRST_OF_USERS)
         self._seen: set[tuple[int, str]] = set()
         self._locks: list[tuple[HeldLock, float]] = []
+        self._on_new_objects: list[HeldLock] = []
         self._rewritten: dict[int, RewrittenTable] = {}
         self._rows_at_first = self._rows = _row_changes(connection)
         self._rows_undone: dict[tuple[str, str], tuple[int, int, int]] = {}
@@ -105,6 +107,8 @@ class Recorder:
     def collect(self) -> None:
         """Count what can be counted only before the transaction is rolled back, and before checks that write."""
         self._rows = _row_changes(self._connection)
+        on_new = [(oid, mode) for oid, mode, _file in self._held(self._newest + 1, _LAST)]
+        self._on_new_objects = self._described(on_new)
         sizes = fetch_all(
             self._connection,
             "select oid, pg_catalog.pg_total_relation_size(oid) from pg_catalog.unnest(%s::oid[]) as oid",
@@ -126,13 +130,15 @@ class Recorder:
             lock.held_seconds = round(now - began, 4)
         used = {lock.relation for lock, _began in self._locks if lock.relation_kind == "sequence"}
         return Receipt(
+            executed=len(self._timings),
+            executed_seconds=round(sum(timing.seconds for timing in self._timings), 4),
             transaction_seconds=round(now - self._began, 4),
             checks=self.checks,
             migrations=list(migrations),
             statements=self._timings,
             not_executed=self._unexecuted,
             violations=self.violations,
-            locks=[lock for lock, _began in self._locks],
+            locks=[*(lock for lock, _began in self._locks), *self._on_new_objects],
             rewritten_tables=list(self._rewritten.values()),
             rows=self._touched_rows(),
             sequences=[
@@ -143,35 +149,50 @@ class Recorder:
         )
 
     def _look_at_locks(self, where: str, command: str, began: float) -> None:
-        """Notice the locks, and the storage files of what is locked, that were not there before a statement."""
-        held = fetch_all(
-            self._connection,
-            "select relation, mode, case mode when 'AccessExclusiveLock' then pg_catalog.pg_relation_filenode(relation) end "
-            "from pg_catalog.pg_locks where pid = pg_catalog.pg_backend_pid() and granted and locktype = 'relation' "
-            "and relation >= %s",
-            [_FIRST_OF_USERS],
-        )
+        """Notice the locks, and the storage files of what is locked, that were not there before a statement.
+
+        Only of what was there before the transaction: a thousand new tables hold thousands of locks, which nobody waits for.
+        """
+        held = self._held(_FIRST_OF_USERS, self._newest)
         new = [(oid, mode) for oid, mode, _file in held if (oid, mode) not in self._seen]
-        self._seen.update(new)
-        names = _names(self._connection, [oid for oid, _mode in new]) if new else {}
-        for oid, mode in sorted(new):
-            if oid in names:
-                kind, name = names[oid]
-                lock = HeldLock(
-                    relation=name,
-                    relation_kind=kind,
-                    mode=mode,
-                    where=where,
-                    held_seconds=0.0,
-                    new_object=oid not in self._relations,
-                )
-                self._locks.append((lock, began))
+        for lock in self._described(new):
+            lock.where = where
+            self._locks.append((lock, began))
         for oid, _mode, file in held:
             if file is not None and oid in self._files and self._files[oid][1] not in (None, file):
                 name, _file, is_table = self._files[oid]
                 self._files[oid] = (name, file, is_table)
                 if is_table:
                     self._rewritten[oid] = RewrittenTable(table=name, where=where, command=command, bytes=0)
+
+    def _held(self, first: int, last: int) -> list[tuple[int, str, int | None]]:
+        return [
+            (int(oid), str(mode), file)
+            for oid, mode, file in fetch_all(
+                self._connection,
+                "select relation, mode, case mode when 'AccessExclusiveLock' then pg_catalog.pg_relation_filenode(relation) "
+                "end from pg_catalog.pg_locks where pid = pg_catalog.pg_backend_pid() and granted and locktype = 'relation' "
+                "and relation between %s and %s",
+                [first, last],
+            )
+        ]
+
+    def _described(self, locks: Sequence[tuple[int, str]]) -> list[HeldLock]:
+        self._seen.update(locks)
+        names = _names(self._connection, [oid for oid, _mode in locks]) if locks else {}
+        return [
+            HeldLock(
+                relation=name,
+                relation_kind=kind,
+                mode=mode,
+                where=None,
+                held_seconds=None,
+                new_object=oid not in self._files,
+            )
+            for oid, mode in sorted(locks)
+            if oid in names
+            for kind, name in [names[oid]]
+        ]
 
     def _touched_rows(self) -> list[TouchedRows]:
         touched = []

@@ -50,7 +50,7 @@ def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Table]
         yield Table("Not executed", ("where", "statement", "why"), rows)
     if not full:
         return
-    for number, tried in enumerate(receipt["migrations"], 1):
+    for number, tried in enumerate(receipt["migrations"] if receipt.get("statements") else (), 1):
         yield _file(receipt, tried, number)
     objects = [row for tried in receipt["migrations"] for row in _objects(tried)]
     if objects:
@@ -79,13 +79,13 @@ def size(count: int) -> str:
 
 def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """One line for each thing that can be wrong, also when there is nothing of it: no line means nobody looked."""
-    executed, left_out = len(receipt["statements"]), len(receipt["not_executed"])
-    seconds = sum(statement["seconds"] for statement in receipt["statements"])
-    yield "executed", f"{executed} of {executed + left_out} statements in {seconds:.3f} s"
+    executed, left_out = receipt["executed"], len(receipt["not_executed"])
+    yield "executed", f"{executed} of {executed + left_out} statements in {receipt['executed_seconds']:.3f} s"
     checks = {"run": "with the checks", "none": "there were no checks", "not_reached": "the checks did not run"}
     yield "transaction", f"open for {receipt['transaction_seconds']:.3f} s, {checks[receipt['checks']]}; rolled back"
     yield "violations", _of_violations(receipt["violations"])
-    yield "not executed", str(left_out - _refused(receipt)) if left_out - _refused(receipt) else "none"
+    skipped = left_out - _refused(receipt)
+    yield "not executed", f"{_number(skipped, 'statement')}, listed below" if skipped else "none"
     holding = [lock for lock in _on_what_was_there(receipt["locks"]) if lock["mode"] in _HOLDS_UP_THE_APPLICATION]
     longest = max(holding, key=lambda lock: lock["held_seconds"], default=None)
     yield "locks", (
@@ -104,12 +104,12 @@ def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     rows = receipt["rows"]
     written = sum(row["inserted"] + row["updated"] + row["deleted"] for row in rows)
     yield "rows", f"{written} written in {_number(len(rows), 'table')}" if rows else "none written"
-    changes = Counter(change["change"] for tried in receipt["migrations"] for change in tried["catalog_changes"] or [])
-    known = all(tried["catalog_changes"] is not None for tried in receipt["migrations"])
+    changes = Counter(change["change"] for tried in receipt["migrations"] for change in tried.get("objects") or [])
+    known = all(tried.get("objects") is not None for tried in receipt["migrations"])
     yield "objects", (
         ", ".join(f"{changes[kind]} {kind}" for kind in ("created", "changed", "dropped"))
         if known
-        else "not read file by file; see the list of changes"
+        else "not listed here"
     )
     moved = receipt["sequences"]
     yield "left behind", (
@@ -165,7 +165,7 @@ def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> 
 
 def _objects(tried: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     grouped: dict[tuple[str, str], list[str]] = {}
-    for change in tried["catalog_changes"] or []:
+    for change in tried.get("objects") or []:
         grouped.setdefault((change["change"], change["object_type"]), []).append(change["object_name"])
     order = ("dropped", "changed", "created")
     for (change, kind), names in sorted(grouped.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):

@@ -396,5 +396,6 @@ def _names_created_by(statement: Statement) -> Iterator[str]:
     for command in node.get("cmds", []):
         columns.append(command["AlterTableCmd"].get("def", {}).get("ColumnDef"))
     for column in columns:
-        if column:
+        # ALTER COLUMN ... TYPE has a definition as well, of a column that is there.
+        if column and "colname" in column:
             yield column["colname"]

@@ -32,7 +32,8 @@ attributes:
     support: full
     details:
       - Everything is executed, the checks included, and then rolled back. Locks are really taken, sequences really move.
-      - What cannot run in a transaction is listed in the receipt as not executed.
+      - What cannot run in a transaction is listed in the receipt as not executed; what comes after it is tried.
+      - Rows that a constraint refuses do not stop it, so that all of them are found, counted and listed. It fails at the end.
   diff_mode:
     support: full
     details:
@@ -171,8 +172,14 @@ migration:
       type: dict
     receipt:
       description:
-        - Of a dry run. Duration of each statement, what was C(not_executed), the locks with how long they were held, tables that
-          were rewritten, rows touched by table, and sequences that moved.
+        - Of a dry run, also of one that failed.
+        - RV(migration.receipt.violations) lists every constraint that rows break, with its place, its table, how many rows, and
+          V(follows) where an earlier statement that was left out may be the only cause.
+        - RV(migration.receipt.not_executed) lists the statements that were left out, and why.
+        - RV(migration.receipt.locks) has relation, mode, the statement that took it and for how long it was held.
+        - RV(migration.receipt.rewritten_tables), RV(migration.receipt.rows), RV(migration.receipt.sequences),
+          RV(migration.receipt.migrations) with the objects of each file, and RV(migration.receipt.statements) with durations,
+          which a failure leaves out.
       type: dict
     validation:
       description: The validation report; V(null) when nothing was validated here.

@@ -5,16 +5,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import session
+from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
 
 from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, run_module
+from tests.integration.test_migration import wait_until
 
 FIRST, INDEXES, THIRD = "20260101000000_first", "20260102000000_indexes", "20260103000000_third"
+# The plan's session is the one that waits for the ledger.
+WAITING = "select count(*) from pg_locks where not granted and relation = 'pgops.ledger'::regclass"
+LOCKED_BY_THE_PLAN = """
+select distinct n.nspname || '.' || c.relname from pg_locks l join pg_class c on c.oid = l.relation
+join pg_namespace n on n.oid = c.relnamespace where l.pid in (
+    select pid from pg_locks where not granted and relation = 'pgops.ledger'::regclass)
+"""
 ALTER = "alter table public.orders add column note text, add constraint positive check (id > 0);"
 
 
@@ -57,6 +67,23 @@ def test_it_waits_for_nobody(application: Application) -> None:
             cursor.execute("lock table public.orders, public.clients in access exclusive mode")
         arguments = {"supabase_dir": str(application.directory), **application.project.login}
         assert run_module("migration_plan", **arguments)["plan"]["steps"]
+
+
+def test_it_locks_nothing_of_the_users(application: Application) -> None:
+    """Seen from a second session while the plan's own is busy: held up at the ledger, after the history."""
+    project = application.project
+    application.applies(to_version=FIRST[:14])
+    with session(project.superuser_options) as holder:
+        with holder.cursor() as cursor:
+            cursor.execute("lock table pgops.ledger in access exclusive mode")
+        arguments = {"supabase_dir": str(application.directory), **project.login}
+        with ThreadPoolExecutor() as threads:
+            plan = threads.submit(run_module, "migration_plan", **arguments)
+            wait_until(lambda: project.psql(WAITING, SUPERUSER) == "1", "the plan never came to the ledger")
+            locked = project.psql(LOCKED_BY_THE_PLAN, SUPERUSER).splitlines()
+            holder.rollback()
+            assert plan.result()["plan"]["steps"]
+    assert locked and all(name.startswith(("pg_catalog.", "supabase_migrations.", "pgops.")) for name in locked), locked
 
 
 def test_the_locks_it_tells_of_are_taken(application: Application) -> None:

@@ -195,7 +195,7 @@ def test_names_that_a_script_creates() -> None:
         'create table "Foo" (id int, "isActive" bool); create type mood as enum (\'a\'); create view v as select 1;\n'
         "alter table t add column c int; create function s.f() returns int return 1; create index i on t (c);\n"
         "create trigger tr before insert on t execute function s.f(); create policy p on t; create sequence sq;\n"
-        "do $$ begin create table hidden (id int); end $$; drop table gone;",
+        "do $$ begin create table hidden (id int); end $$; drop table gone; alter table t alter column d type int;",
     )
     expected = {"Foo", "id", "isActive", "mood", "v", "c", "f", "i", "tr", "p", "sq", "hidden"}
     assert expected <= created_names(script)
