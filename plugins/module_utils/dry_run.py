@@ -91,6 +91,11 @@ class Trial:
         self._left_out: list[_LeftOut] = []
         self._refused: set[tuple[str, str]] = set()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every statement so far was executed."""
+        return self._recorder.is_complete
+
     def run(self, script: RunnableScript, *, what: str, finished: Collection[int] = ()) -> float:
         """Try all statements of a file; how long it took, in seconds.
 

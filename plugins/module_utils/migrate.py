@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply_requirements import (
@@ -50,7 +50,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 from ansible_collections.pgops.supabase.plugins.module_utils.dry_run import Trial
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     NOTHING_CHANGED,
-    HistoryError,
     PgopsError,
     VerificationFailed,
 )
@@ -63,7 +62,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     read_history,
     read_ledger,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover
+from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import (
     read_state,
     require_agreement,
@@ -266,7 +265,6 @@ def _dry_run(this: Apply, batch: Batch) -> None:
     with session(this.options, how.settings) as connection:
         notices = collect_notices(connection)
         results: list[FileResult] = []
-        executed: list[int] = []
         recorder = None
         try:
             sequences = sequence_values(connection)
@@ -278,23 +276,15 @@ def _dry_run(this: Apply, batch: Batch) -> None:
             make_ledger(connection)
             recorder = Recorder(connection)
             trial = Trial(connection, recorder)
-
-            def run(item: PendingMigration) -> float | None:
-                assert recorder is not None
-                seconds = trial.run(
-                    item.script, what=f"Migration {item.file.label}", finished=_finished(connection, item)
-                )
-                executed.append(recorder.executed_statements - sum(executed))
-                return seconds if recorder.is_complete else None
-
-            results += _run_files(this, connection, batch, before, run)
+            results += _run_files(this, connection, batch, before, lambda item: _try_file(connection, trial, item))
             progress.applied = [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = own_changes(connection)
             recorder.collect()
             progress.catalog_after = this.catalog(connection)
             trial.require_no_violations()
-            recorder.checks = "none"
-            if how.checks is not None:
+            if how.checks is None:
+                recorder.checks = "none"
+            else:
                 progress.verification = verify(connection, how.checks, stage="dry_run")
                 recorder.checks = "run"
                 if recorder.is_complete:
@@ -305,8 +295,14 @@ def _dry_run(this: Apply, batch: Batch) -> None:
             progress.notices += [notice.strip() for notice in notices]
             if recorder is not None and not connection.closed:
                 connection.rollback()
-                tried = [tried_migration(result, count) for result, count in zip(results, executed, strict=False)]
+                tried = [tried_migration(result, recorder.executed_of(result.item.file.path)) for result in results]
                 progress.receipt = recorder.receipt(tried, sequences, lambda: sequence_values(connection))
+
+
+def _try_file(connection: PgConnection, trial: Trial, item: PendingMigration) -> float | None:
+    """Try one file; None when what it changed is not what it would change, because something was left out."""
+    seconds = trial.run(item.script, what=f"Migration {item.file.label}", finished=_finished(connection, item))
+    return seconds if trial.is_complete else None
 
 
 def _finished(connection: PgConnection, item: PendingMigration) -> list[int]:

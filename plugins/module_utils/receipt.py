@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_all
@@ -70,10 +71,9 @@ class Recorder:
         self.violations: list[Violation] = []
         self.checks: Literal["run", "none", "not_reached"] = "not_reached"
 
-    @property
-    def executed_statements(self) -> int:
-        """How many statements were executed so far."""
-        return len(self._timings)
+    def executed_of(self, file: Path) -> int:
+        """How many statements of a file were executed."""
+        return sum(timing.where.rsplit(":", 2)[0] == str(file) for timing in self._timings)
 
     @property
     def is_complete(self) -> bool:

@@ -173,14 +173,42 @@ migration:
     receipt:
       description:
         - Of a dry run, also of one that failed.
-        - RV(migration.receipt.violations) lists every constraint that rows break, with its place, its table, how many rows, and
-          V(follows) where an earlier statement that was left out may be the only cause.
-        - RV(migration.receipt.not_executed) lists the statements that were left out, and why.
-        - RV(migration.receipt.locks) has relation, mode, the statement that took it and for how long it was held.
-        - RV(migration.receipt.rewritten_tables), RV(migration.receipt.rows), RV(migration.receipt.sequences),
-          RV(migration.receipt.migrations) with the objects of each file, and RV(migration.receipt.statements) with durations,
-          which a failure leaves out.
       type: dict
+      contains:
+        violations:
+          description:
+            - Every constraint that rows break, with its place, its table and how many rows; C(follows) names the earlier
+              statement that was left out and may be the only cause.
+          type: list
+          elements: dict
+        not_executed:
+          description: The statements that were left out, and why.
+          type: list
+          elements: dict
+        locks:
+          description: Relation, mode, the statement that took it, and for how long it was held.
+          type: list
+          elements: dict
+        rewritten_tables:
+          description: The tables that got new storage files, by which statement, and how large they are now.
+          type: list
+          elements: dict
+        rows:
+          description: Rows inserted, updated and deleted by table.
+          type: list
+          elements: dict
+        sequences:
+          description: The sequences that moved, from where to where. They stay so.
+          type: list
+          elements: dict
+        migrations:
+          description: Each file, with how many of its statements were executed and the objects that it changed.
+          type: list
+          elements: dict
+        statements:
+          description: Each statement that was executed, with its duration in seconds. A failure leaves them out.
+          type: list
+          elements: dict
     validation:
       description: The validation report; V(null) when nothing was validated here.
       type: dict
