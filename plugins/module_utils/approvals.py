@@ -26,6 +26,8 @@ LARGEST_FILE_BYTES = 1_000_000
 
 # ssh-keygen(1), -Y verify: 'Good "<namespace>" signature for <principal> with <type> key <fingerprint>'
 _GOOD = re.compile(r'^Good "[^"]*" signature for .* with (\S+) key (\S+)$', re.MULTILINE)
+# When it was looked at is no evidence: the report says that once.
+_VERIFY_TIME = re.compile(r"verify time \S+ [<>] ")
 _SIGNATURE_FILE = re.compile(r"^([0-9a-f]{64})\.(.+)\.sig$")
 _PRINCIPAL = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._@+-]*$")
 
@@ -181,7 +183,8 @@ def _why(error: ToolError, principal: str, signers: Path) -> str:
         return error.what
     if not said:
         return f"no key that {principal} may sign with made it"
-    return "; ".join(said.replace(f"{signers}:", "allowed signers, line ").splitlines())
+    said = _VERIFY_TIME.sub("", said.replace(f"{signers}:", "allowed signers, line "))
+    return "; ".join(said.splitlines())
 
 
 def _signed_before(plan: MigrationPlan, plans_dir: Path, hashes: set[str]) -> SignedBefore | None:

@@ -18,9 +18,9 @@ description:
   - >-
     V(long_transactions) and V(prepared_transactions): nothing holds locks that the migration would wait for.
     V(invalid_objects): no INVALID index and no NOT VALID constraint, else a warning. V(replication_lag): standbys and slots keep
-    up. V(git): the pending files are committed, and the branch's upstream has them too. V(lint): the linter finds nothing too bad
-    in them. V(approval): enough people signed the plan's hash, if that is required. V(lease): no other run works on the project. V(backup_age): there is a young,
-    sound backup, if one is required.
+    up. V(git): the pending files are committed, and the branch's upstream has them too. V(lint): the linter finds nothing too
+    bad in them. V(approval): enough people signed the plan's hash, if that is required. V(lease): no other run works on the
+    project. V(backup_age): there is a young, sound backup, if one is required.
   - A gate whose evidence cannot be read is closed; the others are looked at all the same.
   - Texts of queries are never shown, because they may hold secrets.
 extends_documentation_fragment:
