@@ -59,10 +59,14 @@ _OWN_SETTINGS = frozenset(
         "include_if_exists",
     }
 )
-_ACCESS = f"""\
+LOOPBACK_ACCESS = f"""\
 # Only loopback, only with a password.
 host all         all {HOST}/32 scram-sha-256
 host replication all {HOST}/32 scram-sha-256
+"""
+SOCKET_ACCESS = """\
+# Only through the socket, only with a password.
+local all all scram-sha-256
 """
 
 
@@ -146,9 +150,12 @@ def account_of(server: Server) -> Account:
     return Account()
 
 
-def make_data_directory(server: Server, account: Account, superuser: str, *, durable: bool) -> None:
+def make_data_directory(
+    server: Server, account: Account, superuser: str, *, durable: bool, access: str = LOOPBACK_ACCESS
+) -> None:
     """Run initdb: UTF-8, byte order collation, data checksums, access by password over loopback only.
 
+    :param access: the content of pg_hba.conf.
     :raises ToolError: when initdb fails.
     """
     # Nobody can log in before the roles get their passwords, because pg_hba.conf is replaced before any start.
@@ -167,7 +174,7 @@ def make_data_directory(server: Server, account: Account, superuser: str, *, dur
     # A server in single-user mode numbers new objects as if they were built in. Row level security does not hold for
     # those and pg_dump leaves them out, so the counter is moved to where users' objects begin.
     account.run([server.pg_bin / "pg_resetwal", "--next-oid", str(FIRST_NORMAL_OBJECT_ID), server.data])
-    _write_as_owner(server.data / "pg_hba.conf", _ACCESS.encode())
+    _write_as_owner(server.data / "pg_hba.conf", access.encode())
     _write_as_owner(server.settings_file, b"")
     main = server.data / "postgresql.conf"
     _write_as_owner(main, main.read_bytes() + f"\ninclude '{SETTINGS_FILE}'\n".encode())
@@ -186,9 +193,10 @@ def run_sql_offline(server: Server, account: Account, script: str, database: str
     account.run([*command, database], stdin=script)
 
 
-def settings_text(settings: Mapping[str, Any], port: int) -> str:
+def settings_text(settings: Mapping[str, Any], port: int, *, socket_directory: Path | None = None) -> str:
     """The content of the settings file: the caller's settings, then what keeps the server on loopback.
 
+    :param socket_directory: where the server's socket is; with one, it does not listen on loopback either.
     :raises InputError: when a name is not a setting's or is not the caller's to choose.
     """
     lines = ["# Written by pgops.supabase.local_project; changes are overwritten."]
@@ -200,7 +208,11 @@ def settings_text(settings: Mapping[str, Any], port: int) -> str:
                 next_step="Leave it out; the port has an option of its own, and the server listens on loopback only.",
             )
         lines.append(f"{name} = {_quoted(value)}")
-    lines += [f"listen_addresses = '{HOST}'", "unix_socket_directories = ''", f"port = {port}"]
+    if socket_directory is None:
+        lines += [f"listen_addresses = '{HOST}'", "unix_socket_directories = ''"]
+    else:
+        lines += ["listen_addresses = ''", f"unix_socket_directories = {_quoted(socket_directory)}"]
+    lines.append(f"port = {port}")
     return "\n".join(lines) + "\n"
 
 
@@ -275,18 +287,19 @@ def start_server(server: Server) -> None:
             ) from error
 
 
-def stop_server(server: Server) -> None:
+def stop_server(server: Server, *, how: signal.Signals = signal.SIGINT) -> None:
     """End the server's sessions and stop it, data on disk; nothing to do when it does not run.
 
     It needs none of PostgreSQL's programs, so that a server outlives neither its virtual environment nor its welcome.
 
+    :param how: SIGQUIT stops it at once, with its data as it happens to be.
     :raises LocalProjectError: when it does not stop in time or belongs to somebody else.
     """
     pid = running_pid(server)
     if pid is None:
         return
     account_of(server)
-    os.kill(pid, signal.SIGINT)
+    os.kill(pid, how)
     deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while running_pid(server) is not None:
         if time.monotonic() > deadline:

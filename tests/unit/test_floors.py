@@ -16,7 +16,7 @@ PACKAGE = "ansible_collections.pgops.supabase.plugins.module_utils"
 # From the ground up. On floor 2 a file may also use those that stand before it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "files", "documents"),
-    ("connection", "sql_script", "pg_tools", "validation_verdicts"),
+    ("connection", "sql_script", "pg_tools", "validation_verdicts", "claimed_directory"),
     (
         "catalog_queries",
         "catalog",
@@ -66,6 +66,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "local_directory",
         "local_server",
         "supabase_shape",
+        "scratch_server",
         "squawk",
         "lease",
         "gate_facts",
