@@ -111,7 +111,10 @@ class ValidationReport(Document):
 
 @dataclass(kw_only=True)
 class MigrationEntry:
-    """One migration as status and plan show it."""
+    """One migration as status and plan show it.
+
+    What another tool applied has no ``applied_at`` and no ``run_id``; ``adopted_at`` is since when the ledger knows it.
+    """
 
     version: str
     name: str
@@ -123,6 +126,7 @@ class MigrationEntry:
     applied_at: str | None
     applied_by: Literal["pgops", "other"] | None
     run_id: str | None
+    adopted_at: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -243,7 +247,10 @@ class MigrationPlan(Document):
 
 @dataclass(kw_only=True)
 class PromotionProof:
-    """What the project that is promoted from has proven of one file; ``problem`` says why that is not enough."""
+    """What the project that is promoted from has proven of one file; ``problem`` says why that is not enough.
+
+    ``evidence`` says in words what is proven, and what is going to be compared when the file runs here.
+    """
 
     version: str
     name: str
@@ -251,6 +258,7 @@ class PromotionProof:
     catalog_change: str | None
     described: list[str]
     problem: str | None
+    evidence: str = ""
 
 
 @dataclass(kw_only=True)
@@ -564,7 +572,52 @@ class RestoreResult(Document):
     notes: list[str]
 
 
-RunVerdict = Literal["running", "migrated", "not_applied", "rolled_back", "needs_attention", "dry_run", "nothing_to_do"]
+ComparedBy = Literal["identical", "line_ends", "statements"]
+
+
+@dataclass(kw_only=True)
+class AdoptionEntry:
+    """One row of Supabase's history, and whether its file may stand in the ledger.
+
+    ``compared``: how the file was found to be what was recorded, None where that was not possible. ``trusted``: the reason
+    why it is taken for that all the same. ``known``: the ledger has it already.
+    """
+
+    version: str
+    name: str
+    file: str | None
+    sha256: str | None
+    verdict: Literal["adopted", "known", "refused"]
+    compared: ComparedBy | None = None
+    trusted: str | None = None
+    where: str | None = None
+    problem: str | None = None
+    next_step: str | None = None
+
+
+@dataclass(kw_only=True)
+class Adoption(Document):
+    """adoption.json: what another tool applied and the ledger knows from now on.
+
+    ``verified`` lists the versions that are recorded as verified besides; ``catalog`` is the fingerprint at that time.
+    """
+
+    kind: ClassVar[str] = "adoption"
+    run_id: str | None
+    database: str
+    server_version: str
+    dry_run: bool
+    committed: bool
+    started_at: str
+    duration_seconds: float
+    catalog: str
+    migrations: list[AdoptionEntry]
+    verified: list[str]
+
+
+RunVerdict = Literal[
+    "running", "migrated", "not_applied", "rolled_back", "adopted", "needs_attention", "dry_run", "nothing_to_do"
+]
 
 
 @dataclass(kw_only=True)
@@ -574,7 +627,7 @@ class RunRecord(Document):
     kind: ClassVar[str] = "run"
     run_id: str
     project: str
-    operation: Literal["migrate", "rollback"]
+    operation: Literal["migrate", "rollback", "adopt"]
     operator: str
     started_at: str
     finished_at: str | None = None

@@ -217,7 +217,7 @@ def _history_columns(connection: PgConnection) -> set[str]:
 
 
 def newest_applied_events(ledger: Sequence[LedgerEvent]) -> dict[str, LedgerEvent]:
-    """For each version that the ledger holds as applied now, the event that applied it."""
+    """For each version that the ledger holds as applied now, the event that says so: V(applied), or V(adopted)."""
     current: dict[str, LedgerEvent] = {}
     for event in ledger:
         if event.event in ("applied", "adopted"):

@@ -180,6 +180,7 @@ def _entry(
     row: HistoryRow | None,
     event: LedgerEvent | None,
 ) -> MigrationEntry:
+    ours = event if event and event.event == "applied" else None
     return MigrationEntry(
         version=version,
         name=name,
@@ -188,7 +189,8 @@ def _entry(
         sha256=file.sha256 if file else None,
         statements=len(row.statements) if row and row.statements is not None else None,
         rollback_file=str(file.rollback) if file and file.rollback else None,
-        applied_at=event.recorded_at if event and row else None,
-        applied_by=None if row is None else ("pgops" if event else "other"),
-        run_id=event.run_id if event and row else None,
+        applied_at=ours.recorded_at if ours and row else None,
+        applied_by=None if row is None else ("pgops" if ours else "other"),
+        run_id=ours.run_id if ours and row else None,
+        adopted_at=event.recorded_at if event and row and not ours else None,
     )

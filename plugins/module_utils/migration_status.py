@@ -16,7 +16,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import MigrationInfo, PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, VerificationFailed
-from ansible_collections.pgops.supabase.plugins.module_utils.history import read_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.history import read_history, read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import discover, read_script
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import describe, require_agreement
@@ -62,14 +62,18 @@ def promotion_info(
             next_step="Give versions of this directory.",
         )
     with session(options, SessionSettings(read_only=True)) as connection:
-        ledger = read_ledger(connection)
-    proofs = prove({version: (files[version].name, files[version].sha256) for version in versions}, ledger, origin)
+        ledger, history = read_ledger(connection), {row.version for row in read_history(connection)}
+    wanted = {version: (files[version].name, files[version].sha256) for version in versions}
+    proofs = prove(wanted, ledger, origin, history)
     problems = [f"{proof.version}_{proof.name} {proof.problem}" for proof in proofs if proof.problem]
     if problems and required:
         raise VerificationFailed(
             f"What is to be applied was not proven on {origin}: {'; '.join(problems)}",
             where=options.place,
-            next_step=f"Migrate {origin} first (playbook pgops.supabase.migrate -l {origin}), with the same files.",
+            next_step=(
+                f"Migrate {origin} first (playbook pgops.supabase.migrate -l {origin}), with the same files. What another tool "
+                f"applied there is adopted and verified by the playbook pgops.supabase.adopt -l {origin}."
+            ),
             details={"result": {"proofs": [dataclasses.asdict(proof) for proof in proofs]}},
         )
     return proofs

@@ -5,23 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.history import LedgerEvent, newest_applied_events
 
 
-def prove(versions: Mapping[str, tuple[str, str]], ledger: Sequence[LedgerEvent], origin: str) -> list[PromotionProof]:
+def prove(
+    versions: Mapping[str, tuple[str, str]],
+    ledger: Sequence[LedgerEvent],
+    origin: str,
+    history: Collection[str] = (),
+) -> list[PromotionProof]:
     """What the project before has proven of each file; pure.
 
     :param versions: version to name and sha256 of the files that are to be applied.
     :param ledger: the events of the project they are promoted from.
     :param origin: that project's name, for the sentences.
+    :param history: the versions in that project's history, whoever applied them.
     """
     events = newest_applied_events(ledger)
     return [
-        _proof(version, name, sha256, events.get(version), ledger, origin)
+        _proof(version, name, sha256, events.get(version), ledger, origin, by_another=version in history)
         for version, (name, sha256) in versions.items()
     ]
 
@@ -56,12 +62,19 @@ def _proof(
     event: LedgerEvent | None,
     ledger: Sequence[LedgerEvent],
     origin: str,
+    *,
+    by_another: bool,
 ) -> PromotionProof:
     problem = None
-    if event is None:
+    if event is None and by_another:
+        problem = f"is applied on {origin} by another tool, and was not adopted there"
+    elif event is None:
         problem = f"is not applied on {origin}"
     elif event.sha256 != sha256:
         problem = f"is another file than the one applied on {origin}"
+    elif event.event == "adopted" and not event.details.get("compared"):
+        reason = event.details.get("trusted", "no reason is on record")
+        problem = f"was adopted on {origin} on trust, not compared with what was applied there ({reason})"
     elif not is_verified(event, ledger):
         problem = f"is applied on {origin}, but was not verified there"
     return PromotionProof(
@@ -71,7 +84,20 @@ def _proof(
         catalog_change=event.details.get("catalog_change") if event else None,
         described=list(event.details.get("catalog_changes", [])) if event else [],
         problem=problem,
+        evidence=_evidence(event, origin) if event and not problem else "",
     )
+
+
+def _evidence(event: LedgerEvent, origin: str) -> str:
+    """What a file without a problem has behind it, and what is going to be compared."""
+    if event.event == "adopted":
+        return (
+            f"the file that another tool applied on {origin}, adopted and verified there; the catalog change that it made there "
+            "is not known, so none is compared here"
+        )
+    if event.details.get("catalog_change") is None:
+        return f"applied and verified on {origin}; its own catalog change was not read there, so none is compared here"
+    return f"applied and verified on {origin}; it has to make the same catalog change here"
 
 
 def is_verified(event: LedgerEvent, ledger: Sequence[LedgerEvent]) -> bool:

@@ -19,6 +19,7 @@ _HEADLINES: Mapping[RunVerdict, str] = {
     "migrated": "MIGRATED",
     "not_applied": "NOT APPLIED: it failed before COMMIT, so there is nothing to roll back; catalog and data are as before",
     "rolled_back": "ROLLED BACK",
+    "adopted": "ADOPTED",
     "needs_attention": "NEEDS ATTENTION",
     "dry_run": "DRY RUN",
     "nothing_to_do": "NOTHING TO DO",
@@ -84,6 +85,8 @@ def headline(run: RunRecord, documents: Documents) -> str:
 
 def _headline(run: RunRecord, documents: Documents) -> str:
     text = _HEADLINES[run.verdict]
+    if run.operation == "adopt":
+        return _adoption_headline(run, documents.get("adoption", {}))
     if run.verdict == "dry_run" and run.failure:
         return f"DRY RUN FAILED: everything was rolled back; {_what_stays(documents)}"
     if run.verdict == "needs_attention" and run.operation == "rollback":
@@ -118,6 +121,19 @@ def _what_stays(documents: Documents) -> str:
     return f"nothing stays but {_number(moved, 'sequence')} that moved" if moved else "nothing stays"
 
 
+def _adoption_headline(run: RunRecord, adoption: Mapping[str, Any]) -> str:
+    if run.verdict == "not_applied" or (run.verdict == "dry_run" and run.failure):
+        return "NOT ADOPTED: nothing was changed"
+    if run.verdict == "needs_attention":
+        return f"{_HEADLINES[run.verdict]}: the adoption is committed, and was not found so afterwards; see below"
+    new = [entry for entry in adoption.get("migrations", []) if entry["verdict"] == "adopted"]
+    verified = len(adoption.get("verified", []))
+    if run.verdict == "dry_run":
+        return f"DRY RUN: {_number(len(new), 'migration')} would be adopted, {verified} verified; nothing was written"
+    text = _HEADLINES[run.verdict]
+    return text if run.verdict != "adopted" else f"{text}: {_number(len(new), 'migration')}, {verified} verified"
+
+
 def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Iterator[_Section]:
     yield _Section("Run", ("", ""), _identity(run))
     if run.failure:
@@ -138,6 +154,8 @@ def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Ite
     if migrations := documents.get("rollback", {}).get("migrations"):
         yield _Section("Rollback", ("migration", "statements", "seconds"), _migrations(migrations))
         yield _Section("Proof", ("", ""), _proof(documents["rollback"]))
+    if adopted := list(_adopted(documents.get("adoption", {}))):
+        yield _Section("Adopted", ("migration", "sha256", "compared", "trusted because"), adopted)
     if counts := list(_counts(documents)):
         yield _Section("Rows", ("table", "before", "after", "verdict"), counts)
     if checks := list(_checks(documents)):
@@ -238,6 +256,13 @@ def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "data exported", path
 
 
+def _adopted(adoption: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for entry in adoption.get("migrations", []):
+        if entry["verdict"] == "adopted":
+            label, sha256 = f"{entry['version']}_{entry['name']}", entry["sha256"][:16]
+            yield label, sha256, entry["compared"] or "no", entry["trusted"] or ""
+
+
 def _counts(documents: Documents) -> Iterator[tuple[str, Any, Any, str]]:
     """Each table before and after; what was compared in the deciding transaction comes first, then the read-back."""
     comparison = documents.get("rollback", {}).get("counts") or documents.get("migration", {}).get("counts")
@@ -297,6 +322,7 @@ def _durations(documents: Documents) -> Iterator[tuple[str, str]]:
         "validation_before": "validation before",
         "migration": "apply, with its checks",
         "rollback": "rollback, with its proof",
+        "adoption": "adoption",
         "counts_after": "counts after",
         "validation_after": "validation after",
     }

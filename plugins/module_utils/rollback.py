@@ -49,6 +49,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     NewEvent,
     append_event,
     make_ledger,
+    newest_applied_events,
     read_history,
     read_ledger,
     record_removed,
@@ -178,6 +179,8 @@ def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[
         )
     rows, ledger = read_history(connection), read_ledger(connection)
     names = {row.version: row.name or "" for row in rows}
+    # Of a row that another tool wrote without a name, or of a file renamed since, the ledger knows the file's own.
+    names |= {version: event.name for version, event in newest_applied_events(ledger).items() if version in names}
     versions = choose_versions(list(names), ledger, of_run=how.of_run, to_version=how.to_version)
     return [(version, names[version]) for version in versions], expected_fingerprint(versions, ledger)
 

@@ -28,10 +28,11 @@ def choose_versions(
     if to_version is not None:
         chosen = {version for version in history if int(version) > int(to_version)}
     elif of_run is not None:
-        chosen = {version for version, event in events.items() if event.run_id == of_run}
+        # What a run adopted it has not applied: it is not the run's to take back.
+        chosen = {version for version, event in events.items() if event.run_id == of_run and event.event == "applied"}
     else:
         chosen = _of_last_run(events, ledger)
-    if chosen <= events.keys():
+    if all(_is_timed(version, events) for version in chosen):
         # What was applied last is taken back first, whatever its version: a run may have applied out of order.
         ordered = sorted(chosen, key=lambda version: events[version].event_id, reverse=True)
     else:
@@ -50,9 +51,14 @@ def choose_versions(
 
 def _is_on_top(version: str, oldest: str, events: Mapping[str, LedgerEvent]) -> bool:
     """Whether a version was applied after another one; where the ledger does not know, the higher version counts as later."""
-    if version in events and oldest in events:
+    if _is_timed(version, events) and _is_timed(oldest, events):
         return events[version].event_id > events[oldest].event_id
     return int(version) > int(oldest)
+
+
+def _is_timed(version: str, events: Mapping[str, LedgerEvent]) -> bool:
+    """Whether the ledger knows when a version was applied; of an adopted one it knows only when it was adopted."""
+    return version in events and events[version].event == "applied"
 
 
 def _require_known(

@@ -26,6 +26,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     write_json,
 )
 
+Operation = Literal["migrate", "rollback", "adopt"]
+
 RUN_FILE = "run.json"
 REPORT_FILE = "report.md"
 DOCUMENT_FILES = {
@@ -39,6 +41,7 @@ DOCUMENT_FILES = {
     "validation_after": "validation-after.json",
     "migration": "migration.json",
     "rollback": "rollback.json",
+    "adoption": "adoption.json",
 }
 
 
@@ -47,9 +50,7 @@ def new_run_id() -> str:
     return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def new_run(
-    project: str, operation: Literal["migrate", "rollback"], operator: str, reason: str | None = None
-) -> RunRecord:
+def new_run(project: str, operation: Operation, operator: str, reason: str | None = None) -> RunRecord:
     """A run that begins now."""
     return RunRecord(
         run_id=new_run_id(),
@@ -163,13 +164,16 @@ def list_runs(project_dir: Path) -> tuple[list[RunEntry], list[str]]:
     return entries, unreadable
 
 
-def verdict_of(
-    documents: Mapping[str, Mapping[str, Any]], operation: Literal["migrate", "rollback"], *, failed: bool
-) -> RunVerdict:
+def verdict_of(documents: Mapping[str, Mapping[str, Any]], operation: Operation, *, failed: bool) -> RunVerdict:
     """How a run ended, from what its phases left; pure."""
     migration, rollback = documents.get("migration", {}), documents.get("rollback", {})
-    if (migration or rollback).get("dry_run"):
+    adoption = documents.get("adoption", {})
+    if (migration or rollback or adoption).get("dry_run"):
         return "dry_run"
+    if operation == "adopt":
+        if failed:
+            return "needs_attention" if adoption.get("committed") else "not_applied"
+        return "adopted" if adoption.get("committed") else "nothing_to_do"
     if operation == "rollback":
         return "needs_attention" if failed else ("rolled_back" if rollback.get("committed") else "nothing_to_do")
     if not failed:
