@@ -17,7 +17,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     LedgerEvent,
     newest_applied_events,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, recorded_statements
+from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import (
+    MigrationFile,
+    recorded_statements,
+    unify_line_ends,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql_script import Script
 
 _HISTORY = "supabase_migrations.schema_migrations"
@@ -49,7 +53,7 @@ def compare_recorded(script: Script, recorded: Sequence[str]) -> Comparison:
     """
     if tuple(recorded) == script.recorded:
         return Comparison("identical")
-    unified = tuple(text.replace("\r\n", "\n") for text in recorded)
+    unified = tuple(unify_line_ends(text) for text in recorded)
     if unified == script.recorded:
         return Comparison("line_ends")
     place, difference = _first_difference(script, unified)

@@ -132,13 +132,25 @@ def _require_unambiguous_order(versions: Sequence[tuple[Path, str]]) -> None:
             )
 
 
+def read_as_others_do(path: Path) -> str:
+    """A file's text as the Supabase CLI takes it, which leaves out a byte order mark and what is not UTF-8."""
+    return path.read_bytes().decode("utf-8-sig", errors="replace")
+
+
+def unify_line_ends(text: str) -> str:
+    """The text with the line ends of a checkout that does not turn them."""
+    return text.replace("\r\n", "\n")
+
+
 def recorded_statements(texts: Sequence[str]) -> tuple[str, ...] | None:
     """What identifies recorded SQL whoever split it: each statement's own text, without the comments and space around it.
+
+    Line ends are unified, because Git turns them from one checkout to the other.
 
     None when it does not parse, so that nothing can be said of it.
     """
     try:
-        script = parse_script("history", "\n;\n".join(texts))
+        script = parse_script("history", unify_line_ends("\n;\n".join(texts)))
     except SqlScriptError:
         return None
     return tuple(statement.sql for statement in script.statements)

@@ -18,7 +18,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     read_history,
     read_ledger,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, recorded_statements
+from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import (
+    MigrationFile,
+    read_as_others_do,
+    recorded_statements,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.statement_log import read_half_done
 
 if TYPE_CHECKING:
@@ -91,7 +95,7 @@ def foreign_edits(
         if row is None or row.statements is None or file.version in ours:
             continue
         recorded = recorded_statements(row.statements)
-        if recorded is not None and recorded != recorded_statements([file.path.read_text("utf-8", errors="replace")]):
+        if recorded is not None and recorded != recorded_statements([read_as_others_do(file.path)]):
             edited.add(file.version)
     return frozenset(edited)
 

@@ -30,6 +30,23 @@ ROLLBACK: dict[str, Any] = {
 }
 
 
+ADOPTION: dict[str, Any] = {
+    "migrations": [
+        {
+            "version": "1",
+            "name": "one",
+            "sha256": "f" * 64,
+            "verdict": "adopted",
+            "compared": None,
+            "trusted": "I looked",
+        },
+        {"version": "2", "name": "two", "sha256": "e" * 64, "verdict": "known", "compared": None, "trusted": None},
+    ],
+    "verified": ["1", "2"],
+    "duration_seconds": 0.5,
+}
+
+
 def counts(**tables: int) -> dict[str, Any]:
     """A document of exact counts."""
     rows = [{"schema": "public", "table": table, "rows": number} for table, number in tables.items()]
@@ -76,6 +93,19 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
         (run("dry_run", failure="No."), {"migration": MIGRATION}, "DRY RUN FAILED: everything was rolled back"),
         (run("nothing_to_do"), {}, "NOTHING APPLIED: only other phases were asked for"),
         (run("nothing_to_do", operation="rollback"), {}, "NOTHING TO DO"),
+        (run("adopted", operation="adopt"), {"adoption": ADOPTION}, "ADOPTED: 1 migration, 2 verified"),
+        (
+            run("dry_run", operation="adopt"),
+            {"adoption": ADOPTION},
+            "DRY RUN: 1 migration would be adopted, 2 verified",
+        ),
+        (run("not_applied", operation="adopt", failure="No."), {}, "NOT ADOPTED: nothing was changed"),
+        (run("nothing_to_do", operation="adopt"), {"adoption": ADOPTION}, "NOTHING TO DO"),
+        (
+            run("needs_attention", operation="adopt"),
+            {"adoption": ADOPTION},
+            "NEEDS ATTENTION: the adoption is committed",
+        ),
     ],
 )
 def test_the_first_line_says_how_it_ended(record: RunRecord, documents: dict[str, Any], headline: str) -> None:
@@ -151,3 +181,10 @@ def test_a_check_is_shown_with_its_verdict_before() -> None:
     }
     row = next(line for line in summary_lines(run("needs_attention"), documents, None) if "orphans" in line)
     assert row.split() == ["FAIL", "orphans", "PASS", "2", "of", "them", "(V.sql:3:1)"]
+
+
+def test_what_was_adopted_is_listed() -> None:
+    lines = summary_lines(run("adopted", operation="adopt"), {"adoption": ADOPTION}, None)
+    start = lines.index("Adopted")
+    assert lines[start + 2].split() == ["1_one", "f" * 16, "no", "I", "looked"]
+    assert not any("2_two" in line for line in lines)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
+    Operation,
     close_run,
     list_runs,
     load_documents,
@@ -45,11 +46,14 @@ DRY = {"committed": False, "dry_run": True}
         ({"rollback": COMMITTED}, "rollback", False, "rolled_back"),
         ({}, "rollback", True, "needs_attention"),
         ({"rollback": DRY}, "rollback", False, "dry_run"),
+        ({"adoption": COMMITTED}, "adopt", False, "adopted"),
+        ({"adoption": OPEN}, "adopt", False, "nothing_to_do"),
+        ({}, "adopt", True, "not_applied"),
+        ({"adoption": COMMITTED}, "adopt", True, "needs_attention"),
+        ({"adoption": DRY}, "adopt", False, "dry_run"),
     ],
 )
-def test_verdict(
-    documents: dict[str, dict[str, Any]], operation: Literal["migrate", "rollback"], failed: bool, verdict: RunVerdict
-) -> None:
+def test_verdict(documents: dict[str, dict[str, Any]], operation: Operation, failed: bool, verdict: RunVerdict) -> None:
     assert verdict_of(documents, operation, failed=failed) == verdict
     assert verdict_of(documents, operation, failed=failed) == verdict
 
