@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.canonical_text import canonical_expression
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog_queries import ALL_KINDS, OBJECT_TYPES
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import CatalogChange
@@ -78,6 +79,10 @@ _CANONICAL_SETTINGS = {
     "extra_float_digits": "1",
 }
 
+# Where the catalogs hold expressions. A function's definition is not among them: its body is the user's own text.
+_EXPRESSIONS = ("definition", "default", "generated", "using", "check")
+_FUNCTION_DEFINITION = "CREATE OR REPLACE "
+
 _SAVEPOINT = "pgops_catalog"
 _DETAIL_LENGTH = 60
 WITH_COLUMNS = frozenset({"table", "foreign table", "view", "materialized view", "type"})
@@ -113,7 +118,7 @@ def read_catalog(connection: PgConnection, schemas: Sequence[str]) -> Catalog:
     with _canonical_session(connection), connection.cursor() as cursor:
         for query in ALL_KINDS:
             cursor.execute(query, parameters)
-            catalog.update(cursor.fetchall())
+            catalog.update((key, _canonical(definition)) for key, definition in cursor.fetchall())
     return dict(sorted(catalog.items()))
 
 
@@ -186,6 +191,15 @@ def _canonical_session(connection: PgConnection) -> Iterator[None]:
                 execute(connection, "rollback")
             elif own_transaction:
                 connection.rollback()
+
+
+def _canonical(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition whose expressions are the same before and after a dump and its restore."""
+    for name in _EXPRESSIONS:
+        text = definition.get(name)
+        if isinstance(text, str) and not text.startswith(_FUNCTION_DEFINITION):
+            definition[name] = canonical_expression(text)
+    return definition
 
 
 def _change(

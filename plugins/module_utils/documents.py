@@ -616,7 +616,15 @@ class Adoption(Document):
 
 
 RunVerdict = Literal[
-    "running", "migrated", "not_applied", "rolled_back", "adopted", "needs_attention", "dry_run", "nothing_to_do"
+    "running",
+    "migrated",
+    "not_applied",
+    "rolled_back",
+    "adopted",
+    "restored",
+    "needs_attention",
+    "dry_run",
+    "nothing_to_do",
 ]
 
 
@@ -627,7 +635,7 @@ class RunRecord(Document):
     kind: ClassVar[str] = "run"
     run_id: str
     project: str
-    operation: Literal["migrate", "rollback", "adopt"]
+    operation: Literal["migrate", "rollback", "adopt", "restore"]
     operator: str
     started_at: str
     finished_at: str | None = None

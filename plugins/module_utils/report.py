@@ -11,6 +11,11 @@ from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import RunRecord, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.receipt_tables import receipt_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.report_restore import (
+    restore_headline,
+    restore_identity,
+    restore_losses,
+)
 
 Documents = Mapping[str, Mapping[str, Any]]
 
@@ -20,6 +25,7 @@ _HEADLINES: Mapping[RunVerdict, str] = {
     "not_applied": "NOT APPLIED: it failed before COMMIT, so there is nothing to roll back; catalog and data are as before",
     "rolled_back": "ROLLED BACK",
     "adopted": "ADOPTED",
+    "restored": "RESTORED",
     "needs_attention": "NEEDS ATTENTION",
     "dry_run": "DRY RUN",
     "nothing_to_do": "NOTHING TO DO",
@@ -87,6 +93,8 @@ def _headline(run: RunRecord, documents: Documents) -> str:
     text = _HEADLINES[run.verdict]
     if run.operation == "adopt":
         return _adoption_headline(run, documents.get("adoption", {}))
+    if run.operation == "restore" and (said := restore_headline(run, documents.get("restore", {}))):
+        return said
     if run.verdict == "dry_run" and run.failure:
         return f"DRY RUN FAILED: everything was rolled back; {_what_stays(documents)}"
     if run.verdict == "needs_attention" and run.operation == "rollback":
@@ -156,6 +164,10 @@ def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Ite
         yield _Section("Proof", ("", ""), _proof(documents["rollback"]))
     if adopted := list(_adopted(documents.get("adoption", {}))):
         yield _Section("Adopted", ("migration", "sha256", "compared", "trusted because"), adopted)
+    if restored := documents.get("restore"):
+        yield _Section("Restore", ("", ""), restore_identity(restored))
+        if lost := list(restore_losses(restored)):
+            yield _Section("Replaced", ("table", "in the backup", "before", "written since", "came back"), lost)
     if counts := list(_counts(documents)):
         yield _Section("Rows", ("table", "before", "after", "verdict"), counts)
     if checks := list(_checks(documents)):
@@ -265,7 +277,11 @@ def _adopted(adoption: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]
 
 def _counts(documents: Documents) -> Iterator[tuple[str, Any, Any, str]]:
     """Each table before and after; what was compared in the deciding transaction comes first, then the read-back."""
-    comparison = documents.get("rollback", {}).get("counts") or documents.get("migration", {}).get("counts")
+    comparison = (
+        documents.get("restore", {}).get("counts")
+        or documents.get("rollback", {}).get("counts")
+        or documents.get("migration", {}).get("counts")
+    )
     before = {_table(t): t["rows"] for t in documents.get("counts_before", {}).get("tables", [])}
     after = {_table(t): t["rows"] for t in documents.get("counts_after", {}).get("tables", [])}
     verdicts = {_table(t): (t["verdict"], t["message"]) for t in (comparison or {}).get("tables", [])}
@@ -323,6 +339,7 @@ def _durations(documents: Documents) -> Iterator[tuple[str, str]]:
         "migration": "apply, with its checks",
         "rollback": "rollback, with its proof",
         "adoption": "adoption",
+        "restore": "restore, with its copy aside and its proof",
         "counts_after": "counts after",
         "validation_after": "validation after",
     }

@@ -107,6 +107,7 @@ class RestoreRequest:
     :param elsewhere: whether the connection's database is meant to be another one than was backed up.
     :param make_aside: backs up what is there now into ``aside``; it is called while the tables are locked against writing,
         so that it holds exactly what is replaced.
+    :param accept: patterns of catalog objects that may differ from the backup afterwards; they are recorded.
     :param settings: of the restoring session; its lock_timeout bounds each wait for a lock.
     :param analyze: whether the planner's statistics are made anew afterwards.
     """
@@ -121,6 +122,7 @@ class RestoreRequest:
     elsewhere: bool = False
     schemas: tuple[str, ...] | None = None
     platform_data: bool = True
+    accept: tuple[str, ...] = ()
     reason: str | None = None
     run_id: str | None = None
     pg_bin: str | None = None
@@ -246,7 +248,7 @@ def _transaction(
             with progress.timed("restore"):
                 progress.restored = restore_archive(connection, tools, content, plan)
             with progress.timed("verify"):
-                progress.proof = prove_restored(connection, content, plan)
+                progress.proof = prove_restored(connection, content, plan, accept=request.accept)
                 _require_equal(content, progress)
                 _require_untouched(compare_catalogs(outside, outside_of(connection, content, plan)), options.place)
             record = _record(request, content, progress)
@@ -280,7 +282,10 @@ def _require_equal(content: BackupContent, progress: _Progress) -> None:
         f"The restored database is not what was backed up ({len(wrong)} differences): {'; '.join(wrong[:20])}",
         where=str(content.archive),
         state=UNCHANGED,
-        next_step="Mend what differs (a right that the role lacks, an object of the platform's), or restore elsewhere and look there.",
+        next_step=(
+            "Mend what differs (a right that the role lacks, an object of the platform's), or, where the difference may stay, "
+            "accept it by name: accept: ['<type> <name>'] (playbook: restore_accept)."
+        ),
         details={"expected": content.manifest.catalog_fingerprint, "found": proof.fingerprint, "differences": wrong},
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive_restore import BackupContent, RestorePlan
@@ -37,7 +38,7 @@ class RestoreProof:
     """What is there now beside what the backup's manifest says.
 
     :param differences: between the backup's catalog and the one that is there; none when the fingerprints are equal.
-    :param tolerated: differences in what is the platform's, which no restore of a project may change.
+    :param tolerated: differences in what is the platform's, which no restore of a project may change, and accepted ones.
     """
 
     counts: CountComparison
@@ -51,14 +52,20 @@ class RestoreProof:
         return self.counts.verdict == "PASS" and not self.differences
 
 
-def prove_restored(connection: PgConnection, content: BackupContent, plan: RestorePlan) -> RestoreProof:
-    """Compare every counted table and the whole catalog with the backup's, on the open transaction."""
+def prove_restored(
+    connection: PgConnection, content: BackupContent, plan: RestorePlan, *, accept: Sequence[str] = ()
+) -> RestoreProof:
+    """Compare every counted table and the whole catalog with the backup's, on the open transaction.
+
+    :param accept: patterns of objects that may differ, C(extension pg_net), where somebody has looked and agrees.
+    """
     expected = [count for count in content.manifest.counts.tables if _is_restored(count, plan)]
     there = existing_tables(connection, [(count.schema, count.table) for count in expected])
     counts = compare_counts(expected, count_in_transaction(connection, there))
     found = read_catalog(connection, content.manifest.own_schemas)
     changes = compare_catalogs(content.catalog, found)
     platform = _keys_of_the_platform(connection, changes, plan)
+    platform |= {_key(change) for change in changes if any(fnmatchcase(_key(change), pattern) for pattern in accept)}
     return RestoreProof(
         counts=counts,
         fingerprint=fingerprint(found),

@@ -26,7 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     write_json,
 )
 
-Operation = Literal["migrate", "rollback", "adopt"]
+Operation = Literal["migrate", "rollback", "adopt", "restore"]
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.md"
@@ -42,6 +42,7 @@ DOCUMENT_FILES = {
     "migration": "migration.json",
     "rollback": "rollback.json",
     "adoption": "adoption.json",
+    "restore": "restore.json",
 }
 
 
@@ -174,6 +175,8 @@ def verdict_of(documents: Mapping[str, Mapping[str, Any]], operation: Operation,
         if failed:
             return "needs_attention" if adoption.get("committed") else "not_applied"
         return "adopted" if adoption.get("committed") else "nothing_to_do"
+    if operation == "restore":
+        return _verdict_of_restore(documents.get("restore", {}), failed=failed)
     if operation == "rollback":
         return "needs_attention" if failed else ("rolled_back" if rollback.get("committed") else "nothing_to_do")
     if not failed:
@@ -181,3 +184,11 @@ def verdict_of(documents: Mapping[str, Mapping[str, Any]], operation: Operation,
     if not migration.get("committed"):
         return "not_applied"
     return "rolled_back" if rollback.get("committed") else "needs_attention"
+
+
+def _verdict_of_restore(restored: Mapping[str, Any], *, failed: bool) -> RunVerdict:
+    if restored.get("dry_run"):
+        return "dry_run"
+    if restored.get("committed"):
+        return "needs_attention" if failed else "restored"
+    return "not_applied" if failed else "nothing_to_do"

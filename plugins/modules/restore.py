@@ -76,6 +76,13 @@ options:
     description: Whether the rows of the platform's tables (C(auth.users), C(storage.objects) and the like) come back as well.
     type: bool
     default: true
+  accept:
+    description:
+      - Objects of the catalog that may differ from the backup afterwards, as a failure names them, C(extension pg_net); C(*)
+        stands for anything. What was accepted stands in RV(restore.tolerated).
+    type: list
+    elements: str
+    default: []
   analyze:
     description: Whether the planner's statistics of the restored tables are made anew afterwards.
     type: bool
@@ -242,6 +249,7 @@ def bring_back(module: AnsibleModule) -> dict[str, Any]:
             elsewhere=params["elsewhere"],
             schemas=tuple(params["schemas"]) if params["schemas"] else None,
             platform_data=params["platform_data"],
+            accept=tuple(params["accept"]),
             reason=params["reason"],
             run_id=params["run_id"],
             pg_bin=params["pg_bin"],
@@ -302,6 +310,7 @@ def main() -> None:
             "reason": {"type": "str"},
             "schemas": {"type": "list", "elements": "str"},
             "platform_data": {"type": "bool", "default": True},
+            "accept": {"type": "list", "elements": "str", "default": []},
             "analyze": {"type": "bool", "default": True},
             "pg_bin": {"type": "path"},
             "lock_timeout_seconds": {"type": "float", "default": 5.0},

@@ -38,10 +38,10 @@ options:
   operation:
     description: What the run does.
     type: str
-    choices: [migrate, rollback, adopt]
+    choices: [migrate, rollback, adopt, restore]
     default: migrate
   reason:
-    description: Why, when it is a rollback.
+    description: Why, when it is a rollback or a restore.
     type: str
   run_dir:
     description: The run to finish, as returned when it was started.
@@ -176,7 +176,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["started", "finished"], "default": "started"},
             "state_dir": {"type": "path"},
             "project": {"type": "str"},
-            "operation": {"type": "str", "choices": ["migrate", "rollback", "adopt"], "default": "migrate"},
+            "operation": {"type": "str", "choices": ["migrate", "rollback", "adopt", "restore"], "default": "migrate"},
             "reason": {"type": "str"},
             "run_dir": {"type": "path"},
             "failed_phase": {"type": "str"},

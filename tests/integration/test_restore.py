@@ -135,6 +135,17 @@ select lo_get(oid) from pg_largeobject_metadata order by oid;
 """
 
 
+# PostgreSQL writes these otherwise once it has read its own writing, as a dump and its restore do.
+WRITTEN_OTHERWISE = """
+create table public.written_otherwise (
+    status varchar(10) check (status in ('a', 'b, c', 'd''e')), x int, y int,
+    check (x between 1 and 2 and y between 3 and 4 and (x > 0 or y > 0 or x + y > 2)));
+create index written_otherwise_some on public.written_otherwise (x) where status in ('a', 'd''e') and x between 1 and 2 and y > 3;
+create policy otherwise on public.written_otherwise using (status not in ('a', 'b') and (x between 1 and 2 and y > 3));
+create view public.written_view as select * from public.written_otherwise where status in ('a') and x between 1 and 2 and y = 1;
+"""
+
+
 @pytest.fixture
 def filled(project: LiveProject) -> LiveProject:
     project.psql(PROJECT)
@@ -211,6 +222,33 @@ def test_everything_comes_back_as_it_was_and_twice(restores: Restores) -> None:
     project.psql("insert into auth.users (id, email) values (gen_random_uuid(), 'after@x')")
     assert project.psql("select count(*) from public.profiles where name = 'after@x'") == "1"
     assert project.psql("select count(*) from pg_stats where schemaname in ('public', 'billing')") != "0"
+
+
+def test_what_postgresql_writes_in_two_ways_is_the_same(restores: Restores) -> None:
+    restores.project.psql(WRITTEN_OTHERWISE)
+    backup, manifest = restores.backup()
+    written = restores.state()
+    for _round in range(2):
+        done = restores.restore(backup)
+        assert done.get("changed") and done["restore"]["catalog_found"] == manifest["catalog_fingerprint"], done
+        # Otherwise this would show nothing.
+        assert restores.state()[0].catalog != written[0].catalog
+        assert restores.state()[1] == written[1]
+
+
+def test_a_difference_that_is_accepted_by_name_is_recorded(restores: Restores) -> None:
+    backup, _manifest = restores.backup()
+    # Who owns it may give default privileges that the project's role cannot take back.
+    restores.project.psql(
+        "alter default privileges for role supabase_admin in schema billing grant select on tables to anon", SUPERUSER
+    )
+    refused = restores.restore(backup)
+    assert refused["error"]["code"] == "verification", refused
+    key = "default privileges of supabase_admin for tables in billing"
+    assert f"{key} created" in refused["msg"] and "accept" in refused["msg"]
+    done = restores.restore(backup, accept=[key])
+    assert done.get("changed"), done
+    assert [change["object_type"] for change in done["restore"]["tolerated"]] == ["default privileges"]
 
 
 def test_what_was_there_is_kept_aside_and_can_be_brought_back(restores: Restores) -> None:

@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("connection", "sql_script", "pg_tools", "validation_verdicts", "claimed_directory"),
     (
         "catalog_queries",
+        "canonical_text",
         "catalog",
         "catalog_selection",
         "migration_files",
@@ -90,6 +91,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "restore_loss",
         "restore_records",
         "restore_checks",
+        "report_restore",
     ),
     (
         "migrate",
