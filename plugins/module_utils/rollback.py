@@ -38,6 +38,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.dropped_data import
     export_dropped_data,
     find_dropped_data,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.draft_text import MARK, is_unreviewed
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     PgopsError,
     RollbackError,
@@ -194,7 +195,15 @@ def _load(supabase_dir: Path, version: str, name: str) -> _Reverted:
             state="nothing was changed; the migrations are still applied",
             next_step=f"Write it (the inverse of migrations/{path.name}), or restore the backup of the run.",
         )
-    return _Reverted(version, name, path, runnable(read_script(path)))
+    script = read_script(path)
+    if is_unreviewed(script.text):
+        raise RollbackError(
+            f"The rollback of {version}_{name} is a draft that nobody has reviewed",
+            where=str(path),
+            state="nothing was changed; the migrations are still applied",
+            next_step=f"Read and complete it, then take its first line away ({MARK}).",
+        )
+    return _Reverted(version, name, path, runnable(script))
 
 
 def _transaction(
