@@ -438,6 +438,107 @@ class MigrationResult(Document):
 
 
 @dataclass(kw_only=True)
+class UncoveredObject:
+    """An object that a draft leaves to a person, and why."""
+
+    object_name: str
+    reason: str
+
+
+@dataclass(kw_only=True)
+class RollbackDraft:
+    """A draft of one migration's rollback, and what became of it when it was tried.
+
+    ``exact``: up and the draft returned the catalog as it was. ``rows_written``: what no draft takes back.
+    ``outcome``: V(kept) means that another draft was there and was left alone.
+    """
+
+    version: str
+    name: str
+    sha256: str
+    file: str
+    outcome: Literal["written", "unchanged", "kept", "not_needed"]
+    statements: int
+    exact: bool
+    failure: str | None
+    differences: list[CatalogChange]
+    not_covered: list[UncoveredObject]
+    not_executed: list[UnexecutedStatement]
+    rows_written: list[TouchedRows]
+
+
+@dataclass(kw_only=True)
+class RollbackDrafts(Document):
+    """What the module rollback_draft made of the pending migrations that have no rollback file."""
+
+    kind: ClassVar[str] = "rollback_drafts"
+    drafts: list[RollbackDraft]
+
+
+@dataclass(kw_only=True)
+class RehearsedFile:
+    """One migration of a rehearsal and how long it took, in seconds; None where it was not reached."""
+
+    version: str
+    name: str
+    sha256: str
+    rollback_sha256: str | None
+    up_seconds: float | None
+    down_seconds: float | None
+    again_seconds: float | None
+
+
+@dataclass(kw_only=True)
+class EstimatedStatement:
+    """One statement as it was timed in the rehearsal, and what that makes with the project's rows.
+
+    ``tables``: what it names of the tables that were counted; their rows in the rehearsal and in the project now make the
+    ``factor``. It is 1 where it names none of them.
+    """
+
+    where: str
+    command: str
+    seconds: float
+    tables: list[str]
+    rehearsed_rows: int
+    project_rows: int
+    factor: float
+    estimated_seconds: float
+
+
+@dataclass(kw_only=True)
+class Rehearsal(Document):
+    """rehearsal.json: the pending migrations up, down and up again on a restored backup, and what that says of the project.
+
+    ``key``: the hash of the files and their rollbacks; a rehearsal counts for exactly these. ``reasons``: why it did not pass.
+    """
+
+    kind: ClassVar[str] = "rehearsal"
+    rehearsal_id: str
+    project: str
+    key: str | None
+    started_at: str
+    finished_at: str | None
+    duration_seconds: float | None
+    backup_id: str
+    backup_path: str
+    backup_taken_at: str
+    backup_bytes: int
+    server_version: str | None
+    project_server_version: str
+    files: list[RehearsedFile]
+    statements: list[EstimatedStatement]
+    rehearsed_seconds: float
+    estimated_seconds: float
+    locks: list[HeldLock]
+    rewritten_tables: list[RewrittenTable]
+    rows: list[TouchedRows]
+    differences: list[CatalogChange]
+    verdict: Literal["running", "passed", "failed"]
+    reasons: list[str]
+
+
+@dataclass(kw_only=True)
 class BackupFile:
     """One file of a backup, path relative to the backup's directory."""
 
