@@ -27,6 +27,7 @@ GATES = (
     "approval",
     "lease",
     "backup_age",
+    "rehearsal",
 )
 # Waiving these takes away what keeps a run from hitting another database, or half of a session.
 LOUD_GATES = ("identity", "pooler")

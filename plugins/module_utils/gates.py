@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint_gate import ac
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_files import MigrationFile, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migration_state import read_state
 from ansible_collections.pgops.supabase.plugins.module_utils.project_marker import write_marker
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal_gate import judge_rehearsal
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal_records import find_rehearsals, hashes_of
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -101,6 +104,8 @@ class GatePolicy:
     disk_space_factor: float = 1.0
     max_replication_lag_bytes: int = 268_435_456
     max_backup_age_seconds: float | None = None
+    require_rehearsal: bool = False
+    max_rehearsal_age_seconds: float | None = None
     git_remote: bool = True
     git_push: bool = False
     plan: MigrationPlan | None = None
@@ -365,6 +370,15 @@ def _backup_age(look: _Look) -> Judgement:
     return rules.judge_backup_age(entries, limit, look.bounded(evidence.read_system_identifier))
 
 
+def _rehearsal(look: _Look) -> Judgement:
+    state_dir, limit = look.policy.state_dir, look.policy.max_rehearsal_age_seconds
+    if not look.policy.require_rehearsal or state_dir is None:
+        return Judgement("SKIP", "no rehearsal is required (preflight_require_rehearsal)")
+    pending = hashes_of(look.pending())
+    found, _unreadable = find_rehearsals(state_dir / look.policy.project)
+    return judge_rehearsal(pending, found, limit, datetime.now(timezone.utc))
+
+
 _CHECKS: Mapping[str, Callable[[_Look], Judgement]] = {
     "identity": _identity,
     "pooler": _pooler,
@@ -380,6 +394,7 @@ _CHECKS: Mapping[str, Callable[[_Look], Judgement]] = {
     "approval": _approval,
     "lease": _lease,
     "backup_age": _backup_age,
+    "rehearsal": _rehearsal,
 }
 
 
@@ -389,6 +404,12 @@ def _require_usable(policy: GatePolicy) -> None:
             "A database is marked with its environment, and none is given",
             where="environment",
             next_step="Give environment: dev, prod or what you call it.",
+        )
+    if policy.require_rehearsal and (policy.state_dir is None or policy.supabase_dir is None):
+        raise InputError(
+            "A rehearsal is required, but not where rehearsals and migrations are",
+            where="require_rehearsal",
+            next_step="Give state_dir (project_state_dir) and supabase_dir (project_supabase_dir).",
         )
     if policy.max_backup_age_seconds is not None and policy.state_dir is None:
         raise InputError(

@@ -20,7 +20,8 @@ description:
     V(invalid_objects): no INVALID index and no NOT VALID constraint, else a warning. V(replication_lag): standbys and slots keep
     up. V(git): the pending files are committed, and the branch's upstream has them too. V(lint): the linter finds nothing too
     bad in them. V(approval): enough people signed the plan's hash, if that is required. V(lease): no other run works on the
-    project. V(backup_age): there is a young, sound backup, if one is required.
+    project. V(backup_age): there is a young, sound backup, if one is required. V(rehearsal): the pending files passed a
+    rehearsal just as they are, if one is required.
   - A gate whose evidence cannot be read is closed; the others are looked at all the same.
   - Texts of queries are never shown, because they may hold secrets.
 extends_documentation_fragment:
@@ -137,6 +138,14 @@ options:
       - File with the keys of those who may sign, in the format of C(ssh-keygen)'s ALLOWED SIGNERS. Required with
         O(approvals_required).
     type: path
+  require_rehearsal:
+    description:
+      - Whether exactly the pending files, with exactly their rollbacks, have to have passed a rehearsal in O(state_dir).
+    type: bool
+    default: false
+  max_rehearsal_age_seconds:
+    description: How old that rehearsal may be. Without it any age will do.
+    type: float
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -269,6 +278,8 @@ GATE_ARGUMENTS: ArgumentSpec = {
     "disk_space_factor": {"type": "float", "default": 1.0},
     "max_replication_lag_bytes": {"type": "int", "default": 268435456},
     "max_backup_age_seconds": {"type": "float"},
+    "require_rehearsal": {"type": "bool", "default": False},
+    "max_rehearsal_age_seconds": {"type": "float"},
     "git_remote": {"type": "bool", "default": True},
     "git_push": {"type": "bool", "default": False},
     "lint": {"type": "dict"},
@@ -301,6 +312,8 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         disk_space_factor=params["disk_space_factor"],
         max_replication_lag_bytes=params["max_replication_lag_bytes"],
         max_backup_age_seconds=params["max_backup_age_seconds"],
+        require_rehearsal=params["require_rehearsal"],
+        max_rehearsal_age_seconds=params["max_rehearsal_age_seconds"],
         git_remote=params["git_remote"],
         git_push=params["git_push"],
         plan=given_plan(params["plan"]),

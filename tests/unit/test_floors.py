@@ -88,6 +88,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "approvals",
         "approval_rules",
         "gate_table",
+        "rehearsal_gate",
         "table_changes",
         "lint_batch",
         "lint_facts",

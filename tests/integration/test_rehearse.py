@@ -1,0 +1,200 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook rehearse on a real backup: what passes, what does not, and the gate that asks for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.application import TABLES, Application
+from tests.integration.live import CLONE, LiveProject, module_environment, run_module
+
+UP = "create table public.labels (id int primary key, label text); alter table public.orders add column note text default 'x';"
+UP += "update public.clients set name = upper(name);"
+DOWN = "update public.clients set name = lower(name); alter table public.orders drop column note; drop table public.labels;"
+
+
+@dataclass(frozen=True)
+class Rehearsed(Application):
+    """The application with backups, and the playbooks that know it as C(shop)."""
+
+    def way_back(self, name: str, content: str) -> None:
+        """Write a rollback file, the name without its suffix."""
+        self._write(self.directory / "rollbacks" / f"{name}.sql", content)
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the runs are."""
+        return self.directory.parent / "runs"
+
+    def back_up(self) -> dict[str, Any]:
+        """Make a verified backup."""
+        run_dir = self.state_dir / "shop" / "20260101T000000Z-0000"
+        return run_module("backup", project="shop", run_dir=str(run_dir), **self.project.login)
+
+    def rehearse(self) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+        """Run the playbook; its result and the newest rehearsal.json."""
+        login = self.project.login
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "project_db_host": login["login_host"],
+            "project_db_port": login["login_port"],
+            "project_db_name": login["login_db"],
+            "project_db_user": login["login_user"],
+            "project_db_password": login["login_password"],
+            "project_ssl_mode": "disable",
+            "project_supabase_dir": str(self.directory),
+            "project_state_dir": str(self.state_dir),
+            "rehearse_server_settings": {"fsync": False, "full_page_writes": False},
+        }
+        inventory = self.directory.parent / "inventory.json"
+        inventory.write_text(json.dumps({"all": {"hosts": {"shop": variables}}}), encoding="utf-8")
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).parent / "ansible-playbook"),
+                "-i",
+                str(inventory),
+                str(CLONE / "playbooks/rehearse.yml"),
+            ],
+            env={
+                **module_environment(),
+                "ANSIBLE_HOME": str(CLONE / ".ansible"),
+                "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"),
+            },
+            cwd=CLONE,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
+        )
+        assert login["login_password"] not in done.stdout + done.stderr
+        documents = sorted((self.state_dir / "shop").glob("rehearsals/*/rehearsal.json"))
+        newest: dict[str, Any] = json.loads(documents[-1].read_text(encoding="utf-8")) if documents else {}
+        for document in documents:
+            assert not (document.parent / "scratch").exists()
+        return done, newest
+
+    def gate(self, **params: Any) -> dict[str, Any]:
+        """The gate of rehearsals as the module sees it."""
+        result = run_module(
+            "preflight_gates",
+            project="shop",
+            supabase_dir=str(self.directory),
+            state_dir=str(self.state_dir),
+            waivers={"git": "a test", "identity": "a test", "backup_age": "a test"},
+            **{"require_rehearsal": True, **params},
+            **self.project.login,
+        )
+        gate: dict[str, Any] = next(g for g in result["preflight"]["gates"] if g["name"] == "rehearsal")
+        return gate
+
+
+@pytest.fixture
+def app(project: LiveProject, tmp_path: Path) -> Rehearsed:
+    """An application with a migration behind it and a backup."""
+    os.chmod(tmp_path, 0o755)
+    project.psql(TABLES)
+    application = Rehearsed(project, tmp_path / "supabase")
+    application.migration("1_first", "comment on table public.clients is 'first'")
+    application.applies()
+    made = application.back_up()
+    assert made.get("changed"), made
+    return application
+
+
+def test_up_down_and_up_again(app: Rehearsed) -> None:
+    app.migration("2_labels", UP)
+    app.way_back("2_labels", DOWN)
+    app.project.psql("insert into public.orders select i, 1 from generate_series(101, 1000) i")
+    before = app.snapshot()
+    assert app.gate()["verdict"] == "FAIL"
+    for _time in range(2):
+        done, it = app.rehearse()
+        assert done.returncode == 0, done.stdout
+        assert it["verdict"] == "passed" and it["reasons"] == [] and it["differences"] == []
+        (file,) = it["files"]
+        assert file["version"] == "2"
+        assert min(file["up_seconds"], file["down_seconds"], file["again_seconds"]) > 0
+        altered = next(s for s in it["statements"] if s["command"].startswith("alter table public.orders"))
+        assert (altered["rehearsed_rows"], altered["project_rows"], altered["factor"]) == (100, 1000, 10.0)
+        assert altered["estimated_seconds"] == pytest.approx(altered["seconds"] * 10)
+        assert any(
+            lock["relation"] == "public.orders" and lock["mode"] == "AccessExclusiveLock" for lock in it["locks"]
+        )
+        assert {"schema": "public", "table": "clients", "inserted": 0, "updated": 3, "deleted": 0} in it["rows"]
+        assert app.snapshot() == before
+    gate = app.gate()
+    assert gate["verdict"] == "PASS" and it["rehearsal_id"] in gate["evidence"], gate
+    assert app.gate(max_rehearsal_age_seconds=0.001)["verdict"] == "FAIL"
+    app.way_back("2_labels", DOWN + " ")
+    for _time in range(2):
+        changed = app.gate()
+        assert changed["verdict"] == "FAIL" and "these files" in changed["evidence"], changed
+    assert app.gate(require_rehearsal=False)["verdict"] == "SKIP"
+
+
+def test_a_rollback_that_does_not_return_exactly(app: Rehearsed) -> None:
+    app.migration("2_labels", UP)
+    app.way_back("2_labels", "drop table public.labels;")
+    before = app.snapshot()
+    for _time in range(2):
+        done, it = app.rehearse()
+        assert done.returncode != 0
+        assert it["verdict"] == "failed"
+        assert [d["object_name"] for d in it["differences"]] == ["public.orders.note"]
+        assert "column public.orders.note created" in done.stdout
+        assert app.snapshot() == before
+    gate = app.gate()
+    assert gate["verdict"] == "FAIL" and "column public.orders.note created" in gate["evidence"], gate
+
+
+def test_rows_that_the_rollback_does_not_return(app: Rehearsed) -> None:
+    app.migration("2_more", "create table public.labels (id int); delete from public.orders where id <= 5;")
+    app.way_back("2_more", "drop table public.labels;")
+    done, it = app.rehearse()
+    assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
+    assert "orders" in " ".join(it["reasons"]), it["reasons"]
+
+
+def test_a_missing_rollback_is_drafted(app: Rehearsed) -> None:
+    app.migration("2_labels", UP)
+    before = app.snapshot()
+    done, it = app.rehearse()
+    assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
+    draft = app.directory / "rollbacks" / "2_labels.sql.draft"
+    assert "has no rollback file; a draft to review is in" in it["reasons"][0]
+    assert "drop table public.labels;" in draft.read_text(encoding="utf-8")
+    now = app.snapshot()
+    assert (now.catalog, now.counts, now.history) == (before.catalog, before.counts, before.history)
+
+
+def test_a_migration_that_fails(app: Rehearsed) -> None:
+    app.migration("2_broken", "create table public.labels (id int); select 1 / 0;")
+    app.way_back("2_broken", "drop table public.labels;")
+    before = app.snapshot()
+    done, it = app.rehearse()
+    assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
+    assert "division by zero" in it["reasons"][0]
+    assert app.snapshot() == before
+
+
+def test_nothing_to_rehearse_and_nothing_to_rehearse_on(app: Rehearsed) -> None:
+    for _time in range(2):
+        done, it = app.rehearse()
+        assert done.returncode == 0 and it == {}, done.stdout
+        assert "nothing is pending" in done.stdout
+    app.migration("2_labels", UP)
+    next(app.state_dir.glob("shop/*/backup/manifest.json")).unlink()
+    done, it = app.rehearse()
+    assert done.returncode != 0 and it == {}
+    assert "There is no verified backup to rehearse on" in done.stdout
