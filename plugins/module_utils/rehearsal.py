@@ -118,10 +118,16 @@ def save_rehearsal(directory: Path, rehearsal: Rehearsal) -> None:
 
 
 def close_rehearsal(
-    rehearsal: Rehearsal, documents: Mapping[str, Mapping[str, Any]], *, failed_phase: str | None, failure: str | None
+    rehearsal: Rehearsal,
+    documents: Mapping[str, Mapping[str, Any]],
+    supabase_dir: Path,
+    *,
+    failed_phase: str | None,
+    failure: str | None,
 ) -> Rehearsal:
     """The rehearsal with its end.
 
+    :param supabase_dir: where the plan's files are.
     :param documents: what its steps returned, as far as they came: V(plan), V(project_counts), V(counts_before), V(dry_run),
         V(up), V(down), V(schema_diff), V(counts_after), V(up_again), V(drafts).
     :raises InputError: when one of them is not what it should be.
@@ -133,7 +139,7 @@ def close_rehearsal(
     if steps.project_counts:
         rehearsal.project_server_version = steps.project_counts.server_version
     rehearsal.files = [_file(item, steps) for item in planned]
-    _estimate(rehearsal, planned, steps)
+    _estimate(rehearsal, planned, steps, supabase_dir)
     rehearsal.differences = steps.schema_diff.changes if steps.schema_diff else []
     rehearsal.reasons = list(_reasons(planned, steps, failed_phase, failure))
     rehearsal.verdict = "failed" if rehearsal.reasons else "passed"
@@ -236,7 +242,7 @@ def _file(item: PlannedMigration, steps: _Steps) -> RehearsedFile:
     )
 
 
-def _estimate(rehearsal: Rehearsal, planned: list[PlannedMigration], steps: _Steps) -> None:
+def _estimate(rehearsal: Rehearsal, planned: list[PlannedMigration], steps: _Steps, supabase_dir: Path) -> None:
     receipt = steps.dry_run.receipt if steps.dry_run else None
     if receipt is None:
         return
@@ -245,16 +251,18 @@ def _estimate(rehearsal: Rehearsal, planned: list[PlannedMigration], steps: _Ste
     rehearsal.rows = receipt.rows
     here = rows_by_table(steps.counts_before.tables) if steps.counts_before else {}
     there = rows_by_table(steps.project_counts.tables) if steps.project_counts else here
-    scripts = [read_script(Path(item.file)) for item in planned]
+    scripts = [read_script(supabase_dir / item.file) for item in planned]
     outside = [
-        timing for item, file in zip(planned, rehearsal.files, strict=True) for timing in _outside(item, file, steps)
+        timing
+        for item, file in zip(planned, rehearsal.files, strict=True)
+        for timing in _outside(item, file, steps, supabase_dir / item.file)
     ]
     rehearsal.statements = estimate([*receipt.statements, *outside], scripts, here, there)
     rehearsal.rehearsed_seconds = round(sum(item.seconds for item in rehearsal.statements), 3)
     rehearsal.estimated_seconds = round(sum(item.estimated_seconds for item in rehearsal.statements), 3)
 
 
-def _outside(item: PlannedMigration, file: RehearsedFile, steps: _Steps) -> Iterator[StatementTiming]:
+def _outside(item: PlannedMigration, file: RehearsedFile, steps: _Steps, path: Path) -> Iterator[StatementTiming]:
     """What the dry run left out because it runs in no transaction: all that the file took in earnest beyond the rest."""
     if (
         not item.outside_transaction
@@ -263,11 +271,11 @@ def _outside(item: PlannedMigration, file: RehearsedFile, steps: _Steps) -> Iter
         or steps.dry_run.receipt is None
     ):
         return
-    timed = sum(t.seconds for t in steps.dry_run.receipt.statements if t.where.startswith(f"{item.file}:"))
-    where, reason = item.outside_transaction[0].rsplit(": ", 1)
+    timed = sum(t.seconds for t in steps.dry_run.receipt.statements if t.where.startswith(f"{path}:"))
+    place, reason = item.outside_transaction[0].rsplit(": ", 1)
     more = len(item.outside_transaction) - 1
     yield StatementTiming(
-        where=where,
+        where=str(path.parent / Path(place).name),
         command=reason + (f" and {more} more outside a transaction" if more else ""),
         seconds=round(max(file.up_seconds - timed, 0.0), 4),
     )

@@ -45,6 +45,9 @@ options:
   rehearsal_dir:
     description: The rehearsal to finish, as returned when it was started.
     type: path
+  supabase_dir:
+    description: The project's folder in Supabase's layout, whose files were rehearsed. Required to finish.
+    type: path
   documents:
     description:
       - What the steps returned, by the steps' names, as far as they came.
@@ -77,6 +80,7 @@ EXAMPLES = r"""
   pgops.supabase.rehearsal:
     state: finished
     rehearsal_dir: "{{ opened.rehearsal_dir }}"
+    supabase_dir: supabase
     failed_phase: Restore the backup
     failure: There is no room on the disk
   register: closed
@@ -185,7 +189,11 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     directory = Path(params["rehearsal_dir"])
     rehearsal = close_rehearsal(
-        load_rehearsal(directory), params["documents"], failed_phase=params["failed_phase"], failure=params["failure"]
+        load_rehearsal(directory),
+        params["documents"],
+        Path(params["supabase_dir"]),
+        failed_phase=params["failed_phase"],
+        failure=params["failure"],
     )
     if not module.check_mode:
         save_rehearsal(directory, rehearsal)
@@ -206,12 +214,16 @@ def main() -> None:
             "project": {"type": "str"},
             "max_backup_age_seconds": {"type": "float"},
             "rehearsal_dir": {"type": "path"},
+            "supabase_dir": {"type": "path"},
             "documents": {"type": "dict", "default": {}},
             "failed_phase": {"type": "str"},
             "failure": {"type": "str"},
         },
         libraries=("pglast",),
-        required_if=[("state", "started", ("state_dir", "project")), ("state", "finished", ("rehearsal_dir",))],
+        required_if=[
+            ("state", "started", ("state_dir", "project")),
+            ("state", "finished", ("rehearsal_dir", "supabase_dir")),
+        ],
     )
     run(module, lambda: start(module) if module.params["state"] == "started" else finish(module))
 
