@@ -11,7 +11,7 @@ have is made whole. The caller proves the result (restore_proof) and commits, or
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +71,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore_target impo
 from ansible_collections.pgops.supabase.plugins.module_utils.transactions import server_error
 
 if TYPE_CHECKING:
+    from psycopg2 import Error as PgError
     from psycopg2.extensions import connection as PgConnection
 
 HISTORY_SCHEMA = "supabase_migrations"
@@ -351,8 +352,5 @@ def _copy(connection: PgConnection, entry: Entry, statement: str, rows: Rows, do
         raise _entry_failed(entry, error) from error
 
 
-def _entry_failed(entry: Entry, error: BaseException) -> StatementFailed:
-    import psycopg2
-
-    assert isinstance(error, psycopg2.Error)
+def _entry_failed(entry: Entry, error: PgError) -> StatementFailed:
     return server_error(error, f"PostgreSQL refused {entry.label} of the archive", entry.label)

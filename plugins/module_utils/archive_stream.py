@@ -15,9 +15,9 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive_content import Entry
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError
@@ -132,10 +132,8 @@ def archive_script(pg_restore: Path, archive: Path, dump_ids: Sequence[int]) -> 
                 stderr=complaints,
                 bufsize=0,
             ) as process:
-                assert process.stdout is not None
                 try:
-                    _widen(process.stdout)
-                    yield ArchiveScript(process.stdout.fileno())
+                    yield ArchiveScript(_widened(cast("IO[bytes]", process.stdout)))
                 except BaseException:
                     process.terminate()
                     try:
@@ -202,12 +200,11 @@ def _hand_over(entry: Entry | None, text: list[bytes], execute: Callable[[Entry,
         execute(entry, b"".join(text))
 
 
-def _widen(pipe: IO[bytes]) -> None:
-    """A wider pipe means fewer switches between the two programs, where the system grants it."""
-    try:
+def _widened(pipe: IO[bytes]) -> int:
+    """The pipe's descriptor. A wider pipe means fewer switches between the two programs, where the system grants it."""
+    with suppress(AttributeError, PermissionError):
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    except (AttributeError, PermissionError):
-        return
+    return pipe.fileno()
 
 
 def _last_words(complaints: IO[bytes]) -> str:

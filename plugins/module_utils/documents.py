@@ -660,6 +660,7 @@ class RestoreResult(Document):
     duration_seconds: float
     consent: str | None
     aside: str | None
+    aside_id: str | None
     losses: list[TableLoss]
     schemas_dropped: list[str]
     migrations_removed: list[str]
@@ -671,6 +672,32 @@ class RestoreResult(Document):
     tolerated: list[CatalogChange]
     timings: dict[str, float]
     notes: list[str]
+
+
+@dataclass(kw_only=True)
+class RestoredTable:
+    """One table whose rows were brought back, and where they are."""
+
+    schema: str
+    table: str
+    into: str
+    rows: int
+
+
+@dataclass(kw_only=True)
+class RestoredRows(Document):
+    """Rows of single tables, brought back beside the tables themselves."""
+
+    kind: ClassVar[str] = "restored_rows"
+    project: str
+    backup_id: str
+    backup_taken_at: str
+    target: str
+    dry_run: bool
+    committed: bool
+    started_at: str
+    duration_seconds: float
+    tables: list[RestoredTable]
 
 
 ComparedBy = Literal["identical", "line_ends", "statements"]

@@ -30,7 +30,7 @@ def restore_identity(restored: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "path", restored["backup_path"]
     yield "into", restored["target"]
     if restored.get("aside"):
-        yield "kept aside", restored["aside"]
+        yield "kept aside", f"{restored['aside_id']} in {restored['aside']}"
     if restored.get("consent") and not restored.get("committed"):
         yield "consent", restored["consent"]
     for name, label in (

@@ -140,6 +140,7 @@ class _Progress:
     losses: list[TableLoss] = field(default_factory=list)
     plan: RestorePlan | None = None
     aside: Path | None = None
+    aside_id: str | None = None
     restored: RestoredArchive | None = None
     proof: RestoreProof | None = None
     history: HistoryChange | None = None
@@ -269,7 +270,7 @@ def _dump_aside(request: RestoreRequest, progress: _Progress) -> None:
         reason = f"before the restore of {progress.manifest.backup_id}"
         manifest = request.make_aside(request.aside, reason, tuple(sorted(schemas)))
     progress.aside = request.aside
-    progress.notes.append(f"what was there is backup {manifest.backup_id} in {request.aside}")
+    progress.aside_id = manifest.backup_id
 
 
 def _require_equal(content: BackupContent, progress: _Progress) -> None:
@@ -376,6 +377,7 @@ def _document(request: RestoreRequest, progress: _Progress, started: float, star
         duration_seconds=round(time.monotonic() - started, 3),
         consent=progress.consent,
         aside=str(progress.aside) if progress.aside else None,
+        aside_id=progress.aside_id,
         losses=[loss for loss in progress.losses if has_loss(loss)],
         schemas_dropped=sorted(progress.plan.newer) if progress.plan else [],
         migrations_removed=[event.version for event in history.removed],

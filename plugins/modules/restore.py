@@ -63,6 +63,13 @@ options:
     description:
       - Directory that becomes the backup of what is there now. By default C(backup) in O(run_dir).
     type: path
+  tables:
+    description:
+      - Bring back only the rows of these tables, C(schema.table), and not into them but beside them, as C(pgops.restored_<table>)
+        (C(pgops.restored_<schema>_<table>) outside V(public)). The API cannot reach that schema.
+      - Nothing else is touched, so neither O(consent) nor O(aside) is needed. What is to become of the rows is said in SQL.
+    type: list
+    elements: str
   reason:
     description: Why; it stands in the ledger.
     type: str
@@ -128,6 +135,15 @@ EXAMPLES = r"""
     consent: my_app_prod 20261123T001458Z-9f3c
     reason: Orders were overwritten by the migration
 
+- name: Bring back what somebody deleted from one table, beside it
+  pgops.supabase.restore:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
+    ca_cert: prod-ca-2021.crt
+    project: my_app_prod
+    backup: runs/my_app_prod/20261123T001457Z-2710/backup
+    tables: [public.orders]
+
 - name: See in another, empty database what a backup holds
   pgops.supabase.restore:
     login_host: localhost
@@ -141,13 +157,22 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+restored_rows:
+  description: Where the rows are that were brought back.
+  returned: with O(tables)
+  type: dict
+  contains:
+    tables:
+      description: For each table its schema, table, where its rows are now (into), and how many.
+      type: list
+      elements: dict
 changed:
   description: Whether the restore was committed, or would be tried in check mode.
   returned: always
   type: bool
 restore:
   description: What was done; also written to C(restore.json) in O(run_dir).
-  returned: always, unless the backup cannot be read
+  returned: without O(tables), unless the backup cannot be read
   type: dict
   contains:
     committed:
@@ -222,12 +247,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     session_settings,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.restore import MakeAside, RestoreRequest, restore
+from ansible_collections.pgops.supabase.plugins.module_utils.restore_rows import RowsRequest, restore_rows
 
 
 def bring_back(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
     params = module.params
     options = connection_options(params)
+    if params["tables"]:
+        return bring_back_rows(options, module)
     run_dir = optional_path(params["run_dir"])
     aside = optional_path(params["aside"]) or (run_dir / "backup" if run_dir else None)
     if aside is None:
@@ -274,6 +302,24 @@ def bring_back(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": True, "restore": document}
 
 
+def bring_back_rows(options: ConnectionOptions, module: AnsibleModule) -> dict[str, Any]:
+    """The same for the rows of single tables."""
+    params = module.params
+    restored = restore_rows(
+        options,
+        RowsRequest(
+            backup=Path(params["backup"]),
+            project=params["project"],
+            tables=params["tables"],
+            settings=session_settings(params),
+            elsewhere=params["elsewhere"],
+            pg_bin=params["pg_bin"],
+            dry_run=module.check_mode,
+        ),
+    )
+    return {"changed": True, "restored_rows": restored.as_dict()}
+
+
 def aside_with(options: ConnectionOptions, params: dict[str, Any]) -> MakeAside:
     """How what is there now is kept: as an ordinary backup, which the next restore can bring back."""
 
@@ -307,6 +353,7 @@ def main() -> None:
             "consent": {"type": "str"},
             "elsewhere": {"type": "bool", "default": False},
             "aside": {"type": "path"},
+            "tables": {"type": "list", "elements": "str"},
             "reason": {"type": "str"},
             "schemas": {"type": "list", "elements": "str"},
             "platform_data": {"type": "bool", "default": True},

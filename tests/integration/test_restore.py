@@ -501,3 +501,31 @@ def test_a_restore_that_is_killed_leaves_everything_as_it_was(
     thread.join()
     assert outcome[0].get("failed"), outcome
     assert restores.state() == before
+
+
+def test_rows_of_single_tables_come_back_beside_them(restores: Restores) -> None:
+    backup, _manifest = restores.backup()
+    project = restores.project
+    names = ["billing.invoices", "auth.users", 'public."Odd ""table.name"', "a"]
+    project.psql(
+        'drop table public.a cascade; delete from billing.invoices where id > 490; delete from public."Odd ""table.name"'
+    )
+    before = restores.state()
+    checked = restores.restore(backup, tables=names, consent=None, check=True)
+    assert checked["changed"] and project.psql("select to_regclass('pgops.restored_a') is null") == "t"
+    done = restores.restore(backup, tables=names, consent=None)
+    assert done.get("changed"), done
+    assert {t["into"]: t["rows"] for t in done["restored_rows"]["tables"]} == {
+        "pgops.restored_billing_invoices": 500,
+        "pgops.restored_auth_users": 500,
+        'pgops.restored_Odd "table.name': 3,
+        "pgops.restored_a": 1,
+    }
+    assert restores.state() == before
+    assert project.psql("select count(*) from pgops.restored_billing_invoices where id > 490") == "10"
+    assert project.psql("select count(*) from pgops.restored_auth_users r join auth.users u using (id, email)") == "500"
+    assert "permission denied" in project.psql_error("set role anon; select * from pgops.restored_a")
+    again = restores.restore(backup, tables=["a"], consent=None)
+    assert again["failed"] and 'drop table "pgops"."restored_a"' in again["msg"]
+    missing = restores.restore(backup, tables=["public.nothing"], consent=None)
+    assert missing["failed"] and "holds no rows of public.nothing" in missing["msg"]

@@ -114,6 +114,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "rehearsal",
         "backup",
         "restore",
+        "restore_rows",
         "validation",
         "row_counts",
         "schema",

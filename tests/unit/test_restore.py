@@ -82,6 +82,7 @@ RESTORED: dict[str, Any] = {
     "backup_path": "/b",
     "target": "db on h:1",
     "aside": "/aside",
+    "aside_id": "A",
     "consent": "p B",
     "committed": True,
     "catalog_expected": "a" * 64,
