@@ -6,12 +6,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.dropped_data_script import (
+    SCRIPT_NAME,
+    ExportedFile,
+    bring_back_script,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     PRIVATE_FILE,
@@ -86,6 +92,8 @@ def find_dropped_data(
 def export_dropped_data(connection: PgConnection, data: Sequence[DroppedData], directory: Path) -> list[Path]:
     """Write each of them as CSV with a header into a directory; whole or absent, and never over an earlier export.
 
+    Beside them lies the script for psql that brings them back.
+
     :raises RollbackError: when a file cannot be written, or is there already; the caller rolls back.
     """
     from psycopg2 import sql
@@ -102,11 +110,12 @@ def export_dropped_data(connection: PgConnection, data: Sequence[DroppedData], d
             )
             target = directory / _file_name(item)
             written.append(target)
-            with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb") as stream:
-                with connection.cursor() as cursor:
-                    cursor.copy_expert(query, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
+            with _new_file(target) as stream, connection.cursor() as cursor:
+                cursor.copy_expert(query, stream)
+        written.append(directory / SCRIPT_NAME)
+        files = [_exported(item, directory.absolute()) for item in data]
+        with _new_file(directory / SCRIPT_NAME) as stream:
+            stream.write(bring_back_script(files, _references(connection)).encode())
         fsync_directory(directory)
     except FileExistsError as error:
         discard_export(written[:-1])
@@ -137,9 +146,37 @@ def discard_export(files: Sequence[Path]) -> None:
             file.unlink(missing_ok=True)
 
 
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file of its owner's that was not there yet, on the disk when the block ends."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def _file_name(item: DroppedData) -> str:
-    """PostgreSQL lets names hold a slash; a file's cannot."""
-    return f"{item.schema}.{item.table}.csv".replace("%", "%25").replace("/", "%2F")
+    """PostgreSQL lets names hold a slash, which a file's cannot, and a dot, which here stands between schema and table."""
+    schema, table = (
+        part.replace("%", "%25").replace("/", "%2F").replace(".", "%2E") for part in (item.schema, item.table)
+    )
+    return f"{schema}.{table}.csv"
+
+
+def _exported(item: DroppedData, directory: Path) -> ExportedFile:
+    key = () if item.whole_table else item.key
+    return ExportedFile(directory / _file_name(item), item.schema, item.table, key, item.columns)
+
+
+def _references(connection: PgConnection) -> set[tuple[tuple[str, str], tuple[str, str]]]:
+    rows = fetch_all(
+        connection,
+        "select n.nspname, c.relname, rn.nspname, r.relname from pg_catalog.pg_constraint k "
+        "join pg_catalog.pg_class c on c.oid = k.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+        "join pg_catalog.pg_class r on r.oid = k.confrelid join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace "
+        "where k.contype = 'f'",
+    )
+    return {((schema, table), (other_schema, other)) for schema, table, other_schema, other in rows}
 
 
 def _stored_tables(connection: PgConnection, schemas: Sequence[str] | None = None) -> list[_StoredTable]:

@@ -152,8 +152,9 @@ def test_data_that_lives_only_in_what_is_dropped_is_exported(app: Rollbacks, tmp
     app.keeps("rollback", "table public.labels (8 rows)", "note of public.clients (2 rows)", "export_dir")
     result = app.takes_back(before, export_dir=str(tmp_path / EXPORT))
     files = [tmp_path / EXPORT / "public.clients.csv", tmp_path / EXPORT / "public.labels.csv"]
-    assert result["rollback"]["exported"] == [str(file) for file in files]
-    assert sorted((tmp_path / EXPORT).iterdir()) == files
+    script = tmp_path / EXPORT / "bring-back.sql"
+    assert result["rollback"]["exported"] == [str(file) for file in (*files, script)]
+    assert sorted((tmp_path / EXPORT).iterdir()) == [script, *files]
     assert [file.stat().st_mode & 0o777 for file in (tmp_path / EXPORT, *files)] == [0o700, 0o600, 0o600]
     assert rows(files[0]) == [["id", "note"], ["2", "on two"], ["3", "on three"]]
     assert rows(files[1]) == [["id", "label"], *[[str(n), text] for n, text in enumerate(NASTY, 1)], ["100", ""]]
@@ -208,7 +209,57 @@ def test_a_slash_in_a_tables_name(app: Rollbacks, tmp_path: Path) -> None:
     assert app.apply().get("changed")
     app.project.psql('insert into public."../a/b" values (7)')
     app.takes_back(before, export_dir=str(tmp_path / EXPORT))
-    assert [file.name for file in (tmp_path / EXPORT).iterdir()] == ["public...%2Fa%2Fb.csv"]
+    assert sorted(file.name for file in (tmp_path / EXPORT).iterdir()) == [
+        "bring-back.sql",
+        "public.%2E%2E%2Fa%2Fb.csv",
+    ]
+
+
+def test_names_that_join_to_the_same_text(app: Rollbacks, tmp_path: Path) -> None:
+    before = app.snapshot()
+    app.migration(
+        "2_dots",
+        'create schema a; create schema "a.b"; create table a."b.c" (id int, x text); create table "a.b".c (id int, x text);',
+    )
+    app.way_back("2_dots", 'drop schema a cascade; drop schema "a.b" cascade;')
+    assert app.apply().get("changed")
+    app.project.psql("insert into a.\"b.c\" values (1, 'one'); insert into \"a.b\".c values (2, 'two')")
+    app.takes_back(before, export_dir=str(tmp_path / EXPORT))
+    assert rows(tmp_path / EXPORT / "a.b%2Ec.csv")[1] == ["1", "one"]
+    assert rows(tmp_path / EXPORT / "a%2Eb.c.csv")[1] == ["2", "two"]
+
+
+def test_one_command_brings_the_data_back(app: Rollbacks, tmp_path: Path) -> None:
+    before = app.snapshot()
+    app.migration(
+        "2_data",
+        "create table public.a_child (id int generated always as identity primary key, parent int not null);"
+        "create table public.b_parent (id int primary key, twice int generated always as (id * 2) stored);"
+        "alter table public.a_child add foreign key (parent) references public.b_parent;"
+        'alter table public.clients add column "No.1" text, add column other jsonb;',
+    )
+    app.way_back(
+        "2_data",
+        'drop table public.a_child, public.b_parent; alter table public.clients drop column "No.1", drop column other;',
+    )
+    assert app.apply().get("changed")
+    app.project.psql(
+        "insert into public.b_parent values (1), (2); insert into public.a_child (parent) values (2), (1);"
+        "update public.clients set \"No.1\" = 'it''s, \"it\"', other = '{\"a\": [1]}' where id = 2;"
+    )
+    with_data = app.snapshot()
+    app.takes_back(before, export_dir=str(tmp_path / "it's here"))
+    script = (tmp_path / "it's here" / "bring-back.sql").read_text(encoding="utf-8")
+    for _time in range(2):
+        assert app.apply().get("changed")
+        app.project.psql(script)
+        now = app.snapshot()
+        assert (now.catalog, now.counts) == (with_data.catalog, with_data.counts)
+        assert app.project.psql("select id, parent from public.a_child order by 1") == "1|2\n2|1"
+        assert app.project.psql('select id, "No.1", other from public.clients order by 1').splitlines()[1] == (
+            '2|it\'s, "it"|{"a": [1]}'
+        )
+        app.takes_back(before, export_dir=str(tmp_path / f"again-{_time}"))
 
 
 def test_a_rollback_file_is_missing(app: Rollbacks) -> None:

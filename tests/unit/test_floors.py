@@ -52,6 +52,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "apply_requirements",
         "adoption",
         "rollback_choice",
+        "dropped_data_script",
         "dropped_data",
         "run_records",
         "backup_archive",

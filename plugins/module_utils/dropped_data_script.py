@@ -1,0 +1,84 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The psql script that brings exported data back, once what held it is there again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+SCRIPT_NAME = "bring-back.sql"
+Table = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One CSV file and what is in it.
+
+    :param key: the columns that find a row when only ``columns`` of it were exported; empty for a whole table.
+    """
+
+    path: Path
+    schema: str
+    table: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+def bring_back_script(files: Sequence[ExportedFile], references: Collection[tuple[Table, Table]]) -> str:
+    """One transaction for C(psql -f): rows of tables first, those that others refer to before them, then columns.
+
+    :param references: foreign keys among the tables, as referring and referred table.
+    """
+    whole = _referred_first([file for file in files if not file.key], references)
+    parts = [file for file in files if file.key]
+    lines = [
+        "-- Brings back the rows and columns that a rollback exported before it dropped what held them.",
+        "-- Apply the migrations again, then: psql -d <connection> -f " + SCRIPT_NAME,
+        "\\set ON_ERROR_STOP on",
+        "begin;",
+    ]
+    for file in whole:
+        columns = ", ".join(map(_name, file.columns))
+        lines.append(f"\\copy {_table(file)} ({columns}) from {_text(str(file.path))} with (format csv, header)")
+    for number, file in enumerate(parts):
+        held = f"pgops_exported_{number}"
+        columns = ", ".join(map(_name, (*file.key, *file.columns)))
+        changes = ", ".join(f"{_name(column)} = held.{_name(column)}" for column in file.columns)
+        same = " and ".join(f"there.{_name(column)} is not distinct from held.{_name(column)}" for column in file.key)
+        lines += [
+            f"create temporary table {held} on commit drop as select {columns} from {_table(file)} with no data;",
+            f"\\copy {held} from {_text(str(file.path))} with (format csv, header)",
+            f"update {_table(file)} as there set {changes} from {held} as held where {same};",
+        ]
+    return "\n".join([*lines, "commit;", ""])
+
+
+def _referred_first(
+    files: Sequence[ExportedFile], references: Collection[tuple[Table, Table]]
+) -> Sequence[ExportedFile]:
+    by_table = {(file.schema, file.table): file for file in files}
+    graph: TopologicalSorter[Table] = TopologicalSorter({table: () for table in by_table})
+    for referring, referred in references:
+        if referring in by_table and referred in by_table and referring != referred:
+            graph.add(referring, referred)
+    try:
+        return [by_table[table] for table in graph.static_order()]
+    except CycleError:
+        # Tables that refer to each other have no order; where their keys are not deferrable a person has to load them.
+        return files
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _table(file: ExportedFile) -> str:
+    return f"{_name(file.schema)}.{_name(file.table)}"
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
