@@ -34,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     LedgerEvent,
     NewEvent,
     append_event,
+    is_anothers,
     make_ledger,
     newest_applied_events,
     read_history,
@@ -204,7 +205,7 @@ def _to_verify(how: AdoptOptions, ledger: Sequence[LedgerEvent], document: Adopt
     return [
         event
         for version, event in newest_applied_events(ledger).items()
-        if version in applied and event.event == "adopted" and not is_verified(event, ledger)
+        if version in applied and is_anothers(event) and not is_verified(event, ledger)
     ]
 
 

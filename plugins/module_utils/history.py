@@ -225,3 +225,11 @@ def newest_applied_events(ledger: Sequence[LedgerEvent]) -> dict[str, LedgerEven
         elif event.event == "rolled_back":
             current.pop(event.version, None)
     return current
+
+
+def is_anothers(event: LedgerEvent) -> bool:
+    """Whether another tool applied it, and the ledger took it over: then it knows the file, but neither the time nor the change.
+
+    What a restore brought back is V(adopted), too, but was applied by this collection; only the other kind was compared.
+    """
+    return event.event == "adopted" and "compared" in event.details

@@ -14,6 +14,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import Histo
 from ansible_collections.pgops.supabase.plugins.module_utils.history import (
     HistoryRow,
     LedgerEvent,
+    is_anothers,
     newest_applied_events,
     read_history,
     read_ledger,
@@ -184,7 +185,7 @@ def _entry(
     row: HistoryRow | None,
     event: LedgerEvent | None,
 ) -> MigrationEntry:
-    ours = event if event and event.event == "applied" else None
+    ours = event if event and not is_anothers(event) else None
     return MigrationEntry(
         version=version,
         name=name,

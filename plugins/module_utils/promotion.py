@@ -9,7 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import VerificationFailed
-from ansible_collections.pgops.supabase.plugins.module_utils.history import LedgerEvent, newest_applied_events
+from ansible_collections.pgops.supabase.plugins.module_utils.history import (
+    LedgerEvent,
+    is_anothers,
+    newest_applied_events,
+)
 
 
 def prove(
@@ -72,7 +76,7 @@ def _proof(
         problem = f"is not applied on {origin}"
     elif event.sha256 != sha256:
         problem = f"is another file than the one applied on {origin}"
-    elif event.event == "adopted" and not event.details.get("compared"):
+    elif is_anothers(event) and not event.details["compared"]:
         reason = event.details.get("trusted", "no reason is on record")
         problem = f"was adopted on {origin} on trust, not compared with what was applied there ({reason})"
     elif not is_verified(event, ledger):
@@ -90,7 +94,7 @@ def _proof(
 
 def _evidence(event: LedgerEvent, origin: str) -> str:
     """What a file without a problem has behind it, and what is going to be compared."""
-    if event.event == "adopted":
+    if is_anothers(event):
         return (
             f"the file that another tool applied on {origin}, adopted and verified there; the catalog change that it made there "
             "is not known, so none is compared here"

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import RollbackError
-from ansible_collections.pgops.supabase.plugins.module_utils.history import LedgerEvent, newest_applied_events
+from ansible_collections.pgops.supabase.plugins.module_utils.history import (
+    LedgerEvent,
+    is_anothers,
+    newest_applied_events,
+)
 
 
 def choose_versions(
@@ -58,7 +62,7 @@ def _is_on_top(version: str, oldest: str, events: Mapping[str, LedgerEvent]) -> 
 
 def _is_timed(version: str, events: Mapping[str, LedgerEvent]) -> bool:
     """Whether the ledger knows when a version was applied; of an adopted one it knows only when it was adopted."""
-    return version in events and events[version].event == "applied"
+    return version in events and not is_anothers(events[version])
 
 
 def _require_known(

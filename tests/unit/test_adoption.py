@@ -154,13 +154,19 @@ def test_adoption_proves_what_was_compared_and_verified() -> None:
         assert "another tool applied on dev" in evidence and "is not known, so none is compared here" in evidence
     problem, _evidence = proof(event(1, "adopted", "1", compared=None, trusted="looked at it", verified=True))
     assert problem and "on trust, not compared with what was applied there (looked at it)" in problem
+    # What a restore brought back has the details of its application, and keeps its proof.
+    assert "the same catalog change" in proof(event(1, "adopted", "1", verified=True, catalog_change="f00"))[1]
     assert proof(event(1, "adopted", "1", "other", compared="identical", verified=True))[0]
     same_change = proof(event(1, "applied", "1", verified=True, catalog_change="f00"))[1]
     assert "it has to make the same catalog change here" in same_change
 
 
 def test_a_rollback_does_not_take_an_adoption_for_an_application() -> None:
-    ledger = [event(1, "applied", "3"), event(2, "adopted", "1"), event(3, "adopted", "2")]
+    ledger = [
+        event(1, "applied", "3"),
+        event(2, "adopted", "1", compared="identical"),
+        event(3, "adopted", "2", compared=None),
+    ]
     history = ["1", "2", "3"]
     for _twice in range(2):
         # The others were adopted later than 3 was applied, and are below it all the same.
