@@ -33,12 +33,18 @@ class SupabaseCli:
         names: list[str] = said["migrations"]
         return names
 
-    def push(self, project: LiveProject, supabase_dir: Path) -> list[str]:
-        """Push what is pending; the file names that were pushed."""
-        said = self._run(project, supabase_dir, "db", "push")
+    def push(self, project: LiveProject, supabase_dir: Path, *, include_all: bool = False) -> list[str]:
+        """Push what is pending, also before the newest where that is asked for; the file names that were pushed."""
+        said = self._run(project, supabase_dir, "db", "push", *(["--include-all"] if include_all else []))
         assert said["dryRun"] is False
         names: list[str] = said["migrations"]
         return names
+
+    def refuses_to_push(self, project: LiveProject, supabase_dir: Path) -> str:
+        """Push, which has to fail; what is said then."""
+        done = self.run(project, supabase_dir, "db", "push")
+        assert done.returncode != 0, done.stdout
+        return done.stdout + done.stderr
 
     def listed(self, project: LiveProject, supabase_dir: Path) -> dict[str, bool]:
         """The versions of the files that C(migration list) shows, and whether each is applied in the database."""
