@@ -67,6 +67,8 @@ MIGRATIONS_ARGUMENTS: ArgumentSpec = {
 
 
 CLIENT_CHECK_INTERVAL_MS = 2000
+# Verdicts of what needs nobody's attention.
+_IN_ORDER = ("PASS", "adopted", "known")
 SQL_LIBRARIES = ("psycopg2", "pglast")
 
 
@@ -153,7 +155,7 @@ def worth_showing(document: Any) -> Any:
         wrong = [
             item
             for item in document
-            if not (isinstance(item, dict) and (item.get("verdict") == "PASS" or item.get("new_object")))
+            if not (isinstance(item, dict) and (item.get("verdict") in _IN_ORDER or item.get("new_object")))
         ]
         return [worth_showing(item) for item in wrong]
     return document
