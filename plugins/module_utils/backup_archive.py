@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_encryption import opened_backup
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import BackupEntry, BackupManifest, from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import (
@@ -25,6 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import (
     ProgramVersion,
+    Watcher,
     find_program,
     program_version,
     run_program,
@@ -157,6 +159,7 @@ def dump_database(
     jobs: int,
     compression: str,
     lock_timeout_ms: int,
+    watcher: Watcher,
 ) -> None:
     """Write the archive of the database as the exported snapshot sees it, and the roles without their passwords.
 
@@ -173,12 +176,13 @@ def dump_database(
         f"--snapshot={snapshot}",
         f"--lock-wait-timeout={lock_timeout_ms}",
         "--no-password",
+        "--verbose",
     ]
     if archive_format == "directory":
         argv.append(f"--jobs={jobs}")
     argv += [f"--exclude-schema={_pattern(schema)}" for schema in excluded_schemas]
     argv += [f"--exclude-table={_pattern(schema)}.{_pattern(table)}" for schema, table in excluded_tables]
-    run_program(argv, env=environment)
+    run_program(argv, env=environment, watcher=watcher)
     run_program(
         [
             tools.pg_dumpall,
@@ -228,12 +232,17 @@ def read_archive(tools: DumpTools, directory: Path, archive_format: ArchiveForma
 
 
 def find_backups(
-    project_dir: Path, *, verify: VerifyLevel = "none", pg_bin: Path | str | None = None
+    project_dir: Path,
+    *,
+    verify: VerifyLevel = "none",
+    pg_bin: Path | str | None = None,
+    identity_file: Path | None = None,
 ) -> list[BackupEntry]:
     """All backups of a project's runs (C(<run>/backup)), newest first, then what is no backup or was left unfinished.
 
     :param verify: V(none) compares the files' sizes with the manifest, V(checksums) their content too, V(read) reads
         the archive with pg_restore besides.
+    :param identity_file: the private key of encrypted backups, which without it are checked no further than their files.
     :raises InputError: when the place is not a directory. One that is not there yet holds no backups.
     :raises ToolError: when pg_restore is needed and missing.
     """
@@ -245,12 +254,21 @@ def find_backups(
             where=str(project_dir),
             next_step="Give the directory that holds the project's runs (project_state_dir/<project>).",
         )
-    entries = [inspect_backup(p, verify=verify, pg_bin=pg_bin) for p in sorted(project_dir.glob(f"*/{BACKUP_NAME}"))]
+    entries = [
+        inspect_backup(path, verify=verify, pg_bin=pg_bin, identity_file=identity_file)
+        for path in sorted(project_dir.glob(f"*/{BACKUP_NAME}"))
+    ]
     entries += [_unfinished(path) for path in sorted(project_dir.glob(f"*/{INCOMPLETE_PREFIX}*"))]
     return sorted(entries, key=lambda e: (e.manifest is not None, e.manifest.started_at if e.manifest else ""))[::-1]
 
 
-def inspect_backup(path: Path, *, verify: VerifyLevel = "none", pg_bin: Path | str | None = None) -> BackupEntry:
+def inspect_backup(
+    path: Path,
+    *,
+    verify: VerifyLevel = "none",
+    pg_bin: Path | str | None = None,
+    identity_file: Path | None = None,
+) -> BackupEntry:
     """One backup and what is wrong with it.
 
     :raises ToolError: when pg_restore is needed and missing.
@@ -269,10 +287,13 @@ def inspect_backup(path: Path, *, verify: VerifyLevel = "none", pg_bin: Path | s
         for file in manifest.files
         if (problem := _file_problem(path, file.path, file.bytes, file.sha256, verify))
     ]
+    if verify == "read" and manifest.encryption is not None and identity_file is None:
+        verify = "checksums"
     if verify == "read" and not problems:
         tools = find_dump_tools(pg_bin)
         try:
-            read_archive(tools, path, manifest.format)
+            with opened_backup(path, manifest, identity_file) as opened:
+                read_archive(tools, opened, manifest.format)
         except BackupError as error:
             problems.append(error.what)
     return BackupEntry(
@@ -281,6 +302,7 @@ def inspect_backup(path: Path, *, verify: VerifyLevel = "none", pg_bin: Path | s
         age_seconds=age_seconds(manifest.started_at),
         sound=not problems,
         problems=problems,
+        checked=verify,
     )
 
 
@@ -329,5 +351,5 @@ def _unfinished(path: Path) -> BackupEntry:
     changed = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
     return _unsound(
         path,
-        f"unfinished since {changed}: a backup is being made there, or its run died; in that case remove the directory",
+        f"unfinished since {changed}: a backup is being made there, or its run died; in that case the next backup removes it",
     )

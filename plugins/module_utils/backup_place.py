@@ -8,13 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import INCOMPLETE_PREFIX
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import BackupFile
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import BACKUP_NAME, INCOMPLETE_PREFIX
+from ansible_collections.pgops.supabase.plugins.module_utils.claimed_directory import (
+    abandoned_directories,
+    claimed_directory,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import BackupFile, PlainFile
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     BackupError,
     InputError,
@@ -95,8 +98,8 @@ def unfinished_directory(path: Path, backup_id: str, expected_bytes: int) -> Ite
     directory: Path | None = None
     try:
         make_private_directory(parent)
-        directory = Path(tempfile.mkdtemp(prefix=f"{INCOMPLETE_PREFIX}{backup_id}-", dir=parent))
-        yield directory
+        with claimed_directory(parent, f"{INCOMPLETE_PREFIX}{backup_id}-") as directory:
+            yield directory
     except BaseException as error:
         state = NO_BACKUP_MADE
         if directory is not None:
@@ -120,6 +123,21 @@ def unfinished_directory(path: Path, backup_id: str, expected_bytes: int) -> Ite
         raise
 
 
+def remove_unfinished(path: Path) -> None:
+    """Remove what backups that were killed have left: beside the path, or for a run's backup in all runs beside its own.
+
+    They may hold rows in the clear, also of a backup that was to be encrypted.
+
+    :raises OSError: when it cannot be removed.
+    """
+    place, pattern = path.parent, f"{INCOMPLETE_PREFIX}*"
+    if path.name == BACKUP_NAME:
+        place, pattern = place.parent, f"*/{pattern}"
+    with abandoned_directories(place, pattern) as found:
+        for directory in found:
+            shutil.rmtree(directory)
+
+
 def _is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -127,8 +145,11 @@ def _is_full(error: BaseException) -> bool:
     return any(reason in complaint for reason in _FULL)
 
 
-def seal(directory: Path) -> list[BackupFile]:
-    """Make every file private, have it reach the disk, and take its hash."""
+def seal(directory: Path, plain: Mapping[str, PlainFile]) -> list[BackupFile]:
+    """Make every file private, have it reach the disk, and take its hash.
+
+    :param plain: what the encrypted files were, by their paths in the directory.
+    """
     files = []
     for path in sorted(directory.rglob("*")):
         if path.is_dir():
@@ -138,5 +159,6 @@ def seal(directory: Path) -> list[BackupFile]:
         path.chmod(PRIVATE_FILE)
         fsync_file(path)
         size, sha256 = path.stat().st_size, sha256_of_file(path)
-        files.append(BackupFile(path=str(path.relative_to(directory)), bytes=size, sha256=sha256))
+        name = str(path.relative_to(directory))
+        files.append(BackupFile(path=name, bytes=size, sha256=sha256, plain=plain.get(name)))
     return files

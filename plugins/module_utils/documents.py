@@ -539,22 +539,59 @@ class Rehearsal(Document):
 
 
 @dataclass(kw_only=True)
-class BackupFile:
-    """One file of a backup, path relative to the backup's directory."""
+class PlainFile:
+    """What an encrypted file was before."""
 
-    path: str
     bytes: int
     sha256: str
 
 
 @dataclass(kw_only=True)
-class BackupVerification:
-    """How a backup was proven: ``read`` means that the whole archive was read by pg_restore."""
+class BackupFile:
+    """One file of a backup, path relative to the backup's directory; ``plain`` is what an encrypted one decrypts to."""
 
-    method: Literal["read"]
+    path: str
+    bytes: int
+    sha256: str
+    plain: PlainFile | None = None
+
+
+@dataclass(kw_only=True)
+class BackupEncryption:
+    """With what a backup's files are encrypted, and to whose public keys."""
+
+    tool: str
+    recipients: list[str]
+
+
+@dataclass(kw_only=True)
+class BackupVerification:
+    """How a backup was proven.
+
+    ``read``: the whole archive was read by pg_restore. ``restore``: it was restored besides, to a server of version
+    ``restored_with``, and all counts and the catalog were those of the manifest.
+    """
+
+    method: Literal["read", "restore"]
     verified_at: str
     entries: int
     duration_seconds: float
+    restored_with: str | None = None
+    restored_rows: int | None = None
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class RemovedBackup:
+    """A backup that retention removed, and the newer one that it made room for."""
+
+    backup_id: str
+    path: str
+    started_at: str
+    total_bytes: int
+    removed_at: str
+    reason: str
+    newer_backup: str
 
 
 @dataclass(kw_only=True)
@@ -562,7 +599,7 @@ class BackupManifest(Document):
     """backup/manifest.json: what was backed up, from which snapshot, and how it was verified.
 
     ``own_schemas`` are those that the catalog's fingerprint covers, ``left_out_schemas`` the user's that were there and were
-    not to be backed up; ``snapshot`` is PostgreSQL's text of the dump's snapshot.
+    not to be backed up; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
     """
 
     kind: ClassVar[str] = "backup_manifest"
@@ -590,17 +627,23 @@ class BackupManifest(Document):
     files: list[BackupFile]
     total_bytes: int
     verification: BackupVerification | None
+    encryption: BackupEncryption | None = None
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
 class BackupEntry:
-    """One backup as status shows it; ``sound`` is false when files are missing or differ from the manifest."""
+    """One backup as status shows it; ``sound`` is false when files are missing or differ from the manifest.
+
+    ``checked`` is how far it was looked at: an encrypted backup is read only where its identity is given.
+    """
 
     path: str
     manifest: BackupManifest | None
     age_seconds: float | None
     sound: bool
     problems: list[str]
+    checked: Literal["none", "checksums", "read"] = "none"
 
 
 @dataclass(kw_only=True)

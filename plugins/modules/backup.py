@@ -57,7 +57,7 @@ options:
     choices: [custom, directory]
     default: directory
   jobs:
-    description: Connections that dump at the same time, with O(format=directory).
+    description: Connections that count, and with O(format=directory) dump, at the same time.
     type: int
     default: 2
   compression:
@@ -85,6 +85,38 @@ options:
       - It is looked for at O(path), and at C(backup) in the runs beside O(run_dir). V(0) is never.
     type: float
     default: 0.0
+  verify:
+    description:
+      - V(read) reads the whole archive with C(pg_restore).
+      - V(restore) restores it besides, with the code of M(pgops.supabase.restore), to a scratch server of the same major version that
+        nobody else can reach, and compares every table's count and the catalog with the manifest. The server is removed on every exit.
+    type: str
+    choices: [read, restore]
+    default: read
+  scratch_pg_bin:
+    description:
+      - Directory of the programs that the scratch server is made of, with O(verify=restore). By default the installed ones of the
+        server's major version, or else the next newer ones.
+    type: path
+  scratch_dir:
+    description: Directory for the scratch server's data, which is as large as the database. By default the system's temporary one.
+    type: path
+  recipients:
+    description:
+      - Public keys that every file but the manifest is encrypted to, after it was verified, by the program C(age).
+      - V(age1...) as C(age-keygen) makes them, or SSH public keys. None is not encrypted.
+    type: list
+    elements: str
+    default: []
+  retention_count:
+    description:
+      - How many verified backups of the project's runs stay, this one included. Older ones are removed when this one is verified.
+      - The newest verified one stays whatever the limits say, and so do those of runs that can still be taken back.
+      - Only backups at C(backup) in the runs beside O(run_dir) are looked at. By default all stay.
+    type: int
+  retention_max_age_seconds:
+    description: Age at which backups are removed when this one is verified, as with O(retention_count). By default none is too old.
+    type: float
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -110,6 +142,19 @@ EXAMPLES = r"""
     path: /var/backups/ready_set_dev/{{ now(utc=true).strftime('%Y%m%dT%H%M%SZ') }}/backup
     format: custom
     max_age_seconds: 3600
+
+- name: Have a backup that was restored and found equal, readable by the two of us only, and keep ten
+  pgops.supabase.backup:
+    login_host: db.abcdefghijklmnopqrst.supabase.co
+    login_password: "{{ project_db_password }}"
+    ca_cert: prod-ca-2021.crt
+    project: ready_set_prod
+    run_id: "{{ run_id }}"
+    run_dir: "{{ run_dir }}"
+    verify: restore
+    recipients: [age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj, "{{ lookup('file', 'keys/oncall.pub') }}"]
+    retention_count: 10
+    retention_max_age_seconds: 2592000
 """
 
 RETURN = r"""
@@ -159,22 +204,37 @@ manifest:
       description: Size of all files.
       type: int
     verification:
-      description: How the backup was proven.
+      description: How the backup was proven, by C(method) V(read) or V(restore).
       type: dict
+    encryption:
+      description: With what and to whom the files are encrypted, V(null) when they are not.
+      type: dict
+    timings:
+      description: Seconds of each phase.
+      type: dict
+removed:
+  description: The backups that retention removed, each with the reason.
+  returned: success
+  type: list
+  elements: dict
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.backup import BackupRequest, back_up
+from ansible_collections.pgops.supabase.plugins.module_utils.backup import back_up
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import BACKUP_NAME
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest, ScratchPlace
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_retention import Retention
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
     connection_options,
     make_module,
     milliseconds,
+    optional_path,
     run,
 )
 
@@ -195,12 +255,20 @@ def make(module: AnsibleModule) -> dict[str, Any]:
         lock_timeout_ms=milliseconds(params["lock_timeout_seconds"]),
         space_factor=params["space_factor"],
         max_age_seconds=params["max_age_seconds"],
+        verify=params["verify"],
+        scratch=ScratchPlace(
+            pg_bin=optional_path(params["scratch_pg_bin"]), directory=optional_path(params["scratch_dir"])
+        ),
+        recipients=tuple(params["recipients"]),
+        retention=Retention(count=params["retention_count"], max_age_seconds=params["retention_max_age_seconds"]),
+        events_dir=optional_path(params["run_dir"]) if params["run_id"] else None,
     )
     outcome = back_up(connection_options(params), request, check_only=module.check_mode)
     return {
         "changed": outcome.changed,
         "path": str(outcome.path),
         "summary": outcome.summary,
+        "removed": [asdict(backup) for backup in outcome.removed],
         "manifest": outcome.manifest.as_dict() if outcome.manifest else None,
     }
 
@@ -222,6 +290,12 @@ def main() -> None:
             "lock_timeout_seconds": {"type": "float", "default": 30.0},
             "space_factor": {"type": "float", "default": 1.0},
             "max_age_seconds": {"type": "float", "default": 0.0},
+            "verify": {"type": "str", "choices": ["read", "restore"], "default": "read"},
+            "scratch_pg_bin": {"type": "path"},
+            "scratch_dir": {"type": "path"},
+            "recipients": {"type": "list", "elements": "str", "default": []},
+            "retention_count": {"type": "int"},
+            "retention_max_age_seconds": {"type": "float"},
         },
         required_one_of=[("path", "run_dir")],
     )

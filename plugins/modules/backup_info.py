@@ -37,6 +37,10 @@ options:
   pg_bin:
     description: Directory of PostgreSQL's programs. By default E(PG_BIN), then the collection's own, then the newest installed.
     type: path
+  identity_file:
+    description:
+      - Private key of age for encrypted backups, with O(verify=read). Without it those are checked as with V(checksums).
+    type: path
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -83,6 +87,9 @@ backups:
       description: What is wrong with it.
       type: list
       elements: str
+    checked:
+      description: How far it was checked, see O(verify).
+      type: str
 """
 
 import dataclasses
@@ -91,13 +98,18 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import find_backups
-from ansible_collections.pgops.supabase.plugins.module_utils.module import run
+from ansible_collections.pgops.supabase.plugins.module_utils.module import optional_path, run
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
     params = module.params
-    entries = find_backups(Path(params["project_dir"]), verify=params["verify"], pg_bin=params["pg_bin"])
+    entries = find_backups(
+        Path(params["project_dir"]),
+        verify=params["verify"],
+        pg_bin=params["pg_bin"],
+        identity_file=optional_path(params["identity_file"]),
+    )
     return {
         "changed": False,
         "backups": [
@@ -114,6 +126,7 @@ def main() -> None:
             "project_dir": {"type": "path", "required": True},
             "verify": {"type": "str", "choices": ["none", "checksums", "read"], "default": "none"},
             "pg_bin": {"type": "path"},
+            "identity_file": {"type": "path"},
         },
         supports_check_mode=True,
     )

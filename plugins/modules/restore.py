@@ -231,7 +231,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.backup import BackupRequest, back_up
+from ansible_collections.pgops.supabase.plugins.module_utils.backup import back_up
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, InputError, RestoreError

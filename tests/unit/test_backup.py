@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils import backup_archive as archive
-from ansible_collections.pgops.supabase.plugins.module_utils.backup import BackupRequest, summarize
+from ansible_collections.pgops.supabase.plugins.module_utils.backup import summarize
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_place import (
     NO_BACKUP_MADE,
     require_place,
@@ -33,7 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import Pro
 
 def manifest_of(directory: Path, started_at: str = "2026-01-01T00:00:00.000+00:00") -> BackupManifest:
     """A manifest that is true of the files in the directory."""
-    files = seal(directory)
+    files = seal(directory, {})
     return BackupManifest(
         backup_id="20260101T000000Z-beef",
         run_id="run",
@@ -207,7 +208,7 @@ def test_files_and_directories_become_private(tmp_path: Path) -> None:
     (tmp_path / "database").mkdir(mode=0o755)
     (tmp_path / "database" / "toc.dat").write_bytes(b"x")
     (tmp_path / "database" / "toc.dat").chmod(0o644)
-    assert [file.path for file in seal(tmp_path)] == ["database/toc.dat"]
+    assert [file.path for file in seal(tmp_path, {})] == ["database/toc.dat"]
     assert (tmp_path / "database").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "database" / "toc.dat").stat().st_mode & 0o777 == 0o600
 

@@ -1,0 +1,134 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which old backups may go, and how one goes: under another name first, so that a half-removed backup is never taken for one."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import BACKUP_NAME, find_backups
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
+    BackupEntry,
+    BackupManifest,
+    RemovedBackup,
+    RunRecord,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.files import fsync_directory, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.run_records import list_runs
+
+REMOVING_PREFIX = ".removing-"
+REMOVED_NAME = "backup-removed.json"
+
+# Of a run that ended so nothing is left that its backup could be needed for.
+_OVER = ("not_applied", "rolled_back", "dry_run", "nothing_to_do")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How many backups stay, and for how long; None is no limit.
+
+    :param count: a backup goes when this many newer verified ones are there.
+    :param max_age_seconds: a backup that is older goes.
+    """
+
+    count: int | None = None
+    max_age_seconds: float | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything ever goes."""
+        return self.count is not None or self.max_age_seconds is not None
+
+
+def choose_removals(
+    backups: Sequence[BackupEntry], runs: Mapping[str, RunRecord], retention: Retention
+) -> list[tuple[BackupEntry, str]]:
+    """The backups that go, each with the reason; pure.
+
+    Only sound and verified backups count, and only they go: what is damaged is left for a person to look at. The newest one
+    stays whatever the limits say, and so does one that a run may still need to get back to its beginning.
+
+    :param backups: newest first.
+    :param runs: the project's runs by their directories.
+    """
+    verified = [b for b in backups if b.sound and b.manifest is not None and b.manifest.verification is not None]
+    needed = _needed(verified, runs, retention)
+    removals = []
+    for position, backup in enumerate(verified):
+        reason = _reason(position, backup, retention)
+        if position and reason and backup.path not in needed:
+            removals.append((backup, reason))
+    return removals
+
+
+def _reason(position: int, backup: BackupEntry, retention: Retention) -> str | None:
+    age, longest = backup.age_seconds, retention.max_age_seconds
+    if longest is not None and age is not None and age > longest:
+        return f"it is {age:.0f} s old, and backups are kept for {longest:.0f} s"
+    if retention.count is not None and position >= retention.count:
+        return f"there are {position} newer verified backups, and {retention.count} are kept"
+    return None
+
+
+def _needed(backups: Sequence[BackupEntry], runs: Mapping[str, RunRecord], retention: Retention) -> frozenset[str]:
+    """The backups of runs that can still be taken back.
+
+    Within the age that backups are kept for, that is every run that is open, needs a person, or has migrated. Without such an
+    age it is the same, but of those that have migrated only the last.
+    """
+    needed, migrated = set(), False
+    for backup in backups:
+        run = runs.get(str(Path(backup.path).parent))
+        if run is None or run.verdict in _OVER:
+            continue
+        if retention.max_age_seconds is not None:
+            if backup.age_seconds is not None and backup.age_seconds <= retention.max_age_seconds:
+                needed.add(backup.path)
+            continue
+        if run.verdict != "migrated" or not migrated:
+            needed.add(backup.path)
+        migrated = migrated or run.verdict == "migrated"
+    return frozenset(needed)
+
+
+def apply_retention(project_dir: Path, manifest: BackupManifest, retention: Retention) -> list[RemovedBackup]:
+    """Remove what may go now that a new backup is verified; each removal is recorded in the run it belonged to.
+
+    :param manifest: of the new backup; only backups of the same project are looked at.
+    :raises OSError: when one cannot be removed; what was begun is under another name then, and goes the next time.
+    """
+    for leftover in project_dir.glob(f"*/{REMOVING_PREFIX}*"):
+        shutil.rmtree(leftover)
+    if not retention.limited:
+        return []
+    entries, _unreadable = list_runs(project_dir)
+    runs = {entry.path: entry.run for entry in entries}
+    backups = [b for b in find_backups(project_dir) if b.manifest is None or b.manifest.project == manifest.project]
+    return [_remove(b, reason, manifest.backup_id) for b, reason in choose_removals(backups, runs, retention)]
+
+
+def _remove(backup: BackupEntry, reason: str, because_of: str) -> RemovedBackup:
+    assert backup.manifest is not None
+    path = Path(backup.path)
+    removed = RemovedBackup(
+        backup_id=backup.manifest.backup_id,
+        path=backup.path,
+        started_at=backup.manifest.started_at,
+        total_bytes=backup.manifest.total_bytes,
+        removed_at=utc_now(),
+        reason=reason,
+        newer_backup=because_of,
+    )
+    # The record first: when the backup is gone, it is told.
+    write_json(path.parent / REMOVED_NAME, asdict(removed))
+    doomed = path.with_name(f"{REMOVING_PREFIX}{BACKUP_NAME}-{secrets.token_hex(4)}")
+    path.rename(doomed)
+    fsync_directory(doomed.parent)
+    shutil.rmtree(doomed)
+    return removed
