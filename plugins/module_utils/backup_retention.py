@@ -26,7 +26,9 @@ REMOVING_PREFIX = ".removing-"
 REMOVED_NAME = "backup-removed.json"
 
 # Of a run that ended so nothing is left that its backup could be needed for.
-_OVER = ("not_applied", "rolled_back", "dry_run", "nothing_to_do")
+_OVER = ("not_applied", "rolled_back", "dry_run", "nothing_to_do", "backed_up")
+# Of a run that did what it was to do; only the last of them can be taken back, unless an age says for how long.
+_DONE = ("migrated", "adopted", "restored")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def _needed(backups: Sequence[BackupEntry], runs: Mapping[str, RunRecord], reten
     Within the age that backups are kept for, that is every run that is open, needs a person, or has migrated. Without such an
     age it is the same, but of those that have migrated only the last.
     """
-    needed, migrated = set(), False
+    needed, done = set(), False
     for backup in backups:
         run = runs.get(str(Path(backup.path).parent))
         if run is None or run.verdict in _OVER:
@@ -91,9 +93,9 @@ def _needed(backups: Sequence[BackupEntry], runs: Mapping[str, RunRecord], reten
             if backup.age_seconds is not None and backup.age_seconds <= retention.max_age_seconds:
                 needed.add(backup.path)
             continue
-        if run.verdict != "migrated" or not migrated:
+        if run.verdict not in _DONE or not done:
             needed.add(backup.path)
-        migrated = migrated or run.verdict == "migrated"
+        done = done or run.verdict in _DONE
     return frozenset(needed)
 
 

@@ -27,6 +27,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive impo
     DumpTools,
     find_dump_tools,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_encryption import opened_backup
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     OWN_SCHEMA,
     compare_catalogs,
@@ -108,6 +109,7 @@ class RestoreRequest:
     :param make_aside: backs up what is there now into ``aside``; it is called while the tables are locked against writing,
         so that it holds exactly what is replaced.
     :param accept: patterns of catalog objects that may differ from the backup afterwards; they are recorded.
+    :param identity_file: the private key that an encrypted backup is decrypted with.
     :param settings: of the restoring session; its lock_timeout bounds each wait for a lock.
     :param analyze: whether the planner's statistics are made anew afterwards.
     """
@@ -126,6 +128,7 @@ class RestoreRequest:
     reason: str | None = None
     run_id: str | None = None
     pg_bin: str | None = None
+    identity_file: Path | None = None
     retries: int = 3
     lock_wait_seconds: float = 10.0
     analyze: bool = True
@@ -170,13 +173,15 @@ def restore(options: ConnectionOptions, request: RestoreRequest) -> RestoreResul
     manifest = load_backup(request.backup, request.project)
     tools = find_dump_tools(request.pg_bin)
     require_reader(tools, manifest)
-    content = read_content(tools, request.backup, request.backup / ARCHIVE_NAMES[manifest.format], manifest)
     progress = _Progress(manifest=manifest)
     try:
-        _examine(options, request, content, progress)
+        with opened_backup(request.backup, manifest, request.identity_file) as opened:
+            content = read_content(tools, opened, opened / ARCHIVE_NAMES[manifest.format], manifest)
+            _examine(options, request, content, progress)
+            if not request.dry_run:
+                _require_consent(request, progress)
+                _transaction(options, request, tools, content, progress)
         if not request.dry_run:
-            _require_consent(request, progress)
-            _transaction(options, request, tools, content, progress)
             _read_back(options, progress)
             _analyze(options, request, progress)
     except PgopsError as error:

@@ -29,6 +29,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive impo
     DumpTools,
     find_dump_tools,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_encryption import opened_backup
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import OWN_SCHEMA, split_key
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
     ConnectionOptions,
@@ -68,6 +69,7 @@ class RowsRequest:
 
     :param tables: names as C(schema.table), or of schema public.
     :param elsewhere: whether the connection's database is meant to be another one than was backed up.
+    :param identity_file: the private key that an encrypted backup is decrypted with.
     """
 
     backup: Path
@@ -76,6 +78,7 @@ class RowsRequest:
     settings: SessionSettings
     elsewhere: bool = False
     pg_bin: str | None = None
+    identity_file: Path | None = None
     dry_run: bool = False
 
 
@@ -89,17 +92,18 @@ def restore_rows(options: ConnectionOptions, request: RowsRequest) -> RestoredRo
     manifest = load_backup(request.backup, request.project)
     tools = find_dump_tools(request.pg_bin)
     require_reader(tools, manifest)
-    content = read_content(tools, request.backup, request.backup / ARCHIVE_NAMES[manifest.format], manifest)
-    wanted = {parse_table_name(name): _side_name(parse_table_name(name)) for name in request.tables}
-    entries = _entries(content, wanted)
-    with session(options, request.settings) as connection:
-        execute(connection, "set transaction read write")
-        require_right_target(
-            read_target(connection, options.login_host, options.login_port), manifest, elsewhere=request.elsewhere
-        )
-        _require_free(connection, wanted)
-        if not request.dry_run:
-            _load(connection, options, tools, content, entries, wanted)
+    with opened_backup(request.backup, manifest, request.identity_file) as opened:
+        content = read_content(tools, opened, opened / ARCHIVE_NAMES[manifest.format], manifest)
+        wanted = {parse_table_name(name): _side_name(parse_table_name(name)) for name in request.tables}
+        entries = _entries(content, wanted)
+        with session(options, request.settings) as connection:
+            execute(connection, "set transaction read write")
+            require_right_target(
+                read_target(connection, options.login_host, options.login_port), manifest, elsewhere=request.elsewhere
+            )
+            _require_free(connection, wanted)
+            if not request.dry_run:
+                _load(connection, options, tools, content, entries, wanted)
     counted = {(count.schema, count.table): count.rows for count in manifest.counts.tables}
     return RestoredRows(
         project=request.project,

@@ -99,6 +99,14 @@ options:
       - Directory of PostgreSQL's programs.
       - By default E(PG_BIN), the installation that comes with the collection's requirements, then the newest installed.
     type: path
+  identity_file:
+    description: Private key of age that an encrypted backup is decrypted with, into a private place that is removed afterwards.
+    type: path
+  recipients:
+    description: Public keys that the backup of what is there now (O(aside)) is encrypted to, as in M(pgops.supabase.backup).
+    type: list
+    elements: str
+    default: []
   lock_timeout_seconds:
     description: How long a statement waits for a lock before it is tried again.
     type: float
@@ -282,6 +290,7 @@ def bring_back(module: AnsibleModule) -> dict[str, Any]:
             reason=params["reason"],
             run_id=params["run_id"],
             pg_bin=params["pg_bin"],
+            identity_file=optional_path(params["identity_file"]),
             retries=params["retries"],
             lock_wait_seconds=params["lock_wait_seconds"],
             analyze=params["analyze"],
@@ -315,6 +324,7 @@ def bring_back_rows(options: ConnectionOptions, module: AnsibleModule) -> dict[s
             settings=session_settings(params),
             elsewhere=params["elsewhere"],
             pg_bin=params["pg_bin"],
+            identity_file=optional_path(params["identity_file"]),
             dry_run=module.check_mode,
         ),
     )
@@ -334,6 +344,7 @@ def aside_with(options: ConnectionOptions, params: dict[str, Any]) -> MakeAside:
                 reason=reason,
                 schemas=schemas or None,
                 pg_bin=params["pg_bin"],
+                recipients=tuple(params["recipients"]),
             ),
         )
         if outcome.manifest is None:
@@ -361,6 +372,8 @@ def main() -> None:
             "accept": {"type": "list", "elements": "str", "default": []},
             "analyze": {"type": "bool", "default": True},
             "pg_bin": {"type": "path"},
+            "identity_file": {"type": "path"},
+            "recipients": {"type": "list", "elements": "str", "default": []},
             "lock_timeout_seconds": {"type": "float", "default": 5.0},
             "statement_timeout_seconds": {"type": "float", "default": 0.0},
             "lock_wait_seconds": {"type": "float", "default": 10.0},

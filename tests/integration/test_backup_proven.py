@@ -128,10 +128,10 @@ def test_only_an_identity_reads_an_encrypted_backup(
         assert SECRET.encode() not in held
         assert [p.name for p in path.parent.iterdir() if p.name.startswith(".")] == []
 
-    info = {"project_dir": str(runs), "verify": "read"}
+    info: dict[str, Any] = {"project_dir": str(runs), "verify": "read"}
     for identity_file, sound, checked in ((None, True, "checksums"), (identity, True, "read"), (other, False, "read")):
-        with_identity = {"identity_file": str(identity_file)} if identity_file else {}
-        found = run_module("backup_info", **info, **with_identity)["backups"]
+        info.update({"identity_file": str(identity_file)} if identity_file else {})
+        found = run_module("backup_info", **info)["backups"]
         assert [(b["sound"], b["checked"]) for b in found] == [(sound, checked)] * 2, found
     assert "cannot be decrypted" in found[0]["problems"][0]
     assert not list(Path(tempfile.gettempdir()).glob("pgops-opened-*"))
