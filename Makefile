@@ -12,7 +12,7 @@ export LC_ALL := C.UTF-8
 
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo demo-failure demo-down test bench lint build clean setup setup-dev
+.PHONY: help demo demo-failure demo-down test faults bench lint build clean setup setup-dev
 
 help: ## Show the targets
 	@echo 'usage: make TARGET'
@@ -30,6 +30,9 @@ demo-down: setup ## Stop the demo's servers and remove their data
 
 test: setup-dev ## Run every test; PARTS="unit integration" runs only those
 	@$(PYTHON_IN_VENV) scripts/run_tests.py $(PARTS)
+
+faults: setup-dev ## Kill, cut and stop at every point of an apply (minutes); POINTS=file/cut/256 only there
+	@PGOPS_FAULTS=full PGOPS_FAULT_POINTS='$(POINTS)' $(PYTHON_IN_VENV) scripts/run_tests.py faults
 
 bench: setup-dev ## Measure this collection beside its peers; PARTS="apply backup", ARGS="--rounds 5" (minutes)
 	@PYTHONPATH=.ansible/collections $(PYTHON_IN_VENV) -m bench $(PARTS) $(ARGS)

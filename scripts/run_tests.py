@@ -85,11 +85,13 @@ def parts() -> tuple[tuple[Part, ...], ...]:
     integration = Part(
         "integration", (Step("pytest", (*pytest, "-n", workers, "--dist", "loadfile", "tests/integration")),)
     )
+    # Each fault in each scope is a test; a part of the points, unless PGOPS_FAULTS=full (make faults).
+    faults = Part("faults", (Step("pytest", (*pytest, "-n", workers, "tests/faults")),))
     # Molecule passes over a playbook that does not exist: a scenario without its verify.yml would verify nothing.
     incomplete = re.compile(r"missing=[1-9]|Missing playbook|no scenarios", re.IGNORECASE)
     molecule = Part("molecule", (Step("molecule", (str(BIN / "molecule"), "test", "--all"), incomplete),))
     build = Part("build", (Step("archive", (PYTHON, "scripts/build.py", "--verify")),))
-    return (lint, sanity), (unit,), (integration,), (molecule,), (build,)
+    return (lint, sanity), (unit,), (integration,), (faults,), (molecule,), (build,)
 
 
 def verdict_of(step: Step, returncode: int, found: str | None) -> str:

@@ -43,7 +43,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import e
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     BackupManifest,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json
 from ansible_collections.pgops.supabase.plugins.module_utils.restore_surroundings import (
     attach,
@@ -352,5 +352,5 @@ def _copy(connection: PgConnection, entry: Entry, statement: str, rows: Rows, do
         raise _entry_failed(entry, error) from error
 
 
-def _entry_failed(entry: Entry, error: PgError) -> StatementFailed:
+def _entry_failed(entry: Entry, error: PgError) -> PgopsError:
     return server_error(error, f"PostgreSQL refused {entry.label} of the archive", entry.label)

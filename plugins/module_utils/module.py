@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CatalogChange,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.transactions import server_error
 
 ArgumentSpec = dict[str, dict[str, Any]]
 
@@ -181,8 +182,13 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
         module.fail_json(msg=error.message(), error=failure, **{"changed": False, **partial})
     except psycopg2.Error as error:
         # What the engine did not expect of the server; every session rolls back when it is closed.
-        what = f"PostgreSQL refused: {str(error).strip()}"
-        unexpected = PgopsError(what, state="the open transaction was rolled back", details={"sqlstate": error.pgcode})
+        unexpected = server_error(
+            error,
+            "PostgreSQL refused",
+            None,
+            state="the open transaction was rolled back",
+            otherwise="Look at the server's log for what refuses it, then run again.",
+        )
         module.fail_json(msg=unexpected.message(), error=unexpected.as_dict())
     except OSError as error:
         refused = PgopsError(

@@ -171,6 +171,15 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
         ) from cause
 
 
+def is_lost_connection(error: PgError) -> bool:
+    """Whether the session is gone: the server said so as its last words (severity FATAL), or said nothing any more."""
+    import psycopg2
+
+    if error.pgcode is None:
+        return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return error.diag.severity_nonlocalized in ("FATAL", "PANIC")
+
+
 def server_error(
     error: PgError,
     what: str,
@@ -178,12 +187,20 @@ def server_error(
     *,
     state: str = ROLLED_BACK,
     otherwise: str = "Correct the file and run again.",
-) -> StatementFailed:
-    """PostgreSQL's refusal as an error of ours, with all that the server says.
+) -> PgopsError:
+    """PostgreSQL's refusal as an error of ours, with all that the server says; or that the connection was lost meanwhile.
 
     :param otherwise: what to do where the kind of the error does not tell.
     """
     diagnosis = error.diag
+    if is_lost_connection(error):
+        return ConnectionFailed(
+            f"{what}: the connection was lost: {' '.join(str(error).split())}",
+            where=where,
+            state=LOST_BEFORE_COMMIT if state == ROLLED_BACK else state,
+            next_step="Run again when the server can be reached: it goes on with what is left.",
+            details={"sqlstate": error.pgcode or ""},
+        )
     said = [diagnosis.message_primary or str(error).strip()]
     for label, text in (("Detail", diagnosis.message_detail), ("Hint", diagnosis.message_hint)):
         if text:

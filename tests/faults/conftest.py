@@ -1,0 +1,58 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server for faults, and the figures at the end.
+
+C(PGOPS_FAULTS=full) makes every fault at every point; otherwise a part of them is made. C(PGOPS_FAULT_POINTS) holds texts, one of
+which has to be in the name of a point for it to be made: then of every point.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.pgops.supabase.plugins.module_utils.local_project import ensure_absent, ensure_started
+
+from tests.faults.applier import Applier
+from tests.faults.figures import Figures, closing_line, table
+from tests.faults.proxy import Proxy
+from tests.faults.stage import Stage
+
+FIGURES = "figures"
+# What the server has confirmed has to be there after an immediate stop; a power cut is not among the faults.
+SETTINGS = {"fsync": False, "full_page_writes": False, "synchronous_commit": True, "shared_buffers": "32MB"}
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    """A server that may be stopped at any time, its proxy, and the process that applies."""
+    directory = Path(tempfile.mkdtemp(prefix="pgops-faults-"))
+    directory.chmod(0o755)
+    server = ensure_started(directory, "faults", settings=SETTINGS).project
+    assert server is not None
+    applier, proxy = Applier(), Proxy(server.port)
+    yield Stage(server, proxy, applier)
+    proxy.close()
+    applier.close()
+    ensure_absent(directory, "faults")
+    shutil.rmtree(directory)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of all workers."""
+    rows = [
+        Figures(**value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == FIGURES and isinstance(value, dict)
+    ]
+    if rows:
+        terminalreporter.section("faults")
+        for line in (*table(rows), "", closing_line(rows)):
+            terminalreporter.write_line(line)
