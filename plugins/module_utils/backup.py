@@ -37,7 +37,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup_place import
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_retention import apply_retention
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_snapshot import dump_in_snapshot, reading
-from ansible_collections.pgops.supabase.plugins.module_utils.backup_source import Source, read_source
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_source import (
+    Source,
+    read_source,
+    require_own_database,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.claimed_directory import cleaning_up_when_ended
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions, SessionSettings
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
@@ -71,6 +75,8 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
     """
     settings = SessionSettings(lock_timeout_ms=request.lock_timeout_ms, row_security=False, read_only=True)
     with reading(options, settings) as connection:
+        if not request.any_project:
+            require_own_database(connection, options, request.project)
         own_schemas = request.schemas or catalog.user_schemas(connection)
         source = read_source(connection, own_schemas, request.platform_schemas)
     young = _young_backup(request, source)

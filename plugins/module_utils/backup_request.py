@@ -42,6 +42,7 @@ class BackupRequest:
     :param recipients: public keys that the files are encrypted to; none is not encrypted.
     :param retention: which older backups of the project go when this one is verified.
     :param events_dir: the run's directory, whose events.jsonl tells how far it is; None for no such file.
+    :param any_project: whether the database may be marked as another project's: for what a restore elsewhere keeps aside.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class BackupRequest:
     recipients: tuple[str, ...] = ()
     retention: Retention = Retention()
     events_dir: Path | None = None
+    any_project: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense.

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
+    TRANSACTION_POOLER_PORT,
+    ConnectionOptions,
     fetch_all,
     fetch_value,
     require_all_rows_visible,
     server_version,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, PrivilegeError
+from ansible_collections.pgops.supabase.plugins.module_utils.project_marker import read_marker
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -41,6 +44,26 @@ class Source:
     other_schemas: tuple[str, ...]
     excluded_tables: tuple[tuple[str, str], ...]
     table_bytes: int
+
+
+def require_own_database(connection: PgConnection, options: ConnectionOptions, project: str) -> None:
+    """Refuse the transaction pooler, which keeps no snapshot, and a database that is marked as another project's.
+
+    :raises InputError: saying which.
+    """
+    if options.login_port == TRANSACTION_POOLER_PORT:
+        raise InputError(
+            "Port 6543 is Supabase's transaction pooler: it keeps no session, so no snapshot could be dumped",
+            where="login_port",
+            next_step="Use port 5432 (project_db_port), of the direct connection or of the session pooler.",
+        )
+    marker = read_marker(connection)
+    if marker is not None and marker.project != project:
+        raise InputError(
+            f"The database is marked as {marker.project}, and the backup is to be of {project}",
+            where=options.place,
+            next_step="Check the connection (project_db_host, project_db_port, project_db_name in the inventory).",
+        )
 
 
 def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_schemas: Sequence[str]) -> Source:

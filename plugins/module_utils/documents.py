@@ -793,6 +793,7 @@ RunVerdict = Literal[
     "rolled_back",
     "adopted",
     "restored",
+    "backed_up",
     "needs_attention",
     "dry_run",
     "nothing_to_do",
@@ -806,7 +807,7 @@ class RunRecord(Document):
     kind: ClassVar[str] = "run"
     run_id: str
     project: str
-    operation: Literal["migrate", "rollback", "adopt", "restore"]
+    operation: Literal["migrate", "rollback", "adopt", "restore", "backup"]
     operator: str
     started_at: str
     finished_at: str | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import RunRecord, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.receipt_tables import receipt_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.report_backup import backup_facts, backup_headline
 from ansible_collections.pgops.supabase.plugins.module_utils.report_restore import (
     restore_headline,
     restore_identity,
@@ -26,6 +27,7 @@ _HEADLINES: Mapping[RunVerdict, str] = {
     "rolled_back": "ROLLED BACK",
     "adopted": "ADOPTED",
     "restored": "RESTORED",
+    "backed_up": "BACKED UP",
     "needs_attention": "NEEDS ATTENTION",
     "dry_run": "DRY RUN",
     "nothing_to_do": "NOTHING TO DO",
@@ -93,6 +95,8 @@ def _headline(run: RunRecord, documents: Documents) -> str:
     text = _HEADLINES[run.verdict]
     if run.operation == "adopt":
         return _adoption_headline(run, documents.get("adoption", {}))
+    if run.operation == "backup":
+        return backup_headline(run, documents.get("manifest", {}))
     if run.operation == "restore" and (said := restore_headline(run, documents.get("restore", {}))):
         return said
     if run.verdict == "dry_run" and run.failure:
@@ -154,7 +158,7 @@ def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Ite
         yield from _dry_run(documents, full=full)
         return
     if manifest := documents.get("manifest"):
-        yield _Section("Backup", ("", ""), _backup(manifest))
+        yield _Section("Backup", ("", ""), backup_facts(manifest))
     if migrations := documents.get("migration", {}).get("migrations"):
         yield _Section("Migrations", ("migration", "statements", "seconds"), _migrations(migrations))
     if changes := documents.get("migration", {}).get("catalog_changes"):
@@ -215,23 +219,6 @@ def _failure(run: RunRecord, state_now: str) -> Iterator[tuple[str, str]]:
         )
         yield label, line.split(": ", 1)[1] if label in labels.values() else line
     yield "state now", state_now
-
-
-def _backup(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    verification = manifest.get("verification") or {}
-    yield "archive", (
-        f"{manifest['format']}, {manifest['compression']}, {_size(manifest['total_bytes'])} in "
-        f"{_number(len(manifest['files']), 'file')}, by pg_dump {manifest['client_version']}"
-    )
-    yield "verified", (
-        f"the whole archive was read back ({verification.get('entries')} entries); "
-        f"sha256 of every file in the manifest"
-    )
-    yield "counts", (
-        f"{manifest['counts']['total']} rows in {_number(len(manifest['counts']['tables']), 'table')}, "
-        f"from the dump's own snapshot"
-    )
-    yield "catalog", manifest["catalog_fingerprint"][:16]
 
 
 def _migrations(migrations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, str]]:
@@ -370,7 +357,3 @@ def _pad(cell: str, width: int) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _size(size: int) -> str:
-    return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"

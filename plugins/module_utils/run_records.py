@@ -26,7 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     write_json,
 )
 
-Operation = Literal["migrate", "rollback", "adopt", "restore"]
+Operation = Literal["migrate", "rollback", "adopt", "restore", "backup"]
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.md"
@@ -177,6 +177,10 @@ def verdict_of(documents: Mapping[str, Mapping[str, Any]], operation: Operation,
         return "adopted" if adoption.get("committed") else "nothing_to_do"
     if operation == "restore":
         return _verdict_of_restore(documents.get("restore", {}), failed=failed)
+    if operation == "backup":
+        if failed:
+            return "needs_attention" if documents.get("manifest") else "not_applied"
+        return "backed_up" if documents.get("manifest") else "nothing_to_do"
     if operation == "rollback":
         return "needs_attention" if failed else ("rolled_back" if rollback.get("committed") else "nothing_to_do")
     if not failed:

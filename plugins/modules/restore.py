@@ -345,6 +345,7 @@ def aside_with(options: ConnectionOptions, params: dict[str, Any]) -> MakeAside:
                 schemas=schemas or None,
                 pg_bin=params["pg_bin"],
                 recipients=tuple(params["recipients"]),
+                any_project=params["elsewhere"],
             ),
         )
         if outcome.manifest is None:

@@ -38,7 +38,7 @@ options:
   operation:
     description: What the run does.
     type: str
-    choices: [migrate, rollback, adopt, restore]
+    choices: [migrate, rollback, adopt, restore, backup]
     default: migrate
   reason:
     description: Why, when it is a rollback or a restore.
@@ -176,7 +176,11 @@ def main() -> None:
             "state": {"type": "str", "choices": ["started", "finished"], "default": "started"},
             "state_dir": {"type": "path"},
             "project": {"type": "str"},
-            "operation": {"type": "str", "choices": ["migrate", "rollback", "adopt", "restore"], "default": "migrate"},
+            "operation": {
+                "type": "str",
+                "choices": ["migrate", "rollback", "adopt", "restore", "backup"],
+                "default": "migrate",
+            },
             "reason": {"type": "str"},
             "run_dir": {"type": "path"},
             "failed_phase": {"type": "str"},
