@@ -41,8 +41,8 @@ class Rehearsed(Application):
         run_dir = self.state_dir / "shop" / "20260101T000000Z-0000"
         return run_module("backup", project="shop", run_dir=str(run_dir), **self.project.login)
 
-    def rehearse(self, **more: Any) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-        """Run the playbook; its result and the newest rehearsal.json."""
+    def play(self, playbook: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run a playbook on the project."""
         login = self.project.login
         variables = {
             "ansible_connection": "local",
@@ -60,18 +60,11 @@ class Rehearsed(Application):
         }
         inventory = self.directory.parent / "inventory.json"
         inventory.write_text(json.dumps({"all": {"hosts": {"shop": variables}}}), encoding="utf-8")
+        program, path = Path(sys.executable).parent / "ansible-playbook", CLONE / "playbooks" / f"{playbook}.yml"
+        home = {"ANSIBLE_HOME": str(CLONE / ".ansible"), "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg")}
         done = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "ansible-playbook"),
-                "-i",
-                str(inventory),
-                str(CLONE / "playbooks/rehearse.yml"),
-            ],
-            env={
-                **module_environment(),
-                "ANSIBLE_HOME": str(CLONE / ".ansible"),
-                "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"),
-            },
+            [str(program), "-i", str(inventory), str(path)],
+            env={**module_environment(), **home},
             cwd=CLONE,
             check=False,
             capture_output=True,
@@ -79,6 +72,11 @@ class Rehearsed(Application):
             timeout=300,
         )
         assert login["login_password"] not in done.stdout + done.stderr
+        return done
+
+    def rehearse(self, **more: Any) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+        """Run the playbook; its result and the newest rehearsal.json."""
+        done = self.play("rehearse", **more)
         documents = sorted((self.state_dir / "shop").glob("rehearsals/*/rehearsal.json"))
         newest: dict[str, Any] = json.loads(documents[-1].read_text(encoding="utf-8")) if documents else {}
         for document in documents:
@@ -199,3 +197,21 @@ def test_nothing_to_rehearse_and_nothing_to_rehearse_on(app: Rehearsed) -> None:
     done, it = app.rehearse()
     assert done.returncode != 0 and it == {}
     assert "There is no verified backup to rehearse on" in done.stdout
+
+
+def test_what_is_left_when_a_rollback_fails(app: Rehearsed) -> None:
+    run_dir = app.state_dir / "shop" / "20260102T000000Z-0000"
+    assert run_module("backup", project="shop", run_dir=str(run_dir), **app.project.login).get("changed")
+    app.migration("2_labels", UP)
+    app.way_back("2_labels", "drop table public.labels;")
+    assert app.apply(run_id=run_dir.name, run_dir=str(run_dir)).get("changed")
+    app.project.psql("insert into public.orders select i, 1 from generate_series(101, 107) i")
+    before = app.snapshot()
+    for _time in range(2):
+        done = app.play("rollback", rollback_reason="a test")
+        assert done.returncode != 0
+        assert "column public.orders.note created" in done.stdout
+        assert "Or restore: backup " in done.stdout and " minutes old. Rows written since" in done.stdout, done.stdout
+        assert "public.orders: " in done.stdout
+        assert "ansible-playbook pgops.supabase.restore -l shop -e" in done.stdout
+        assert app.snapshot() == before
