@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import find_backups
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog import describe_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     BackupEntry,
     BackupManifest,
@@ -192,10 +193,7 @@ def _reasons(
     if rehearsed_differently := _rehearsed_differently(planned, steps):
         yield rehearsed_differently
     if steps.schema_diff and not steps.schema_diff.equal:
-        changes = [
-            f"{c.object_type} {c.object_name} {c.change}: {c.detail}".removesuffix(": ")
-            for c in steps.schema_diff.changes
-        ]
+        changes = describe_changes(steps.schema_diff.changes)
         more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         yield f"the rollback does not return the exact schema: {'; '.join(changes[:_SHOWN])}{more}"
     yield from _count_differences(steps)
@@ -223,7 +221,8 @@ def _count_differences(steps: _Steps) -> Iterator[str]:
     before, after = rows_by_table(steps.counts_before.tables), rows_by_table(steps.counts_after.tables)
     for table in sorted(before.keys() | after.keys()):
         if before.get(table) != after.get(table):
-            yield f"{'.'.join(table)} has {after.get(table)} rows after the rollback and had {before.get(table)}"
+            now, then = (f"{rows[table]} rows" if table in rows else "is not there" for rows in (after, before))
+            yield f"{'.'.join(table)}: {now} after the rollback, {then} before the migrations"
 
 
 def _file(item: PlannedMigration, steps: _Steps) -> RehearsedFile:

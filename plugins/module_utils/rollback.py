@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import (
     Catalog,
     compare_catalogs,
+    describe_changes,
     fingerprint,
     read_catalog,
     user_schemas,
@@ -303,7 +304,7 @@ def _require_expected_catalog(how: RollbackOptions, progress: _Progress) -> None
     differences = []
     if how.expected_catalog is not None and fingerprint(how.expected_catalog) == progress.expected:
         differences = compare_catalogs(how.expected_catalog, progress.catalog_after)
-    listed = "; ".join(f"{d.object_type} {d.object_name} {d.change}: {d.detail}" for d in differences)
+    listed = "; ".join(describe_changes(differences))
     raise VerificationFailed(
         f"The rollback does not return the catalog to what it was before the migrations: {listed or 'fingerprints differ'}",
         where=str(how.supabase_dir / "rollbacks"),

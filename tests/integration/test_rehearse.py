@@ -162,7 +162,7 @@ def test_rows_that_the_rollback_does_not_return(app: Rehearsed) -> None:
     app.way_back("2_more", "drop table public.labels;")
     done, it = app.rehearse(rehearse_count_contract={"public.orders": "any"})
     assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
-    assert it["reasons"] == ["public.orders has 95 rows after the rollback and had 100"]
+    assert it["reasons"] == ["public.orders: 95 rows after the rollback, 100 rows before the migrations"]
 
 
 def test_a_missing_rollback_is_drafted(app: Rehearsed) -> None:
