@@ -378,7 +378,8 @@ def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
     """Say what an earlier file left committed, and put the failure into the ledger in a transaction of its own."""
     if this.progress.committed:
         kept = ", ".join(this.progress.committed)
-        error.state = f"{error.state}; committed before and still there: {kept}"
+        state = error.state.replace(NOTHING_CHANGED, "nothing more was changed")
+        error.state = f"{state}; committed before and still there: {kept}"
     if this.how.dry_run or error.code in ("history", "busy"):
         # Nothing of this run was tried: another run was quicker, or is under way.
         return

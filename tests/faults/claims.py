@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.faults.states import State
 
-_AS_BEFORE = re.compile(r"nothing was changed|rolled back|rolls the transaction back by itself")
+_AS_BEFORE = re.compile(r"nothing (more )?was changed|rolled back|rolls the transaction back by itself")
 _KEPT = re.compile(r"; committed before and still there: ([\d, ]+)$")
 _NOT_READ_BACK = re.compile(r"committed, but not read back: ([\d, ]+)$")
 _STATEMENTS = re.compile(r"the (\d+) statements before it in the file are done and stay; nothing after it was run")
