@@ -35,7 +35,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup_place import
     unfinished_directory,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest
-from ansible_collections.pgops.supabase.plugins.module_utils.backup_retention import apply_retention
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_retention import apply_retention, note_used
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_snapshot import dump_in_snapshot, reading
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_source import (
     Source,
@@ -82,6 +82,8 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
     young = _young_backup(request, source)
     if young is not None:
         path, manifest = young
+        if request.events_dir is not None and path != request.path and not check_only:
+            note_used(request.events_dir, path, manifest)
         return BackupOutcome(
             changed=False,
             path=path,
@@ -93,6 +95,11 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
     compression = choose_compression(tools, request.compression)
     encryption = require_recipients(request.recipients) if request.recipients else None
     require_place(request.path, int(source.table_bytes * request.space_factor))
+    if request.verify == "restore":
+        # Most backups do without all that a restore needs.
+        from ansible_collections.pgops.supabase.plugins.module_utils.backup_proof import require_scratch
+
+        require_scratch(request.scratch, source.server_version, source.table_bytes)
     if check_only:
         return BackupOutcome(
             changed=True,
@@ -121,14 +128,21 @@ def _make_room(request: BackupRequest, manifest: BackupManifest, progress: Progr
                 progress.note(
                     "retention", "removed", backup_id=backup.backup_id, path=backup.path, reason=backup.reason
                 )
+    except BackupError as error:
+        error.state = _whole(request, manifest)
+        raise
     except OSError as error:
         raise BackupError(
             f"An old backup could not be removed: {error.strerror}",
             where=str(error.filename),
-            state=f"the new backup {manifest.backup_id} is whole and verified, in {request.path}",
+            state=_whole(request, manifest),
             next_step="Have this user be able to remove it; the next backup tries again.",
         ) from error
     return removed
+
+
+def _whole(request: BackupRequest, manifest: BackupManifest) -> str:
+    return f"the new backup {manifest.backup_id} is whole and verified, in {request.path}"
 
 
 def summarize(manifest: BackupManifest) -> str:
@@ -258,7 +272,6 @@ def _verify(
             next_step="Run again; if it stays so, back up with another pg_bin and compare pg_restore --list.",
         )
     if request.verify == "restore":
-        # Most backups do without all that a restore needs.
         from ansible_collections.pgops.supabase.plugins.module_utils.backup_proof import prove_by_restore
 
         with progress.phase("restore"):

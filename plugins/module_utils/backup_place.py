@@ -33,7 +33,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     sha256_of_file,
 )
 
-# ENOSPC and EDQUOT in the words of a program that runs in English.
+FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+# The same in the words of a program that runs in English.
 _FULL = ("No space left on device", "Disk quota exceeded")
 
 NO_BACKUP_MADE = "the database was not changed; the unfinished backup was removed, earlier backups are untouched"
@@ -58,7 +59,7 @@ def require_place(path: Path, needed_bytes: int) -> None:
             where=str(above),
             next_step="Give a path below a directory that the user who runs this may write in.",
         )
-    free = _free_bytes(above)
+    free = free_bytes(above)
     if needed_bytes > free:
         raise _no_space(above, needed_bytes, free, state="nothing was changed and nothing was written")
 
@@ -67,7 +68,7 @@ def _nearest_directory(path: Path) -> Path:
     return next(parent for parent in path.absolute().parents if parent.exists())
 
 
-def _free_bytes(directory: Path) -> int:
+def free_bytes(directory: Path) -> int:
     """What an ordinary user may still write there."""
     statistics = os.statvfs(directory)
     return statistics.f_bavail * statistics.f_frsize
@@ -108,7 +109,7 @@ def unfinished_directory(path: Path, backup_id: str, expected_bytes: int) -> Ite
             if directory.exists():
                 state = f"the database was not changed, earlier backups are untouched; remove {directory}"
         if _is_full(error):
-            free = _free_bytes(_nearest_directory(path))
+            free = free_bytes(_nearest_directory(path))
             raise _no_space(parent, expected_bytes, free, state=state) from error
         if isinstance(error, PgopsError):
             error.state = state
@@ -140,8 +141,12 @@ def remove_unfinished(path: Path) -> None:
 
 def _is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    complaint = str(error.details.get("stderr", "")) if isinstance(error, ToolError) else ""
+        return error.errno in FULL_ERRORS
+    return isinstance(error, ToolError) and says_full(str(error.details.get("stderr", "")))
+
+
+def says_full(complaint: str) -> bool:
+    """Whether a program complains of a full disk."""
     return any(reason in complaint for reason in _FULL)
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive impo
     DumpTools,
     major_version,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_place import FULL_ERRORS, free_bytes, says_full
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import ScratchPlace
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import describe_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import session
@@ -27,13 +30,17 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     BackupVerification,
     utc_now,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.restore_proof import RestoreProof, prove_restored
 from ansible_collections.pgops.supabase.plugins.module_utils.restore_surroundings import unavailable_extensions
-from ansible_collections.pgops.supabase.plugins.module_utils.scratch_server import scratch_server
+from ansible_collections.pgops.supabase.plugins.module_utils.scratch_server import find_server_programs, scratch_server
 
 DATABASE = "restored"
+# What an empty server takes, with the log that a restore writes.
+EMPTY_SERVER_BYTES = 96 * 2**20
 _SHOWN = 20
+# SQLSTATE disk_full.
+_DISK_FULL = "53100"
 
 
 def prove_by_restore(
@@ -42,9 +49,62 @@ def prove_by_restore(
     """Restore a readable backup to a scratch server and compare every count and the catalog with the manifest's.
 
     :param entries: how many entries reading the archive found.
-    :raises BackupError: when it cannot be restored, or is not what the manifest says then.
+    :raises BackupError: when it cannot be restored, is not what the manifest says then, or the scratch server's disk is full.
     :raises PgopsError: when no scratch server can be had.
     """
+    try:
+        return _prove(tools, directory, manifest, scratch_place, entries)
+    except (PgopsError, OSError) as error:
+        if _is_full(error):
+            raise _no_space(_place(scratch_place)) from error
+        raise
+
+
+def require_scratch(scratch_place: ScratchPlace, server_version: str, table_bytes: int) -> None:
+    """Refuse beforehand what would end the proof after the whole dump.
+
+    :param table_bytes: size of the tables on the server; the restored database is at least as large.
+    :raises ToolError: when no server of this version or a newer one is installed.
+    :raises InputError: when there is no such directory, or it cannot be written.
+    :raises BackupError: when it has too little room.
+    """
+    find_server_programs(major_version(server_version), scratch_place.pg_bin)
+    place = _place(scratch_place)
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"{place} is not a directory in which this user can write, so no scratch server can be made there",
+            where="scratch_dir",
+            next_step="Make it, or leave scratch_dir out for the system's temporary directory.",
+        )
+    needed = table_bytes + EMPTY_SERVER_BYTES
+    if free_bytes(place) < needed:
+        raise _no_space(place, needed)
+
+
+def _place(scratch_place: ScratchPlace) -> Path:
+    return (scratch_place.directory or Path(tempfile.gettempdir())).absolute()
+
+
+def _no_space(place: Path, needed: int | None = None) -> BackupError:
+    least = f" it needs at least {needed} bytes," if needed else ""
+    return BackupError(
+        f"There is no space for the scratch server in {place}:{least} {free_bytes(place)} are free",
+        where=str(place),
+        next_step="Free space there, point scratch_dir at a larger disk (as large as the database), or use verify: read.",
+        details={"free_bytes": free_bytes(place), "needed_bytes": needed},
+    )
+
+
+def _is_full(error: PgopsError | OSError) -> bool:
+    """Whether the disk was full, whoever said so: this process, a program, or the scratch server."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_ERRORS
+    return error.details.get("sqlstate") == _DISK_FULL or says_full(f"{error.what} {error.details.get('stderr', '')}")
+
+
+def _prove(
+    tools: DumpTools, directory: Path, manifest: BackupManifest, scratch_place: ScratchPlace, entries: int
+) -> BackupVerification:
     started = time.monotonic()
     major = major_version(manifest.server_version)
     content = read_content(tools, directory, directory / ARCHIVE_NAMES[manifest.format], manifest)

@@ -41,7 +41,8 @@ class BackupRequest:
     :param scratch: where that server lives.
     :param recipients: public keys that the files are encrypted to; none is not encrypted.
     :param retention: which older backups of the project go when this one is verified.
-    :param events_dir: the run's directory, whose events.jsonl tells how far it is; None for no such file.
+    :param events_dir: the run's directory: events.jsonl in it tells how far it is, backup-used.json which other run's backup
+        will do. None for no such files.
     :param any_project: whether the database may be marked as another project's: for what a restore elsewhere keeps aside.
     """
 

@@ -10,25 +10,38 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import BACKUP_NAME, find_backups
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     BackupEntry,
     BackupManifest,
     RemovedBackup,
+    RunEntry,
     RunRecord,
+    UsedBackup,
+    from_dict,
     utc_now,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.files import fsync_directory, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError
+from ansible_collections.pgops.supabase.plugins.module_utils.files import (
+    fsync_directory,
+    make_private_directory,
+    read_json,
+    write_json,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import list_runs
 
 REMOVING_PREFIX = ".removing-"
 REMOVED_NAME = "backup-removed.json"
+USED_NAME = "backup-used.json"
 
 # Of a run that ended so nothing is left that its backup could be needed for.
 _OVER = ("not_applied", "rolled_back", "dry_run", "nothing_to_do", "backed_up")
 # Of a run that did what it was to do; only the last of them can be taken back, unless an age says for how long.
 _DONE = ("migrated", "adopted", "restored")
+# Of a run that left the database other than it found it. The backup before the last of them stays, however old it is.
+_CHANGED = (*_DONE, "needs_attention")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +62,12 @@ class Retention:
 
 
 def choose_removals(
-    backups: Sequence[BackupEntry], runs: Mapping[str, RunRecord], retention: Retention
+    backups: Sequence[BackupEntry],
+    runs: Mapping[str, RunRecord],
+    retention: Retention,
+    *,
+    used: Mapping[str, str] = MappingProxyType({}),
+    new: str | None = None,
 ) -> list[tuple[BackupEntry, str]]:
     """The backups that go, each with the reason; pure.
 
@@ -57,14 +75,17 @@ def choose_removals(
     stays whatever the limits say, and so does one that a run may still need to get back to its beginning.
 
     :param backups: newest first.
-    :param runs: the project's runs by their directories.
+    :param runs: the project's runs by their directories, newest first.
+    :param used: by the directories of runs that made no backup of their own, the id of the one that they made do with.
+    :param new: the id of the backup that the others make room for. It stays even when a clock that went back dates it before them.
     """
     verified = [b for b in backups if b.sound and b.manifest is not None and b.manifest.verification is not None]
-    needed = _needed(verified, runs, retention)
+    needed = _needed(verified, runs, used, retention)
     removals = []
     for position, backup in enumerate(verified):
         reason = _reason(position, backup, retention)
-        if position and reason and backup.path not in needed:
+        is_new = backup.manifest is not None and backup.manifest.backup_id == new
+        if position and reason and not is_new and backup.path not in needed:
             removals.append((backup, reason))
     return removals
 
@@ -78,31 +99,67 @@ def _reason(position: int, backup: BackupEntry, retention: Retention) -> str | N
     return None
 
 
-def _needed(backups: Sequence[BackupEntry], runs: Mapping[str, RunRecord], retention: Retention) -> frozenset[str]:
+def _needed(
+    backups: Sequence[BackupEntry], runs: Mapping[str, RunRecord], used: Mapping[str, str], retention: Retention
+) -> frozenset[str]:
     """The backups of runs that can still be taken back.
 
-    Within the age that backups are kept for, that is every run that is open, needs a person, or has migrated. Without such an
-    age it is the same, but of those that have migrated only the last.
+    However old, that is the one before the last change of the database. Within the age that backups are kept for it is every run
+    that is open, needs a person, or has migrated. Without such an age it is the same, but of those that have migrated only the last.
     """
-    needed, done = set(), False
-    for backup in backups:
-        run = runs.get(str(Path(backup.path).parent))
-        if run is None or run.verdict in _OVER:
+    by_id = {b.manifest.backup_id: b for b in backups if b.manifest is not None}
+    by_run = {str(Path(b.path).parent): b for b in backups}
+    by_run |= {run: by_id[backup_id] for run, backup_id in used.items() if run not in by_run and backup_id in by_id}
+    needed, done, changed = set(), False, False
+    for directory, run in runs.items():
+        backup = by_run.get(directory)
+        if backup is None or run.verdict in _OVER:
             continue
-        if retention.max_age_seconds is not None:
-            if backup.age_seconds is not None and backup.age_seconds <= retention.max_age_seconds:
-                needed.add(backup.path)
-            continue
-        if run.verdict not in _DONE or not done:
+        last_change = run.verdict in _CHANGED and not changed
+        if retention.max_age_seconds is None:
+            wanted = run.verdict not in _DONE or not done
+        else:
+            wanted = backup.age_seconds is not None and backup.age_seconds <= retention.max_age_seconds
+        if last_change or wanted:
             needed.add(backup.path)
         done = done or run.verdict in _DONE
+        changed = changed or run.verdict in _CHANGED
     return frozenset(needed)
+
+
+def note_used(run_dir: Path, path: Path, manifest: BackupManifest) -> None:
+    """Have a run that makes no backup of its own name the one it would go back to, so that retention leaves it."""
+    used = UsedBackup(backup_id=manifest.backup_id, path=str(path), started_at=manifest.started_at)
+    make_private_directory(run_dir)
+    write_json(run_dir / USED_NAME, used.as_dict())
+
+
+def _used_by(runs: Sequence[RunEntry]) -> dict[str, str]:
+    """What runs made do with: the ids of backups, by the directories of the runs.
+
+    :raises BackupError: when a run does not say it legibly: then nobody knows which backup it needs.
+    """
+    used = {}
+    for entry in runs:
+        path = Path(entry.path) / USED_NAME
+        try:
+            used[entry.path] = from_dict(UsedBackup, read_json(path)).backup_id
+        except FileNotFoundError:
+            continue
+        except (OSError, TypeError, ValueError) as error:
+            raise BackupError(
+                f"It cannot be read which backup a run relies on, so no old backup was removed: {error}",
+                where=str(path),
+                next_step="Remove that file if the run will never be taken back; the next backup tries again.",
+            ) from error
+    return used
 
 
 def apply_retention(project_dir: Path, manifest: BackupManifest, retention: Retention) -> list[RemovedBackup]:
     """Remove what may go now that a new backup is verified; each removal is recorded in the run it belonged to.
 
     :param manifest: of the new backup; only backups of the same project are looked at.
+    :raises BackupError: when it cannot be told which backups runs rely on; nothing was removed then.
     :raises OSError: when one cannot be removed; what was begun is under another name then, and goes the next time.
     """
     for leftover in project_dir.glob(f"*/{REMOVING_PREFIX}*"):
@@ -112,7 +169,8 @@ def apply_retention(project_dir: Path, manifest: BackupManifest, retention: Rete
     entries, _unreadable = list_runs(project_dir)
     runs = {entry.path: entry.run for entry in entries}
     backups = [b for b in find_backups(project_dir) if b.manifest is None or b.manifest.project == manifest.project]
-    return [_remove(b, reason, manifest.backup_id) for b, reason in choose_removals(backups, runs, retention)]
+    removals = choose_removals(backups, runs, retention, used=_used_by(entries), new=manifest.backup_id)
+    return [_remove(backup, reason, manifest.backup_id) for backup, reason in removals]
 
 
 def _remove(backup: BackupEntry, reason: str, because_of: str) -> RemovedBackup:

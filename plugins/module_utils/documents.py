@@ -582,6 +582,16 @@ class BackupVerification:
 
 
 @dataclass(kw_only=True)
+class UsedBackup(Document):
+    """backup-used.json: the young backup of another run that a run made do with instead of making its own."""
+
+    kind: ClassVar[str] = "used_backup"
+    backup_id: str
+    path: str
+    started_at: str
+
+
+@dataclass(kw_only=True)
 class RemovedBackup:
     """A backup that retention removed, and the newer one that it made room for."""
 

@@ -111,7 +111,8 @@ options:
   retention_count:
     description:
       - How many verified backups of the project's runs stay, this one included. Older ones are removed when this one is verified.
-      - The newest verified one stays whatever the limits say, and so do those of runs that can still be taken back.
+      - The newest verified one stays whatever the limits say, and so does the one before the last change of the database, and
+        those of runs that can still be taken back, also when a run made do with another run's (O(max_age_seconds)).
       - Only backups at C(backup) in the runs beside O(run_dir) are looked at. By default all stay.
     type: int
   retention_max_age_seconds:

@@ -174,8 +174,8 @@ def test_old_backups_go_when_a_new_one_is_verified_and_not_before(backup: Backup
     assert [e["path"] for e in events if e["event"] == "removed"] == [record["path"]]
 
     result = backup("run6", retention_max_age_seconds=0)
-    assert sorted(p.parent.name for p in runs.glob("*/backup")) == ["run6"]
-    assert len(result["removed"]) == 3
+    assert sorted(p.parent.name for p in runs.glob("*/backup")) == ["run2", "run6"]
+    assert len(result["removed"]) == 2
     assert list(runs.glob("*/.*")) == []
 
 

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a backup is proven by a restore: what is refused before the dump, a disk that is full, a run that makes do with another's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.live import LiveProject, RunModule
+
+Backup = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def backup(project: LiveProject, run_module: RunModule, runs: Path) -> Backup:
+    """Run the module on the project, by default into a run of this name."""
+
+    def run(name: str = "run1", **params: Any) -> dict[str, Any]:
+        defaults = {**project.login, "project": "p", "run_dir": str(runs / name), "run_id": name}
+        return run_module("backup", **{**defaults, **params})
+
+    project.psql("create table public.filler as select i, md5(i::text) as text from generate_series(1, 30000) i")
+    return run
+
+
+@pytest.fixture
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Path]]:
+    """Mount a small disk of so many megabytes, whose path a server's account may pass."""
+    mounted: list[Path] = []
+
+    def mount(megabytes: int) -> Path:
+        place = Path("/tmp") / f"pgops-disk-{tmp_path_factory.getbasetemp().name}-{megabytes}"
+        place.mkdir()
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", place],
+            capture_output=True,
+            check=False,
+        )
+        if made.returncode != 0:
+            place.rmdir()
+            pytest.skip("no file system can be mounted here")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", place], check=True)
+        place.rmdir()
+
+
+def test_what_would_end_the_proof_is_refused_before_the_dump(backup: Backup, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "programs").mkdir()
+    for check in (True, False):
+        missing = backup(verify="restore", scratch_dir=str(tmp_path / "nowhere"), check=check)
+        assert missing["failed"] and "scratch_dir" in missing["msg"], missing
+        without = backup(verify="restore", scratch_pg_bin=str(tmp_path / "programs"), check=check)
+        assert without["failed"] and "no program postgres" in without["msg"], without
+        assert not runs.exists()
+
+
+def test_a_disk_too_small_for_the_scratch_server_is_told_as_what_it_is(
+    backup: Backup, runs: Path, disk: Callable[[int], Path]
+) -> None:
+    place = disk(20)
+    for check in (True, False):
+        refused = backup(verify="restore", scratch_dir=str(place), check=check)
+        assert refused["failed"] and f"no space for the scratch server in {place}" in refused["msg"], refused
+        assert not runs.exists()
+    assert list(place.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_under_the_scratch_server_leaves_nothing_and_is_named(
+    backup: Backup, project: LiveProject, runs: Path, disk: Callable[[int], Path]
+) -> None:
+    project.psql("".join(f"create index on public.filler (text, (i + {n}));" for n in range(60)))
+    place = disk(110)
+    assert backup("run1")["changed"]
+    for dummy in range(2):
+        failed = backup("run2", verify="restore", scratch_dir=str(place), retention_count=1)
+        assert failed["failed"] and f"no space for the scratch server in {place}" in failed["msg"], failed
+        assert "the database was not changed; the unfinished backup was removed" in failed["msg"]
+        assert "scratch_dir" in failed["msg"]
+        assert list(place.iterdir()) == []
+        assert [path.name for path in (runs / "run2").iterdir()] == ["events.jsonl"]
+        assert (runs / "run1" / "backup" / "manifest.json").is_file()
+
+
+def test_a_run_names_the_backup_that_it_makes_do_with(backup: Backup, runs: Path) -> None:
+    made = backup("run1")
+    for dummy in range(2):
+        assert not backup("run2", max_age_seconds=600, check=True)["changed"]
+    assert not (runs / "run2").exists()
+    for dummy in range(2):
+        assert not backup("run2", max_age_seconds=600)["changed"]
+        used = json.loads((runs / "run2" / "backup-used.json").read_text())
+        assert (used["backup_id"], used["path"]) == (made["manifest"]["backup_id"], made["path"])
+    # The run itself makes do with its own.
+    assert not backup("run1", max_age_seconds=600)["changed"]
+    assert not (runs / "run1" / "backup-used.json").exists()
