@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 
-from bench import apply, backup
+from bench import apply, backup, restore
 from bench.server import running
 
-PARTS = ("apply", "backup")
+PARTS = ("apply", "backup", "restore")
 
 
 def main() -> None:
@@ -27,9 +27,12 @@ def main() -> None:
         if "apply" in parts:
             for files in asked.files:
                 apply.measure(bench, files=files, rounds=asked.rounds)
-        if "backup" in parts:
+        if {"backup", "restore"} & set(parts):
             backup.fill(bench, asked.gigabytes)
+        if "backup" in parts:
             backup.measure(bench, rounds=asked.rounds)
+        if "restore" in parts:
+            restore.measure(bench, rounds=asked.rounds)
 
 
 if __name__ == "__main__":

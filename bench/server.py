@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_value, session
 from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
     LocalProject,
     create_database,
@@ -82,6 +82,11 @@ class Bench:
         with session(self.server.connection(database)) as connection:
             connection.autocommit = True
             execute(connection, statement)
+
+    def answer(self, query: str, *, database: str) -> object:
+        """The one value that a query gives."""
+        with session(self.server.connection(database)) as connection:
+            return fetch_value(connection, query)
 
     def emptied(self, name: str) -> Path:
         """A path in the scratch directory at which nothing is."""
