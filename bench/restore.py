@@ -31,8 +31,8 @@ def measure(bench: Bench, *, rounds: int) -> None:
     def pg_restore() -> Sample:
         # What a project has from the start is in the archive too, and some of it only a superuser may restore: without privileges.
         only = ("--schema", "public", "--no-privileges")
-        command = [bench.program("pg_restore"), "--single-transaction", *only, "-d", TARGET, backup / "database"]
-        return run_measured(command, bench.environment(TARGET))
+        transaction = (bench.program("pg_restore"), "--single-transaction", *only, "-d", TARGET, backup / "database")
+        return run_measured(transaction, bench.environment(TARGET))
 
     def prepare() -> None:
         bench.new_database(TARGET)
