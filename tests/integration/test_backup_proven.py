@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -18,9 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_source import require_own_database
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.project_marker import write_marker
 
 from tests.integration import age_program
-from tests.integration.backups import archive_of, content_of, wait_until
+from tests.integration.backups import SEQUENCE, archive_of, content_of, wait_for_process
 from tests.integration.live import LiveProject, RunModule
 
 Backup = Callable[..., dict[str, Any]]
@@ -242,3 +248,107 @@ def test_it_tells_how_far_it_is(backup: Backup, runs: Path, tmp_path: Path, monk
     assert {(e["job"], e["subject"]) for e in heard} == {("backup", "p")}
     # A listener that is gone is no reason to fail.
     assert backup("run2")["changed"]
+
+
+def test_what_can_be_read_but_not_restored_is_no_backup(backup: Backup, project: LiveProject, runs: Path) -> None:
+    # A check that looks something up without saying where: it holds today, and fails every restore.
+    project.psql("""
+        create function public.known(n int) returns boolean language plpgsql as
+          $$ begin return exists (select from filler where i = n); end $$;
+        create table public.checked (n int check (public.known(n)));
+        insert into public.checked values (1);
+    """)
+    assert backup("run1")["changed"]
+    before = content_of(runs / "run1")
+    for dummy in range(2):
+        refused = backup("run2", verify="restore", retention_count=1)
+        assert refused["failed"], refused
+        assert 'relation "filler" does not exist' in refused["msg"]
+        assert "the unfinished backup was removed" in refused["msg"]
+        assert [p.name for p in (runs / "run2").iterdir()] == ["events.jsonl"]
+        assert content_of(runs / "run1") == before
+
+
+def test_an_encrypted_backup_comes_back_with_its_identity_only(
+    backup: Backup, project: LiveProject, run_module: RunModule, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("PATH", f"{age_program.directory()}{os.pathsep}{os.environ['PATH']}")
+    identity, recipient = age_program.new_identity(tmp_path / "identity")
+    made = backup(recipients=[recipient], verify="restore")
+    assert made["manifest"]["verification"]["method"] == "restore", made
+    project.psql("delete from auth.users; drop table public.filler cascade;")
+    wanted = {
+        **project.login,
+        "project": "p",
+        "backup": made["path"],
+        "aside": str(tmp_path / "aside"),
+        "consent": f"p {made['manifest']['backup_id']}",
+        "recipients": [recipient],
+    }
+    refused = run_module("restore", **wanted)
+    assert refused["failed"] and "there is no identity" in refused["msg"], refused
+    restored = run_module("restore", **wanted, identity_file=str(identity))
+    assert restored["changed"], restored
+    assert project.psql("select count(*) from public.profiles").strip() == "50"
+    assert project.psql("select count(*) from public.filler").strip() == "30000"
+    assert SECRET.encode() not in b"".join(p.read_bytes() for p in (tmp_path / "aside").rglob("*") if p.is_file())
+    assert not list(Path(tempfile.gettempdir()).glob("pgops-opened-*"))
+
+
+MAKE = """
+import json, sys
+from pathlib import Path
+from ansible_collections.pgops.supabase.plugins.module_utils.backup import back_up
+from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions
+asked = json.load(sys.stdin)
+back_up(ConnectionOptions(**asked["login"]), BackupRequest(
+    path=Path(asked["path"]), project="p", format="custom", compression="none", recipients=(asked["recipient"],)))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_no_plaintext_stays_however_it_ends(
+    backup: Backup, project: LiveProject, runs: Path, tmp_path: Path, number: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("PATH", f"{age_program.directory()}{os.pathsep}{os.environ['PATH']}")
+    identity, recipient = age_program.new_identity(tmp_path / "identity")
+    project.psql(SEQUENCE)
+    path = runs / "run1" / "backup"
+    asked = {"login": project.login, "path": str(path), "recipient": recipient}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    with session(project.options) as connection:
+        # pg_dump has dumped nothing yet and waits for the sequence that is being dropped.
+        execute(connection, "drop sequence public.waited_for")
+        with subprocess.Popen([sys.executable, "-c", MAKE], stdin=subprocess.PIPE, env=environment, text=True) as maker:
+            assert maker.stdin is not None
+            maker.stdin.write(json.dumps(asked))
+            maker.stdin.close()
+            wait_for_process("pg_dump", str(path.parent))
+            next(path.parent.glob(".incomplete-*")).joinpath("database.dump").write_text(SECRET)
+            maker.send_signal(number)
+            assert maker.wait(60) != 0
+    left = list(path.parent.glob(".incomplete-*"))
+    assert bool(left) == (number == signal.SIGKILL)
+    assert backup("run2", recipients=[recipient])["changed"]
+    assert not list(runs.glob("*/.incomplete-*"))
+    assert SECRET.encode() not in b"".join(p.read_bytes() for p in runs.rglob("*") if p.is_file())
+
+
+def test_another_projects_database_is_refused(backup: Backup, project: LiveProject, runs: Path) -> None:
+    with session(project.options) as connection:
+        write_marker(connection, project="q", ref=None, environment="dev", system_identifier=None)
+        connection.commit()
+    for dummy in range(2):
+        refused = backup()
+        assert (
+            refused["failed"] and "The database is marked as q, and the backup is to be of p" in refused["msg"]
+        ), refused
+        assert not runs.exists()
+    assert backup(project="q")["changed"]
+
+
+def test_the_transaction_pooler_is_refused(project: LiveProject, runs: Path) -> None:
+    options = dataclasses.replace(project.options, login_port=6543)
+    with session(project.options) as connection, pytest.raises(InputError, match="keeps no session"):
+        require_own_database(connection, options, "p")
