@@ -170,17 +170,19 @@ def apply_retention(project_dir: Path, manifest: BackupManifest, retention: Rete
     runs = {entry.path: entry.run for entry in entries}
     backups = [b for b in find_backups(project_dir) if b.manifest is None or b.manifest.project == manifest.project]
     removals = choose_removals(backups, runs, retention, used=_used_by(entries), new=manifest.backup_id)
-    return [_remove(backup, reason, manifest.backup_id) for backup, reason in removals]
+    return [
+        _remove(Path(old.path), old.manifest, reason, manifest.backup_id)
+        for old, reason in removals
+        if old.manifest is not None
+    ]
 
 
-def _remove(backup: BackupEntry, reason: str, because_of: str) -> RemovedBackup:
-    assert backup.manifest is not None
-    path = Path(backup.path)
+def _remove(path: Path, manifest: BackupManifest, reason: str, because_of: str) -> RemovedBackup:
     removed = RemovedBackup(
-        backup_id=backup.manifest.backup_id,
-        path=backup.path,
-        started_at=backup.manifest.started_at,
-        total_bytes=backup.manifest.total_bytes,
+        backup_id=manifest.backup_id,
+        path=str(path),
+        started_at=manifest.started_at,
+        total_bytes=manifest.total_bytes,
         removed_at=utc_now(),
         reason=reason,
         newer_backup=because_of,

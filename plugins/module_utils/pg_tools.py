@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import NOTHING_CHANGED, ToolError
 
@@ -206,7 +206,7 @@ def run_program(
             if watcher is None:
                 stdout, stderr = process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
             else:
-                stdout, stderr = b"", _follow(process, watcher)
+                stdout, stderr = b"", _follow(process, process.stderr, watcher)
         except BaseException as error:
             _end(process)
             if isinstance(error, subprocess.TimeoutExpired):
@@ -230,15 +230,16 @@ def run_program(
     return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
 
 
-def _follow(process: subprocess.Popen[bytes], watcher: Watcher) -> bytes:
+def _follow(process: subprocess.Popen[bytes], stderr: IO[bytes] | None, watcher: Watcher) -> bytes:
     """Hand a program's stderr to its watcher line by line, to its end, and return what the watcher did not take."""
-    assert process.stderr is not None
     kept, rest = b"", b""
+    if stderr is None:
+        return kept
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stderr, selectors.EVENT_READ)
+        selector.register(stderr, selectors.EVENT_READ)
         while True:
             if selector.select(WATCH_SECONDS):
-                read = os.read(process.stderr.fileno(), 65536)
+                read = os.read(stderr.fileno(), 65536)
                 *lines, rest = (rest + read).split(b"\n")
                 kept += b"".join(line + b"\n" for line in lines if not watcher.takes(line.decode(errors="replace")))
                 if not read:
