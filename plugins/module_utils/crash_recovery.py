@@ -50,7 +50,7 @@ def context_of(connection: PgConnection, statement: Statement) -> dict[str, Any]
 def recover(connection: PgConnection, statement: Statement, context: Mapping[str, Any]) -> Outcome:
     """Put right what an interrupted statement left behind, and say whether it has to run again.
 
-    :raises BusyError: when the server is still at it.
+    :raises BusyError: when the server is still at it, or others hold what has to be dropped.
     :raises StatementFailed: when nothing in the catalog tells whether it was done.
     """
     if statement.tag == "IndexStmt":
@@ -188,9 +188,18 @@ def _index_exists(connection: PgConnection, name: list[str]) -> bool:
 
 
 def _drop_index(connection: PgConnection, name: tuple[str, str]) -> None:
+    import psycopg2.errors
     from psycopg2 import sql
 
-    execute(connection, sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(*name)))
+    try:
+        execute(connection, sql.SQL("drop index concurrently if exists {}").format(sql.Identifier(*name)))
+    except psycopg2.errors.LockNotAvailable as error:
+        raise BusyError(
+            f"The INVALID index {name[1]} of a run that was cut short cannot be dropped yet: other sessions hold its table",
+            where=".".join(name),
+            state="what stands before it in the file is done; the index is there and not used",
+            next_step="Wait for them (select pid, query, xact_start from pg_stat_activity order by xact_start), then run again.",
+        ) from error
 
 
 def _qualified(relation: Node) -> Any:

@@ -69,6 +69,7 @@ def run_outside_transaction(
     :raises BusyError: when the server is still at what an earlier run began.
     """
     started = time.monotonic()
+    role = str(fetch_value(connection, "select pg_catalog.current_setting('role')"))
     log = read_statement_log(connection, version)
     gone = sorted(log.keys() - set(range(len(script.statements))) - {BEFORE_ALL})
     if any(log[position].state == "finished" for position in gone):
@@ -82,7 +83,7 @@ def run_outside_transaction(
             if not sets_only_the_session(statement):
                 # A finished statement stays; settings belong to the session, and this one is new.
                 continue
-        step = _Step(connection, script.script, statement, position, sha256, version, run_id, what)
+        step = _Step(connection, script.script, statement, position, sha256, version, run_id, role, what)
         # Even where another statement stands there now: what the one before it left behind has to go.
         if earlier is not None and earlier.state == "started" and step.was_finished(earlier):
             continue
@@ -110,6 +111,7 @@ class _Step:
         sha256: str,
         version: str,
         run_id: str | None,
+        role: str,
         what: str,
     ) -> None:
         self._connection = connection
@@ -119,6 +121,7 @@ class _Step:
         self._sha256 = sha256
         self._version = version
         self._run_id = run_id
+        self._role = role
         self._what = what
 
     def run_in_transaction(self) -> None:
@@ -182,6 +185,7 @@ class _Step:
             "started" if state == "started" else "finished",
             run_id=self._run_id,
             context=context,
+            role=self._role,
         )
 
 

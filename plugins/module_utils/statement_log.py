@@ -106,15 +106,21 @@ def log_statement(
     *,
     run_id: str | None,
     context: Mapping[str, Any] | None = None,
+    role: str | None = None,
 ) -> None:
-    """Record that a statement begins, or that it ended; what was there when it began is kept."""
+    """Record that a statement begins, or that it ended; what was there when it began is kept.
+
+    :param role: the session's own, as its setting of that name had it when it was opened. The file may have taken another one,
+        which may not write here, and which is in force again after the transaction, or after this when none is open.
+    """
     execute(
         connection,
+        "select pg_catalog.set_config('role', coalesce(%s, pg_catalog.current_setting('role')), true); "
         "insert into pgops.statement_log (version, position, sha256, state, context, run_id) values (%s, %s, %s, %s, %s, %s) "
         "on conflict (version, position) do update set sha256 = excluded.sha256, state = excluded.state, "
         "context = case when excluded.state = 'started' then excluded.context else statement_log.context end, "
         "run_id = excluded.run_id, recorded_at = clock_timestamp()",
-        [version, position, sha256, state, json.dumps(dict(context or {})), run_id],
+        [role, version, position, sha256, state, json.dumps(dict(context or {})), run_id],
     )
 
 

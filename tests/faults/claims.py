@@ -32,7 +32,7 @@ def untrue(result: dict[str, Any], start: State, found: State) -> Iterator[str]:
         yield f"a lost connection is reported as {error['code']}: {error['what']}"
     state = error["state"]
     committed = found.versions - start.versions
-    if result["changed"] and not committed:
+    if result.get("changed") and not committed:
         yield f"it says changed, and nothing is committed: {state}"
     if kept := _KEPT.search(state):
         state = state[: kept.start()]

@@ -9,18 +9,25 @@ which has to be in the name of a point for it to be made: then of every point.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import ensure_absent, ensure_started
+from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
+    create_database,
+    drop_database,
+    ensure_absent,
+    ensure_started,
+)
 
 from tests.faults.applier import Applier
 from tests.faults.figures import Figures, closing_line, table
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage
+from tests.integration.live import LiveProject
 
 FIGURES = "figures"
 # What the server has confirmed has to be there after an immediate stop; a power cut is not among the faults.
@@ -40,6 +47,16 @@ def stage() -> Iterator[Stage]:
     applier.close()
     ensure_absent(directory, "faults")
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def project(stage: Stage) -> Iterator[LiveProject]:
+    """A fresh database on the server."""
+    stage.start_again()
+    name = f"test_{secrets.token_hex(6)}"
+    create_database(stage.server, name)
+    yield LiveProject(stage.server, name)
+    drop_database(stage.server, name)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -23,6 +23,8 @@ OPENING = "open a connection"
 _HEADER = struct.Struct("!cI")
 _LENGTH = struct.Struct("!I")
 _AUTHENTICATION_OK = 0
+# What the engine puts before its own records, so that the role of a file does not write them.
+_OWN_ROLE = re.compile(r"^select pg_catalog\.set_config\('role'[^;]*; ")
 _COMMENTS = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 
@@ -51,7 +53,7 @@ class Question:
     @property
     def words(self) -> str:
         """The first words, in one line, without comments."""
-        return " ".join(_COMMENTS.sub(" ", self.sql).split())[:60]
+        return _OWN_ROLE.sub("", " ".join(_COMMENTS.sub(" ", self.sql).split()))[:60]
 
 
 @dataclass(frozen=True)

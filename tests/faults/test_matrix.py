@@ -58,7 +58,7 @@ def test_every_point(
     prepared, run = recorded(subject)
     assert run.states == subject.states, "an undisturbed run does not go through the states that are documented"
     started = time.monotonic()
-    outcomes = [disturb(prepared, run, point) for point in chosen(subject, fault, run)]
+    outcomes = [attempt(prepared, run, point) for point in chosen(subject, fault, run)]
     if not outcomes:
         pytest.skip("no point has such a name")
     record_property(FIGURES, figures(subject, fault, outcomes, time.monotonic() - started).as_properties())
@@ -67,6 +67,14 @@ def test_every_point(
         f"{len(wrong)} of {len(outcomes)} points; one alone: make faults POINTS='{first_words(wrong[0])}'\n"
         + "\n".join(wrong)
     )
+
+
+def attempt(prepared: Prepared, run: Undisturbed, point: Point) -> Outcome:
+    """One point; when it cannot be made or looked at, that is told among the others."""
+    try:
+        return disturb(prepared, run, point)
+    except Exception as error:
+        return Outcome(point.name, None, f"{type(error).__name__}: {error}")
 
 
 def figures(subject: Subject, fault: Fault, outcomes: list[Outcome], seconds: float) -> Figures:

@@ -253,50 +253,6 @@ def test_a_new_enum_value_needs_a_commit_between(application: Application) -> No
 
 # --- each file as if it had a session of its own
 
-CHANGES_ITS_SESSION = """
-set statement_timeout = 0;
-set lock_timeout = 0;
-reset all;
-create table public.seen (place text, name text, value text);
-insert into public.seen select 'first', name, setting from pg_settings where name in ('lock_timeout', 'statement_timeout');
-create temp table mine as select 1 as id;
-prepare asked as select 1;
-declare held cursor with hold for select 1;
-grant usage, create on schema public to authenticated;
-set search_path = auth;
-set statement_timeout = 0;
-set lock_timeout = 0;
-set work_mem = '77MB';
-set role authenticated;
-"""
-LOOKS_AT_ITS_SESSION = """
-insert into public.seen select 'second', name, setting from pg_settings where name in ('lock_timeout', 'statement_timeout');
-insert into public.seen values
-  ('second', 'mine', to_regclass('pg_temp.mine')::text), ('second', 'role', current_user),
-  ('second', 'search_path', current_setting('search_path')), ('second', 'work_mem', current_setting('work_mem')),
-  ('second', 'prepared', (select count(*) from pg_prepared_statements)), ('second', 'cursors', (select count(*) from pg_cursors));
-"""
-
-
-def test_nothing_of_one_file_reaches_the_next(application: Application) -> None:
-    application.migration(FIRST, CHANGES_ITS_SESSION)
-    application.migration(SECOND, LOOKS_AT_ITS_SESSION)
-    usual = application.project.psql("select current_setting('search_path'), current_setting('work_mem')").split("|")
-    application.applies(statement_timeout_seconds=20)
-    seen = application.project.psql("select place, name, value from public.seen order by place, name").splitlines()
-    assert seen == [
-        "first|lock_timeout|300",
-        "first|statement_timeout|20000",
-        "second|cursors|0",
-        "second|lock_timeout|300",
-        "second|mine|",
-        "second|prepared|0",
-        "second|role|postgres",
-        f"second|search_path|{usual[0]}",
-        "second|statement_timeout|20000",
-        f"second|work_mem|{usual[1]}",
-    ]
-
 
 def test_deferred_constraints_are_checked_by_file_and_stay_deferred(application: Application) -> None:
     """The second file relies on the deferral; of another's constraint, which the role cannot name, COMMIT takes care."""
@@ -369,24 +325,6 @@ def test_rows_that_others_write_meanwhile_are_a_warning(application: Application
 
 
 # --- more than one, and less than one
-
-
-def test_of_two_at_the_same_time_exactly_one_applies(application: Application) -> None:
-    application.migration(FIRST, "create table public.first (id int);\nselect pg_sleep(0.5);\n")
-    application.migration(SECOND, "insert into public.first values (1);\n")
-    for lock_wait_seconds in (5, 0.1):
-        if lock_wait_seconds == 0.1:
-            application.migration("20260103000000_third", "insert into public.first values (3);\nselect pg_sleep(1);\n")
-        with ThreadPoolExecutor() as pool:
-            started = [pool.submit(application.apply, lock_wait_seconds=lock_wait_seconds) for dummy in range(2)]
-            results = [one.result() for one in started]
-        assert sorted(result["changed"] for result in results) == [False, True], results
-        for loser in results:
-            # The slower of the two either waits, or comes so late that there is nothing left to do.
-            assert loser["changed"] or not loser.get("failed") or loser["error"]["code"] in ("busy", "history"), loser
-    assert application.project.psql("select id from public.first order by 1") == "1\n3"
-    assert application.events() == [f"applied {v}" for v in (*VERSIONS, "20260103000000")]
-    assert application.apply()["changed"] is False
 
 
 def test_a_killed_process_leaves_the_database_as_it_was(application: Application) -> None:
