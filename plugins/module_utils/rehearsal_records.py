@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import Rehearsal, from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError
@@ -20,7 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_files imp
 
 REHEARSALS = "rehearsals"
 REHEARSAL_FILE = "rehearsal.json"
-FileHashes = tuple[str, str, str | None]
+FileHashes = tuple[str, str, Optional[str]]
 """A migration's version, its SHA-256 and that of its rollback."""
 
 

@@ -37,7 +37,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison im
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     CountComparison,
     RowCounts,
-    TableCount,
     utc_now,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (

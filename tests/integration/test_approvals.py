@@ -308,7 +308,7 @@ def test_what_changed_after_signing_is_named(planned: Planned) -> None:
         (rollback.unlink, lambda: rollback.write_text(BACK), f"rollbacks/{FIRST}.sql was removed"),
         (
             lambda: application.migration("20260102000000_more", "select 1;"),
-            lambda: (application.directory / "migrations" / "20260102000000_more.sql").unlink(),
+            (application.directory / "migrations" / "20260102000000_more.sql").unlink,
             "migrations/20260102000000_more.sql was not in it",
         ),
         (

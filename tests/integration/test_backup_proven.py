@@ -209,7 +209,9 @@ def test_what_a_killed_backup_left_goes_with_the_next(
 
 
 def test_it_tells_how_far_it_is(backup: Backup, runs: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    address = tempfile.mktemp(prefix="pgops-", suffix=".socket")
+    # A socket's path may not be long, and that of the test's own directory is.
+    place = Path(tempfile.mkdtemp(prefix="pgops-"))
+    address = str(place / "progress.socket")
     heard: list[dict[str, Any]] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address)
@@ -231,7 +233,7 @@ def test_it_tells_how_far_it_is(backup: Backup, runs: Path, tmp_path: Path, monk
         finally:
             stop.set()
             thread.join()
-            os.unlink(address)
+            shutil.rmtree(place)
     assert result["changed"], result
     lines = [json.loads(line) for line in (runs / "run1" / "events.jsonl").read_text().splitlines()]
     assert [(e["phase"], e["event"]) for e in lines if e["event"] in ("begin", "end")] == [

@@ -148,8 +148,10 @@ EXACT = {
     "create sequence public.more owned by public.clients.id; alter sequence public.tickets owned by public.clients.age;",
     "table settings": "alter table public.clients set (fillfactor = 70, toast.autovacuum_enabled = false); alter table public.clients replica identity full;"
     "alter table public.orders set unlogged; alter table public.orders cluster on orders_by_client;",
-    "schema and extension": "create schema app; create extension hstore schema app; create table app.bag (h app.hstore); create table app.t (id int); create function app.f() returns int language sql return 1;",
-    "rules and statistics": "drop rule quiet on public.orders; drop statistics public.related; create statistics public.s2 (ndistinct) on id, name from public.clients;"
+    "schema and extension": "create schema app; create extension hstore schema app; create table app.bag (h app.hstore); "
+    "create table app.t (id int); create function app.f() returns int language sql return 1;",
+    "rules and statistics": "drop rule quiet on public.orders; drop statistics public.related; "
+    "create statistics public.s2 (ndistinct) on id, name from public.clients;"
     "create rule loud as on update to public.orders do also nothing; create rule never as on insert to public.orders where new.id < 0 do instead nothing;",
     "publications": "alter publication feed add table public.orders (id, total) where (id > 0); alter publication feed set (publish = 'insert');"
     "create publication more for table public.clients;",

@@ -28,7 +28,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.canonical_text impo
         ('("x AND y" AND ("z)" AND w))', '("x AND y" AND "z)" AND w)'),
         ("sum(x) OVER (ORDER BY y ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)", None),
         ("unbalanced ( AND", None),
-        ("SELECT t.a\n   FROM t\n  WHERE (((t.a > 1) AND (t.b > 2)) AND (t.c > 3));", "SELECT t.a\n   FROM t\n  WHERE ((t.a > 1) AND (t.b > 2) AND (t.c > 3));"),
+        (
+            "SELECT t.a\n   FROM t\n  WHERE (((t.a > 1) AND (t.b > 2)) AND (t.c > 3));",
+            "SELECT t.a\n   FROM t\n  WHERE ((t.a > 1) AND (t.b > 2) AND (t.c > 3));",
+        ),
     ],
 )  # fmt: skip
 def test_one_form(written: str, canonical: str | None) -> None:
