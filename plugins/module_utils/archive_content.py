@@ -18,7 +18,9 @@ _LISTED = re.compile(r"^(\d+); \d+ \d+ (.*)$")
 # The heading of an entry in pg_restore's --verbose output.
 _HEADING = re.compile(
     r"^--\n-- TOC entry (\d+) \(class \d+ OID \d+\)\n(?:-- Dependencies:((?: \d+)*)\n)?"
-    r"-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*?)(?:; Tablespace: .*)?\n--\n",
+    r"-- Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*?)(?:; Tablespace: .*)?\n"
+    # Where its rows lie: the custom format says so of every entry.
+    r"(?:-- (?:Data Pos|File): .*\n)?--\n",
     re.MULTILINE,
 )
 # Entries that have no heading in a script without rows, and the kind of what they fill.

@@ -22,7 +22,11 @@ from typing import Any
 
 from tests.integration.live import CLONE, MODULES, module_environment
 
-PRELOADED = ("psycopg2", "pglast", f"{MODULES}.migration", f"{MODULES}.row_counts")
+PRELOADED = (
+    "psycopg2",
+    "pglast",
+    *(f"{MODULES}.{name}" for name in ("migration", "row_counts", "backup", "backup_info", "restore", "rollback")),
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,12 @@ class Applier:
         """Kill the process that applies, while it waits for an answer."""
         assert self._pid is not None, "nothing runs that could be killed"
         os.kill(self._pid, signal.SIGKILL)
+
+    def tools(self) -> list[int]:
+        """The programs of PostgreSQL that the module runs at this moment."""
+        assert self._pid is not None, "nothing runs"
+        children = [path.read_text(encoding="ascii") for path in Path(f"/proc/{self._pid}/task").glob("*/children")]
+        return [int(pid) for pid in " ".join(children).split()]
 
     def close(self) -> None:
         """End the warm process."""

@@ -153,6 +153,14 @@ class _Conversation:
             if kind == b"X":
                 self._server.sendall(message)
                 return
+            if kind == b"d":
+                # Rows for a COPY: part of the question before them, and not answered.
+                self._server.sendall(message)
+                continue
+            if kind in (b"c", b"f"):
+                self._server.sendall(message)
+                self._client.sendall(self._answer())
+                continue
             if kind != b"Q":
                 raise AssertionError(f"the proxy does not know what to do with a message {kind!r}")
             if not self._pass_on(message[_HEADER.size : -1].decode(), message):
@@ -197,6 +205,9 @@ class _Conversation:
             kept += message
             if kind == b"Z":
                 self._in_transaction = message[-1:] != b"I"
+                return kept
+            if kind == b"G":
+                # It waits for the rows of a COPY.
                 return kept
             if kind == b"K":
                 self._pid = _LENGTH.unpack(message[_HEADER.size : _HEADER.size + _LENGTH.size])[0]

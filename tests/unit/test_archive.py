@@ -46,7 +46,8 @@ def heading(dump_id: int, name: str, kind: str, schema: str, owner: str, depends
 
 
 SCRIPT = (
-    heading(10, "app", "SCHEMA", "-", "postgres")
+    # As the custom format has it.
+    heading(10, "app", "SCHEMA", "-", "postgres").replace("postgres\n--", "postgres\n-- Data Pos: 0\n--")
     + heading(11, "my table", "TABLE", "app", "an owner", "10")
     + heading(12, 'TABLE "my table"', "COMMENT", "app", "an owner", "11")
     + heading(15, "s", "SEQUENCE", "app", "postgres")
