@@ -5,7 +5,11 @@ with counted as (
         n.nspname || '.' || c.relname as name,
         (xpath('/row/c/text()', query_to_xml(
             format('select count(*) as c from %I.%I', n.nspname, c.relname), false, true, ''
-        )))[1]::text::bigint as n
+        )))[1]::text::bigint as n,
+        (xpath('/row/m/text()', query_to_xml(
+            format('select md5(string_agg(t::text, chr(10) order by t::text)) as m from %I.%I t', n.nspname, c.relname),
+            false, true, ''
+        )))[1]::text as md5
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname in ('public', 'auth', 'storage') and c.relkind = 'r'
 )
@@ -20,6 +24,12 @@ select jsonb_build_object(
         from pgops.ledger
     ),
     'counts', (select jsonb_object_agg(name, n) from counted),
+    'contents', (select jsonb_object_agg(name, md5) from counted),
+    -- A table that was dropped and made again has another number.
+    'platform', (
+        select jsonb_object_agg(relnamespace::regnamespace || '.' || relname, oid::bigint) from pg_class
+        where relnamespace in ('auth'::regnamespace, 'storage'::regnamespace)
+    ),
     'triggers', (
         select jsonb_agg(tgname order by tgname) from pg_trigger
         where not tgisinternal and tgrelid = 'public.profiles'::regclass
