@@ -12,7 +12,7 @@ export LC_ALL := C.UTF-8
 
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help demo demo-failure demo-down test faults bench lint build clean setup setup-dev
+.PHONY: help demo demo-failure demo-way-back demo-down test faults bench lint build clean setup setup-dev
 
 help: ## Show the targets
 	@echo 'usage: make TARGET'
@@ -24,6 +24,9 @@ demo: setup ## Migrate a dev and a prod project on this machine, and leave both 
 
 demo-failure: setup ## The same with a migration that fails its checks: prod ends as it was
 	@$(PYTHON_IN_VENV) scripts/demo.py failure
+
+demo-way-back: setup ## The same, then prod is rolled back, rehearsed, damaged by hand and restored
+	@$(PYTHON_IN_VENV) scripts/demo.py way-back
 
 demo-down: setup ## Stop the demo's servers and remove their data
 	@$(PYTHON_IN_VENV) scripts/demo.py down

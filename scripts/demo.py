@@ -5,6 +5,7 @@
 
 up        migrate development, then production; leave both running
 failure   the same with a third migration whose validation fails on production after COMMIT
+way-back  take production back, rehearse, migrate again, have an accident, restore the backup
 down      stop the servers and remove their data
 """
 
@@ -14,10 +15,12 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,11 +42,11 @@ THIRD = "20251021090000_normalise_contact_numbers"
 def main() -> int:
     """Run the step that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["up", "failure", "down"])
+    parser.add_argument("step", choices=["up", "failure", "way-back", "down"])
     step = parser.parse_args().step
     started = time.monotonic()
     try:
-        {"up": up, "failure": failure, "down": down}[step]()
+        {"up": up, "failure": failure, "way-back": way_back, "down": down}[step]()
     except DemoFailed as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
@@ -91,17 +94,54 @@ def failure() -> None:
             "preflight_waivers": {"git": "the third migration is laid over the example on the spot"},
         }
     )
-    before = {"catalog": catalog_hash(PROD), "rows": exact_rows(PROD)}
+    before = observed(PROD)
     say(f"Migrate {DEV} with the third migration, {THIRD}: its rows are all as the migration expects")
     playbook("playbooks/migrate.yml", "-l", "dev", "-e", with_third)
     say(f"Migrate {PROD} with it: older rows there are not, and the validation finds out after COMMIT")
     if playbook("playbooks/migrate.yml", "-l", "prod", "-e", with_third, may_fail=True) == 0:
         raise DemoFailed("the migration of production was meant to fail, and did not")
-    after = {"catalog": catalog_hash(PROD), "rows": exact_rows(PROD)}
+    after = observed(PROD)
     say(f"Take it back on {DEV} too, so that both are alike again")
     reason = json.dumps({"rollback_reason": "production's older contact numbers cannot be normalised yet"})
     playbook("playbooks/rollback.yml", "-l", "dev", "-e", with_third, "-e", reason)
-    compare(before, after)
+    compare("before the failed migration", before, after)
+    print(f"\n{PROD} failed, was rolled back by itself, and is exactly what it was: the same schema, the same rows.")
+    print(f"The report of the run: {(newest_run(PROD, 'rolled_back') / 'report.md').relative_to(CLONE)}")
+
+
+def way_back() -> None:
+    """Both ways back on production: by the rollback files, and, after an accident that they know nothing of, by the backup."""
+    prepare()
+    say("Have the migrations on both projects")
+    playbook("playbooks/migrate.yml")
+    migrated, backup = observed(PROD), run_that_stands(PROD) / "backup"
+
+    say(f"Take {PROD} back: ansible-playbook pgops.supabase.rollback -i inventory/demo -l prod -e rollback_reason=...")
+    playbook("playbooks/rollback.yml", "-l", "prod", "-e", json.dumps({"rollback_reason": "the release is postponed"}))
+    taken_back = observed(PROD)
+    compare("in the backup that was made before the migrations", in_backup(backup), taken_back)
+
+    say("Rehearse what is pending again, on the restored backup: ansible-playbook pgops.supabase.rehearse -l prod")
+    playbook("playbooks/rehearse.yml", "-l", "prod")
+    say(f"Migrate {PROD} again")
+    playbook("playbooks/migrate.yml", "-l", "prod")
+    compare("before the rollback", migrated, observed(PROD))
+
+    say(f"An accident on {PROD}, typed by hand in the wrong window: examples/ready_set/accident.sql")
+    client(PROD, "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={EXAMPLE / 'accident.sql'}")
+    consent = f"{PROD} {read(run_that_stands(PROD) / 'backup' / 'manifest.json')['backup_id']}"
+    words = {"restore_consent": consent, "restore_reason": "somebody worked in the wrong window"}
+    say(f"Restore: ansible-playbook pgops.supabase.restore -i inventory/demo -l prod -e restore_consent='{consent}'")
+    playbook("playbooks/restore.yml", "-l", "prod", "-e", json.dumps(words))
+    compare("before the migrations and the accident", taken_back, observed(PROD))
+
+    say(f"Migrate {PROD} again, so that the demo is as it was")
+    playbook("playbooks/migrate.yml", "-l", "prod")
+    compare("before all this", migrated, observed(PROD))
+    print(
+        f"\n{PROD} was taken back and restored, and was exactly what it was each time: the same schema, the same rows."
+    )
+    print(f"The report of the restore: {(newest_run(PROD, 'restored') / 'report.md').relative_to(CLONE)}")
 
 
 def merge_third_migration() -> None:
@@ -111,16 +151,14 @@ def merge_third_migration() -> None:
     shutil.copytree(EXAMPLE / "failing" / "supabase", OVERLAY, dirs_exist_ok=True)
 
 
-def compare(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Say what pg_dump and psql, which know nothing of us, found on production before and after."""
-    say(f"What pg_dump and psql see on {PROD}, before the failed migration and now")
-    print(f"  schema, sha256 of pg_dump --schema-only   {before['catalog'][:16]}   {after['catalog'][:16]}")
-    for table, rows in before["rows"].items():
-        print(f"  rows of {table:<33} {rows:>16}   {after['rows'].get(table, 'gone'):>16}")
+def compare(when: str, before: dict[str, str], after: dict[str, str]) -> None:
+    """Say what PostgreSQL's own programs, which know nothing of us, found on production then and now."""
+    say(f"What pg_dump and psql see on {PROD}, {when} and now")
+    for what in before | after:
+        then, now = before.get(what, "not there"), after.get(what, "not there")
+        print(f"  {what:<41}  {then:>24}  {now:>24}{'' if then == now else '  DIFFERS'}")
     if before != after:
-        raise DemoFailed("production is not what it was before the failed migration")
-    print(f"\n{PROD} failed, was rolled back by itself, and is exactly what it was: the same schema, the same rows.")
-    print(f"The report of the run: {(newest_run(PROD, 'rolled_back') / 'report.md').relative_to(CLONE)}")
+        raise DemoFailed(f"production is not what it was {when}")
 
 
 def down() -> None:
@@ -197,11 +235,43 @@ def client(host: str, program: str, *arguments: str) -> str:
     return subprocess.run(command, env={**os.environ, **connection}, check=True, capture_output=True, text=True).stdout
 
 
-def catalog_hash(host: str) -> str:
-    """The schema as pg_dump writes it, less the key of \\restrict, which differs each time."""
-    dump = client(host, "pg_dump", "--schema-only", "--exclude-schema=pgops")
-    lines = [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def observed(host: str) -> dict[str, str]:
+    """The schema as pg_dump writes it, and of each table in public how many rows psql counts and a digest of what they hold."""
+    whole = client(host, "pg_dump", "--schema-only", "--exclude-schema=pgops")
+    public = client(host, "pg_dump", "--schema=public")
+    return {"all schemas": schema_digest(whole), **in_dump(public, exact_rows(host))}
+
+
+def in_backup(backup: Path) -> dict[str, str]:
+    """The same of the schema public in a backup, as pg_restore reads it; the rows are those of the manifest."""
+    pg_restore = str(Path(project(PROD)["pg_bin"]) / "pg_restore")
+    command = [pg_restore, "--schema=public", "--file=-", str(backup / "database")]
+    counts = read(backup / "manifest.json")["counts"]["tables"]
+    rows = {f"public.{count['table']}": count["rows"] for count in counts if count["schema"] == "public"}
+    return in_dump(subprocess.run(command, check=True, capture_output=True, text=True).stdout, rows)
+
+
+def in_dump(dump: str, rows: dict[str, int]) -> dict[str, str]:
+    """Digests of the schema and of each table's rows in a dump that was written as SQL, the rows in whatever order they came."""
+    schema, *copied = re.split(r"^COPY ", dump, flags=re.MULTILINE)
+    contents = {}
+    for table in copied:
+        data, schema_between = table.split("\n\\.\n", 1)
+        heading, *lines = data.split("\n")
+        contents[heading.split(" ")[0]] = digest(sorted(lines))
+        schema += schema_between
+    tables = {f"rows of {table}": f"{number} {contents[table]}" for table, number in rows.items()}
+    return {"schema public": schema_digest(schema), **tables}
+
+
+def schema_digest(dump: str) -> str:
+    """A digest of a dumped schema, less the key of \\restrict, which differs each time."""
+    return digest(line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+def digest(lines: Iterable[str]) -> str:
+    """The beginning of the lines' SHA-256."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def exact_rows(host: str) -> dict[str, int]:
