@@ -118,8 +118,8 @@ def way_back() -> None:
 
     say(f"Take {PROD} back: ansible-playbook pgops.supabase.rollback -i inventory/demo -l prod -e rollback_reason=...")
     playbook("playbooks/rollback.yml", "-l", "prod", "-e", json.dumps({"rollback_reason": "the release is postponed"}))
-    taken_back = observed(PROD)
-    compare("in the backup that was made before the migrations", in_backup(backup), taken_back)
+    taken_back, backed_up = observed(PROD), in_backup(backup)
+    compare("in the backup from before the migrations", backed_up, {what: taken_back[what] for what in backed_up})
 
     say("Rehearse what is pending again, on the restored backup: ansible-playbook pgops.supabase.rehearse -l prod")
     playbook("playbooks/rehearse.yml", "-l", "prod")
@@ -237,29 +237,32 @@ def client(host: str, program: str, *arguments: str) -> str:
 
 def observed(host: str) -> dict[str, str]:
     """The schema as pg_dump writes it, and of each table in public how many rows psql counts and a digest of what they hold."""
-    whole = client(host, "pg_dump", "--schema-only", "--exclude-schema=pgops")
-    public = client(host, "pg_dump", "--schema=public")
-    return {"all schemas": schema_digest(whole), **in_dump(public, exact_rows(host))}
+    every_schema = client(host, "pg_dump", "--schema-only", "--exclude-schema=pgops")
+    archive = DEMO / "observed.dump"
+    client(host, "pg_dump", "--format=custom", "--schema=public", f"--file={archive}")
+    return {"all schemas": schema_digest(every_schema), **in_archive(archive, exact_rows(host))}
 
 
 def in_backup(backup: Path) -> dict[str, str]:
-    """The same of the schema public in a backup, as pg_restore reads it; the rows are those of the manifest."""
-    pg_restore = str(Path(project(PROD)["pg_bin"]) / "pg_restore")
-    command = [pg_restore, "--schema=public", "--file=-", str(backup / "database")]
+    """The same of the schema public in a backup; the numbers of rows are those of its manifest."""
     counts = read(backup / "manifest.json")["counts"]["tables"]
     rows = {f"public.{count['table']}": count["rows"] for count in counts if count["schema"] == "public"}
-    return in_dump(subprocess.run(command, check=True, capture_output=True, text=True).stdout, rows)
+    return in_archive(backup / "database", rows)
 
 
-def in_dump(dump: str, rows: dict[str, int]) -> dict[str, str]:
-    """Digests of the schema and of each table's rows in a dump that was written as SQL, the rows in whatever order they came."""
-    schema, *copied = re.split(r"^COPY ", dump, flags=re.MULTILINE)
+def in_archive(archive: Path, rows: dict[str, int]) -> dict[str, str]:
+    """Digests of the schema public and of each table's rows as pg_restore writes them, the rows in whatever order they lie."""
+    pg_restore = str(Path(project(PROD)["pg_bin"]) / "pg_restore")
+    written = subprocess.run(
+        [pg_restore, "--schema=public", "--file=-", str(archive)], check=True, capture_output=True, text=True
+    ).stdout
+    schema, *copied = re.split(r"^COPY ", written, flags=re.MULTILINE)
     contents = {}
     for table in copied:
-        data, schema_between = table.split("\n\\.\n", 1)
+        data, schema_after = table.split("\n\\.\n", 1)
         heading, *lines = data.split("\n")
         contents[heading.split(" ")[0]] = digest(sorted(lines))
-        schema += schema_between
+        schema += schema_after
     tables = {f"rows of {table}": f"{number} {contents[table]}" for table, number in rows.items()}
     return {"schema public": schema_digest(schema), **tables}
 
