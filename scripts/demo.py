@@ -133,11 +133,11 @@ def way_back() -> None:
     words = {"restore_consent": consent, "restore_reason": "somebody worked in the wrong window"}
     say(f"Restore: ansible-playbook pgops.supabase.restore -i inventory/demo -l prod -e restore_consent='{consent}'")
     playbook("playbooks/restore.yml", "-l", "prod", "-e", json.dumps(words))
-    compare("before the migrations and the accident", taken_back, observed(PROD))
+    compare("before the migrations and the accident", less_parentheses(taken_back), less_parentheses(observed(PROD)))
 
     say(f"Migrate {PROD} again, so that the demo is as it was")
     playbook("playbooks/migrate.yml", "-l", "prod")
-    compare("before all this", migrated, observed(PROD))
+    compare("before all this", less_parentheses(migrated), less_parentheses(observed(PROD)))
     print(
         f"\n{PROD} was taken back and restored, and was exactly what it was each time: the same schema, the same rows."
     )
@@ -240,7 +240,17 @@ def observed(host: str) -> dict[str, str]:
     every_schema = client(host, "pg_dump", "--schema-only", "--exclude-schema=pgops")
     archive = DEMO / "observed.dump"
     client(host, "pg_dump", "--format=custom", "--schema=public", f"--file={archive}")
-    return {"all schemas": schema_digest(every_schema), **in_archive(archive, exact_rows(host))}
+    words = every_schema.replace("(", "").replace(")", "")
+    return {
+        "all schemas": schema_digest(every_schema),
+        "all schemas, less parentheses": schema_digest(words),
+        **in_archive(archive, exact_rows(host)),
+    }
+
+
+def less_parentheses(seen: dict[str, str]) -> dict[str, str]:
+    """What a restore leaves alike: PostgreSQL sets those of a condition of several ANDs anew when it reads it again."""
+    return {what: value for what, value in seen.items() if what not in ("all schemas", "schema public")}
 
 
 def in_backup(backup: Path) -> dict[str, str]:
