@@ -23,7 +23,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_value, session
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import create_database
 from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
 from psycopg2 import sql
 
@@ -31,7 +30,7 @@ from tests.faults.applier import Ended
 from tests.faults.conftest import FIGURES
 from tests.faults.figures import Figures
 from tests.faults.proxy import Moment, Phase, Then
-from tests.faults.stage import Prepared, Stage, wait_for, wait_until_alone
+from tests.faults.stage import Prepared, Stage, wait_until_alone
 from tests.faults.states import State
 from tests.faults.subject import SUBJECTS
 from tests.integration.backups import content_of
@@ -114,16 +113,21 @@ def story(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Story:
         story.jobs[job.name] = job
         with job.start.database() as project:
             seen: dict[int, str] = {}
-
-            def note(moment: Moment, seen: dict[int, str] = seen) -> None:
-                seen[moment.question.number] = moment.question.words.lower()
-
-            ended = _run(stage, job, project, place / f"undisturbed-{job.name}", note)
+            ended = _run(stage, job, project, place / f"undisturbed-{job.name}", _noting(seen))
             assert ended.result is not None and ended.result.get("changed"), (ended.result or {}).get("msg", ended)
             job.questions = max(seen)
             if job.name != "backup":
                 job.commit = max(number for number, words in seen.items() if words == "commit")
     return story
+
+
+def _noting(seen: dict[int, str]) -> Callable[[Moment], None]:
+    """Take note of each question."""
+
+    def note(moment: Moment) -> None:
+        seen[moment.question.number] = moment.question.words.lower()
+
+    return note
 
 
 def _template(prepared: Prepared, project: LiveProject) -> Prepared:
@@ -291,11 +295,11 @@ class _Cell:
         """What is called a backup is one, and nothing else lies about."""
         if self._job.name != "backup":
             return
-        for place in {self._place, again}:
+        for place in dict.fromkeys((self._place, again)):
             lying = [path.name for path in place.iterdir() if path.name.startswith(".")]
             if lying and place == again:
                 yield f"after the next run this lies about: {lying}"
-        for path in {self._place / "new", again / "new"}:
+        for path in dict.fromkeys((self._place / "new", again / "new")):
             if not path.exists():
                 continue
             listed = stage.applier.run("backup_info", {"project_dir": str(path.parent.parent), "verify": "read"}).result
