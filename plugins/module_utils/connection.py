@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed, InputError, PrivilegeError
 
 if TYPE_CHECKING:
+    from psycopg2 import Error as PgError
     from psycopg2.extensions import connection as PgConnection
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -147,6 +148,9 @@ def connect(options: ConnectionOptions, settings: SessionSettings | None = None)
         raise _connection_failed(options, str(error).strip()) from error
     try:
         _read_back(connection, settings)
+    except psycopg2.Error as error:
+        connection.close()
+        raise _connection_failed(options, f"the session was lost: {str(error).strip()}") from error
     except BaseException:
         connection.close()
         raise
@@ -229,6 +233,15 @@ def execute(connection: PgConnection, statement: Any, parameters: Sequence[Any] 
     """Run one statement whose rows are of no interest."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+
+
+def is_lost_connection(error: PgError) -> bool:
+    """Whether the session is gone: the server said so as its last words (severity FATAL), or said nothing any more."""
+    import psycopg2
+
+    if error.pgcode is None:
+        return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def require_all_rows_visible(connection: PgConnection, purpose: str) -> None:

@@ -9,9 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
+    execute,
+    fetch_all,
+    fetch_value,
+    is_lost_connection,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import TableCount
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import CountError
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import ConnectionFailed, CountError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -66,6 +71,7 @@ def count_in_transaction(connection: PgConnection, tables: Sequence[tuple[str, s
     transaction. Row security is switched off meanwhile, so that a hidden row is an error and not a smaller count.
 
     :raises CountError: when a table is missing or the role may not read all of it.
+    :raises ConnectionFailed: when the session is lost meanwhile.
     """
     counts: list[TableCount] = []
     with _without_row_security(connection):
@@ -90,6 +96,11 @@ def _count_chunk(connection: PgConnection, tables: Sequence[tuple[str, str]]) ->
     try:
         rows = {int(position): int(rows) for position, rows in fetch_all(connection, query)}
     except psycopg2.Error as error:
+        if is_lost_connection(error):
+            raise ConnectionFailed(
+                f"The connection was lost while rows were counted: {' '.join(str(error).split())}",
+                next_step="Run again when the server can be reached.",
+            ) from error
         raise _count_error(error) from error
     return [TableCount(schema=s, table=t, rows=rows[position]) for position, (s, t) in enumerate(tables)]
 

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
+    execute,
+    fetch_all,
+    fetch_value,
+    is_lost_connection,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
     BusyError,
     ConnectionFailed,
@@ -38,6 +43,8 @@ _NEXT_STEPS = {
     "53100": "Free disk space on the server, then run again.",
     "42501": "The role may not do this; compare its owner and grants, or ask for a session_role that may.",
 }
+# A server sees at once that a connection was reset, and otherwise when it looks, every two seconds; and COMMIT takes its time.
+SETTLE_SECONDS = 10.0
 _RETRYABLE = frozenset({"55P03", "40P01"})
 
 
@@ -156,7 +163,7 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
 
     try:
         with closing(reconnect()) as witness:
-            status = fetch_value(witness, "select pg_catalog.pg_xact_status(%s::text::xid8)", [transaction])
+            status = _final_status(witness, transaction)
     except (PgopsError, psycopg2.Error) as error:
         raise ConnectionFailed(
             f"The connection was lost during COMMIT of {what}, and the server cannot be asked what became of it",
@@ -166,18 +173,25 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
     if status != "committed":
         raise ConnectionFailed(
             f"The connection was lost during COMMIT of {what}; the server says the transaction is {status}",
-            state=ROLLED_BACK if status == "aborted" else f"transaction {transaction} is {status}",
-            next_step="Run again when the connection is stable.",
+            state=(
+                ROLLED_BACK
+                if status == "aborted"
+                else f"not known: transaction {transaction} is {status}, and ends either committed as a whole or not at all"
+            ),
+            next_step="Run again when the connection is stable: it goes on with what is left.",
         ) from cause
 
 
-def is_lost_connection(error: PgError) -> bool:
-    """Whether the session is gone: the server said so as its last words (severity FATAL), or said nothing any more."""
-    import psycopg2
-
-    if error.pgcode is None:
-        return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
-    return error.diag.severity_nonlocalized in ("FATAL", "PANIC")
+def _final_status(witness: PgConnection, transaction: str) -> str:
+    """What became of a transaction; C(in progress) only when the server does not end it within C(SETTLE_SECONDS)."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        # A transaction of its own each time: a session that stays in one does not look anew.
+        witness.rollback()
+        status = str(fetch_value(witness, "select pg_catalog.pg_xact_status(%s::text::xid8)", [transaction]))
+        if status != "in progress" or time.monotonic() >= deadline:
+            return status
+        time.sleep(0.1)
 
 
 def server_error(
