@@ -54,6 +54,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import fsync_directory
 from ansible_collections.pgops.supabase.plugins.module_utils.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.scratch_server import remove_abandoned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,8 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
     progress = Progress("backup", request.project, request.events_dir)
     with cleaning_up_when_ended():
         remove_unfinished(request.path)
+        # Of a proof that was killed: its server still runs, with the project's rows.
+        remove_abandoned(request.scratch.place)
         manifest = _make(options, request, source, tools, compression, encryption, progress)
         removed = _make_room(request, manifest, progress)
     return BackupOutcome(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def prove_by_restore(
         return _prove(tools, directory, manifest, scratch_place, entries)
     except (PgopsError, OSError) as error:
         if _is_full(error):
-            raise _no_space(_place(scratch_place)) from error
+            raise _no_space(scratch_place.place) from error
         raise
 
 
@@ -69,7 +68,7 @@ def require_scratch(scratch_place: ScratchPlace, server_version: str, table_byte
     :raises BackupError: when it has too little room.
     """
     find_server_programs(major_version(server_version), scratch_place.pg_bin)
-    place = _place(scratch_place)
+    place = scratch_place.place
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
         raise InputError(
             f"{place} is not a directory in which this user can write, so no scratch server can be made there",
@@ -79,10 +78,6 @@ def require_scratch(scratch_place: ScratchPlace, server_version: str, table_byte
     needed = table_bytes + EMPTY_SERVER_BYTES
     if free_bytes(place) < needed:
         raise _no_space(place, needed)
-
-
-def _place(scratch_place: ScratchPlace) -> Path:
-    return (scratch_place.directory or Path(tempfile.gettempdir())).absolute()
 
 
 def _no_space(place: Path, needed: int | None = None) -> BackupError:

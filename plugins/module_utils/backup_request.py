@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,11 @@ class ScratchPlace:
 
     pg_bin: Path | None = None
     directory: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The directory that it lives in: the one given, or the system's temporary one."""
+        return (self.directory or Path(tempfile.gettempdir())).absolute()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,13 @@ the server's account may enter. A process that is killed leaves its server behin
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +34,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.local_server import (
+    ORPHANS_END_SECONDS,
+    POLL_SECONDS,
     SOCKET_ACCESS,
     Server,
     has_library,
@@ -79,6 +83,7 @@ _SETTINGS: Mapping[str, str] = {
     "statement_timeout": "0",
 }
 _ALREADY_THERE = "already exists"
+_STILL_WRITTEN = (errno.ENOENT, errno.ENOTEMPTY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +207,15 @@ def _remove(directory: Path) -> None:
     server = Server(directory / "server", Path())
     if server.data.exists():
         stop_server(server, how=signal.SIGQUIT)
-    shutil.rmtree(directory)
+    # Where the maker was killed while it made the server, initdb may go on for a moment, and files come and go.
+    deadline = time.monotonic() + ORPHANS_END_SECONDS
+    while directory.exists():
+        try:
+            shutil.rmtree(directory)
+        except OSError as error:
+            if error.errno not in _STILL_WRITTEN or time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _require_short(directory: Path) -> None:

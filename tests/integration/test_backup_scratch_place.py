@@ -6,14 +6,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.live import LiveProject, RunModule
+from tests.integration.backups import command_lines, wait_until
+from tests.integration.live import MODULES, LiveProject, RunModule, module_environment
 
 Backup = Callable[..., dict[str, Any]]
 
@@ -33,6 +39,15 @@ def backup(project: LiveProject, run_module: RunModule, runs: Path) -> Backup:
 
     project.psql("create table public.filler as select i, md5(i::text) as text from generate_series(1, 30000) i")
     return run
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A short path that a server's account may pass."""
+    directory = Path(tempfile.mkdtemp(prefix="pgops-tests-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture
@@ -109,3 +124,44 @@ def test_a_run_names_the_backup_that_it_makes_do_with(backup: Backup, runs: Path
     # The run itself makes do with its own.
     assert not backup("run1", max_age_seconds=600)["changed"]
     assert not (runs / "run1" / "backup-used.json").exists()
+
+
+def test_what_a_killed_proof_left_running_goes_with_the_next_backup_whatever_that_verifies(
+    backup: Backup, project: LiveProject, runs: Path, scratch: Path
+) -> None:
+    # While initdb makes it, which goes on for a moment, and when it serves.
+    for number, sign in enumerate(("data/PG_VERSION", ".s.PGSQL.5432")):
+        wanted = {**project.login, "project": "p", "path": str(runs / "killed" / "backup"), "verify": "restore"}
+        with module_process("backup", **wanted, scratch_dir=str(scratch)) as process:
+            wait_until(lambda: list(scratch.glob(f"*/server/{sign}")), "no scratch server was made")
+            process.send_signal(signal.SIGKILL)
+        assert list(scratch.iterdir())
+        assert number == 0 or servers_in(scratch)
+        assert list(runs.glob("*/.incomplete-*"))
+        made = backup(f"next{number}", verify="read", scratch_dir=str(scratch))
+        assert made.get("changed"), made.get("msg")
+        assert list(scratch.iterdir()) == []
+        assert not servers_in(scratch)
+        assert list(runs.glob("*/.incomplete-*")) == []
+
+
+@contextmanager
+def module_process(name: str, **params: Any) -> Iterator[subprocess.Popen[str]]:
+    """A module in a process of its own that a test may kill; it has ended after the block."""
+    with subprocess.Popen(
+        [sys.executable, "-m", f"{MODULES}.{name}"],
+        env=module_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": params}))
+        process.stdin.close()
+        yield process
+    assert process.returncode == -signal.SIGKILL
+
+
+def servers_in(place: Path) -> list[int]:
+    return [pid for pid, line in command_lines().items() if str(place) in line and "postgres" in line.split(" ")[0]]
