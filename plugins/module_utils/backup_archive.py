@@ -309,18 +309,22 @@ def inspect_backup(
 def write_manifest(directory: Path, manifest: BackupManifest) -> None:
     """Write a backup's manifest and its hash beside it, as sha256sum reads it: the manifest vouches for all other files."""
     write_json(directory / MANIFEST_NAME, manifest.as_dict())
-    line = f"{sha256_of_file(directory / MANIFEST_NAME)}  {MANIFEST_NAME}\n"
-    write_atomically(directory / MANIFEST_HASH_NAME, line.encode())
+    write_atomically(directory / MANIFEST_HASH_NAME, _hash_line(directory))
 
 
 def _manifest_problem(path: Path) -> str | None:
     try:
-        expected = (path / MANIFEST_HASH_NAME).read_text(encoding="utf-8").split(" ")[0]
-    except (OSError, UnicodeDecodeError) as error:
+        found = (path / MANIFEST_HASH_NAME).read_bytes()
+    except OSError as error:
         return f"{MANIFEST_HASH_NAME} cannot be read: {error}"
-    if sha256_of_file(path / MANIFEST_NAME) != expected:
+    # Byte for byte: a damage to this file alone is a failing disk as well.
+    if found != _hash_line(path):
         return f"{MANIFEST_NAME} is not what was written: its SHA-256 differs from {MANIFEST_HASH_NAME}"
     return None
+
+
+def _hash_line(directory: Path) -> bytes:
+    return f"{sha256_of_file(directory / MANIFEST_NAME)}  {MANIFEST_NAME}\n".encode()
 
 
 def _file_problem(directory: Path, name: str, size: int, sha256: str, verify: VerifyLevel) -> str | None:

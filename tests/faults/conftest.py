@@ -25,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.local_project impor
 
 from tests.faults.applier import Applier
 from tests.faults.figures import Figures, closing_line, table
+from tests.faults.kept import Kept, prepare
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage
 from tests.integration.live import LiveProject
@@ -47,6 +48,12 @@ def stage() -> Iterator[Stage]:
     applier.close()
     ensure_absent(directory, "faults")
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def kept(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A project with backups, which each worker makes once."""
+    return prepare(stage, tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture
