@@ -11,7 +11,7 @@ have is made whole. The caller proves the result (restore_proof) and commits, or
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive_selection i
     select_entries,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.archive_stream import (
+    ArchiveScript,
     Rows,
     archive_script,
     copy_in,
@@ -212,10 +213,16 @@ def _references(connection: PgConnection) -> dict[Table, set[Table]]:
 
 
 def restore_archive(
-    connection: PgConnection, tools: DumpTools, content: BackupContent, plan: RestorePlan
+    connection: PgConnection,
+    tools: DumpTools,
+    content: BackupContent,
+    plan: RestorePlan,
+    *,
+    report: Callable[..., None] = lambda **figures: None,
 ) -> RestoredArchive:
     """Bring the target to the state of the backup, in the open transaction.
 
+    :param report: told again and again how far it is: tables loaded, of how many, and bytes of rows and statements read.
     :raises StatementFailed: when PostgreSQL refuses an entry; it is named.
     :raises BackupError: when the archive cannot be read to its end.
     """
@@ -231,7 +238,13 @@ def restore_archive(
         settled = _prepare_schemas(connection, content, plan)
         entries = select_entries(content.entries, _selection(connection, content, plan, settled))
         done.entries = len(entries)
-        with archive_script(tools.pg_restore, content.archive, [entry.dump_id for entry in entries]) as script:
+        tables = sum(entry.kind == "TABLE DATA" for entry in entries)
+
+        def follow(script: ArchiveScript) -> None:
+            report(tables_done=len(done.rows), tables_total=tables, bytes_done=script.bytes_read)
+
+        chosen = [entry.dump_id for entry in entries]
+        with archive_script(tools.pg_restore, content.archive, chosen, follow) as script:
             run_entries(
                 script,
                 {entry.dump_id: entry for entry in entries},

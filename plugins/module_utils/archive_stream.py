@@ -36,11 +36,13 @@ _COPY_ENDS = b" FROM stdin;\n"
 class ArchiveScript:
     """pg_restore's output as lines, and the rows between COPY and its end mark as blocks.
 
+    :param follow: called after each block that was read.
     :raises BackupError: when it ends within rows.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, follow: Callable[[ArchiveScript], None] = lambda script: None) -> None:
         self._descriptor = descriptor
+        self._follow = follow
         # What precedes the place is kept by one byte: the end of rows is told by the line feed before it too.
         self._buffer = b"\n"
         self._place = 1
@@ -84,6 +86,7 @@ class ArchiveScript:
         self.bytes_read += len(block)
         self._buffer = self._buffer[self._place - 1 :] + block
         self._place = 1
+        self._follow(self)
         return bool(block)
 
 
@@ -114,9 +117,15 @@ class Rows(io.RawIOBase):
 
 
 @contextmanager
-def archive_script(pg_restore: Path, archive: Path, dump_ids: Sequence[int]) -> Iterator[ArchiveScript]:
+def archive_script(
+    pg_restore: Path,
+    archive: Path,
+    dump_ids: Sequence[int],
+    follow: Callable[[ArchiveScript], None] = lambda script: None,
+) -> Iterator[ArchiveScript]:
     """The script of some entries of an archive, in the order given; what follows the rows comes in pg_restore's order.
 
+    :param follow: called after each block that was read of it.
     :raises BackupError: when pg_restore cannot write all of it.
     """
     with tempfile.NamedTemporaryFile("w", prefix="pgops-restore-", suffix=".list") as chosen:
@@ -133,7 +142,7 @@ def archive_script(pg_restore: Path, archive: Path, dump_ids: Sequence[int]) -> 
                 bufsize=0,
             ) as process:
                 try:
-                    yield ArchiveScript(_widened(cast("IO[bytes]", process.stdout)))
+                    yield ArchiveScript(_widened(cast("IO[bytes]", process.stdout)), follow)
                 except BaseException:
                     process.terminate()
                     try:

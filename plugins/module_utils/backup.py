@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils import catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import (
     BACKUP_NAME,
     DumpTools,
@@ -46,6 +47,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.claimed_directory i
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions, SessionSettings
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     BackupEncryption,
+    BackupFile,
     BackupManifest,
     BackupVerification,
     RemovedBackup,
@@ -239,10 +241,7 @@ def _make(
             verification=None,
             encryption=encryption,
         )
-        verification = _verify(tools, directory, request, dumped, progress)
-        with progress.phase("seal"):
-            plain = encrypt_files(directory, encryption) if encryption else {}
-            files = seal(directory, plain)
+        verification, files = _verify_and_seal(tools, directory, request, dumped, progress)
         manifest = replace(
             dumped,
             finished_at=utc_now(),
@@ -256,6 +255,24 @@ def _make(
         directory.rename(request.path)
         fsync_directory(request.path.parent)
     return manifest
+
+
+def _verify_and_seal(
+    tools: DumpTools, directory: Path, request: BackupRequest, manifest: BackupManifest, progress: Progress
+) -> tuple[BackupVerification, list[BackupFile]]:
+    """Prove that the archive is whole, and have its files on the disk, encrypted where that is asked for, and hashed."""
+
+    def sealed(encryption: BackupEncryption | None) -> list[BackupFile]:
+        with progress.phase("seal"):
+            return seal(directory, encrypt_files(directory, encryption) if encryption else {})
+
+    if manifest.encryption is not None:
+        verification = _verify(tools, directory, request, manifest, progress)
+        return verification, sealed(manifest.encryption)
+    # What is sealed is what is read, so the disk can take it meanwhile.
+    files = in_background(lambda: sealed(None))
+    verification = _verify(tools, directory, request, manifest, progress)
+    return verification, files.result()
 
 
 def _verify(

@@ -177,6 +177,8 @@ def dump_database(
         f"--lock-wait-timeout={lock_timeout_ms}",
         "--no-password",
         "--verbose",
+        # Who seals the backup has every file reach the disk, while the archive is read back.
+        "--no-sync",
     ]
     if archive_format == "directory":
         argv.append(f"--jobs={jobs}")

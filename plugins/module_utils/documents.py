@@ -837,6 +837,14 @@ class RunEntry:
 
 
 @dataclass(kw_only=True)
+class RehearsalEntry:
+    """One rehearsal as status shows it."""
+
+    path: str
+    rehearsal: Rehearsal
+
+
+@dataclass(kw_only=True)
 class SchemaInfo(Document):
     """A live schema in figures: its fingerprint, and how many objects of each type it has."""
 

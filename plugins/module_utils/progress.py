@@ -48,19 +48,19 @@ class Progress:
     def phase(self, name: str, **figures: Any) -> Iterator[None]:
         """One phase: its begin and its end with how long it took, also when it fails."""
         started = time.monotonic()
-        self._tell(name, "begin", figures)
+        self._tell_if_possible(name, "begin", figures)
         ended = "failed"
         try:
             yield
             ended = "end"
         finally:
             self.timings[name] = round(time.monotonic() - started, 3)
-            self._tell(name, ended, {"seconds": self.timings[name]})
+            self._tell_if_possible(name, ended, {"seconds": self.timings[name]})
 
     def at(self, phase: str, **figures: Any) -> None:
         """How far a phase is."""
         now = time.monotonic()
-        self._tell(
+        self._tell_if_possible(
             phase,
             "progress",
             figures,
@@ -69,8 +69,16 @@ class Progress:
         )
 
     def note(self, phase: str, event: str, **figures: Any) -> None:
-        """Something that happened and is to stay on record."""
+        """Something that happened and is to stay on record.
+
+        :raises OSError: when it cannot be written down.
+        """
         self._tell(phase, event, figures)
+
+    def _tell_if_possible(self, phase: str, event: str, figures: dict[str, Any], **through: bool) -> None:
+        # How far a job is must not be what ends it: a restore that is committed would be called failed.
+        with contextlib.suppress(OSError):
+            self._tell(phase, event, figures, **through)
 
     def _tell(
         self, phase: str, event: str, figures: dict[str, Any], *, line: bool = True, datagram: bool = True

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import Rehearsal, from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import Rehearsal, RehearsalEntry, from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     canonical_json,
@@ -21,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migration_files imp
 
 REHEARSALS = "rehearsals"
 REHEARSAL_FILE = "rehearsal.json"
+SCRATCH_NAME = "scratch"
 FileHashes = tuple[str, str, Optional[str]]
 """A migration's version, its SHA-256 and that of its rollback."""
 
@@ -62,3 +65,37 @@ def find_rehearsals(project_dir: Path) -> tuple[list[tuple[Path, Rehearsal]], li
         except InputError as error:
             unreadable.append(f"{error.where}: {error.what}")
     return found, unreadable
+
+
+def list_rehearsals(project_dir: Path) -> tuple[list[RehearsalEntry], list[str]]:
+    """The same for a person who looks at them."""
+    found, unreadable = find_rehearsals(project_dir)
+    return [RehearsalEntry(path=str(directory), rehearsal=rehearsal) for directory, rehearsal in found], unreadable
+
+
+def abandoned_rehearsals(project_dir: Path, idle_seconds: float) -> list[Path]:
+    """The directories of rehearsals that never ended, whose server with the project's rows is still there, unused.
+
+    No process lives through all tasks of a rehearsal, so nothing but its traces tells whether it goes on: when its document
+    or its server's write-ahead log was last written.
+
+    :param idle_seconds: how long nothing may have been written.
+    """
+    now = time.time()
+    rehearsals, _unreadable = find_rehearsals(project_dir)
+    return [
+        directory
+        for directory, rehearsal in rehearsals
+        if rehearsal.verdict == "running"
+        and (directory / SCRATCH_NAME).exists()
+        and now - _last_written(directory) > idle_seconds
+    ]
+
+
+def _last_written(directory: Path) -> float:
+    moments = []
+    for path in (directory / REHEARSAL_FILE, *(directory / SCRATCH_NAME).rglob("pg_wal/*")):
+        # The server may rename its files meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            moments.append(path.stat().st_mtime)
+    return max(moments, default=0.0)

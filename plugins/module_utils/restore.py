@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +55,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.files import sha256_of_file
 from ansible_collections.pgops.supabase.plugins.module_utils.history import ADVISORY_LOCK, read_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.progress import Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.restore_checks import (
     Target,
     load_backup,
@@ -112,6 +112,7 @@ class RestoreRequest:
     :param identity_file: the private key that an encrypted backup is decrypted with.
     :param settings: of the restoring session; its lock_timeout bounds each wait for a lock.
     :param analyze: whether the planner's statistics are made anew afterwards.
+    :param events_dir: the run's directory, whose events.jsonl tells how far it is; None for no such file.
     """
 
     backup: Path
@@ -132,12 +133,16 @@ class RestoreRequest:
     retries: int = 3
     lock_wait_seconds: float = 10.0
     analyze: bool = True
+    events_dir: Path | None = None
     dry_run: bool = False
 
 
 @dataclass(kw_only=True)
-class _Progress:
+class _Course:
+    """How a restore went, as far as it came."""
+
     manifest: BackupManifest
+    told: Progress
     target: Target | None = None
     consent: str | None = None
     losses: list[TableLoss] = field(default_factory=list)
@@ -148,16 +153,7 @@ class _Progress:
     proof: RestoreProof | None = None
     history: HistoryChange | None = None
     committed: bool = False
-    timings: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.timings[what] = round(time.monotonic() - started, 3)
 
 
 def restore(options: ConnectionOptions, request: RestoreRequest) -> RestoreResult:
@@ -173,40 +169,40 @@ def restore(options: ConnectionOptions, request: RestoreRequest) -> RestoreResul
     manifest = load_backup(request.backup, request.project)
     tools = find_dump_tools(request.pg_bin)
     require_reader(tools, manifest)
-    progress = _Progress(manifest=manifest)
+    course = _Course(manifest=manifest, told=Progress("restore", request.project, request.events_dir))
     try:
         with opened_backup(request.backup, manifest, request.identity_file) as opened:
             content = read_content(tools, opened, opened / ARCHIVE_NAMES[manifest.format], manifest)
-            _examine(options, request, content, progress)
+            _examine(options, request, content, course)
             if not request.dry_run:
-                _require_consent(request, progress)
-                _transaction(options, request, tools, content, progress)
+                _require_consent(request, course)
+                _transaction(options, request, tools, content, course)
         if not request.dry_run:
-            _read_back(options, progress)
-            _analyze(options, request, progress)
+            _read_back(options, course)
+            _analyze(options, request, course)
     except PgopsError as error:
         if error.state == ROLLED_BACK:
             error.state = UNCHANGED
-        partial = {"restore": _document(request, progress, started, started_at).as_dict()}
-        error.details["result"] = {"changed": progress.committed, **partial}
+        partial = {"restore": _document(request, course, started, started_at).as_dict()}
+        error.details["result"] = {"changed": course.committed, **partial}
         raise
-    return _document(request, progress, started, started_at)
+    return _document(request, course, started, started_at)
 
 
-def _examine(options: ConnectionOptions, request: RestoreRequest, content: BackupContent, progress: _Progress) -> None:
+def _examine(options: ConnectionOptions, request: RestoreRequest, content: BackupContent, course: _Course) -> None:
     """Look at the target without touching it, and refuse what could not come out well."""
-    with progress.timed("examine"), session(options, _READ_ONLY) as connection:
-        target = progress.target = read_target(connection, options.login_host, options.login_port)
+    with course.told.phase("examine"), session(options, _READ_ONLY) as connection:
+        target = course.target = read_target(connection, options.login_host, options.login_port)
         require_right_target(target, content.manifest, elsewhere=request.elsewhere)
-        plan = progress.plan = _plan(connection, request, content)
+        plan = course.plan = _plan(connection, request, content)
         require_possible(connection, content, plan)
         tables = [t for t in user_tables(connection, sorted(plan.emptied)) if t not in plan.left] + list(plan.reloaded)
         taken_at = content.manifest.counts.taken_at
         same_rows = not request.elsewhere and not restored_since(read_ledger(connection), taken_at)
-        progress.losses = count_losses(connection, content.manifest, tables, same_rows=same_rows)
-    if request.elsewhere and not any(loss.now for loss in progress.losses) and not plan.newer:
+        course.losses = count_losses(connection, content.manifest, tables, same_rows=same_rows)
+    if request.elsewhere and not any(loss.now for loss in course.losses) and not plan.newer:
         return
-    progress.consent = required_consent(
+    course.consent = required_consent(
         request.project, content.manifest.backup_id, target.name if request.elsewhere else None
     )
 
@@ -215,16 +211,16 @@ def _plan(connection: PgConnection, request: RestoreRequest, content: BackupCont
     return plan_restore(connection, content, schemas=request.schemas, platform_data=request.platform_data)
 
 
-def _require_consent(request: RestoreRequest, progress: _Progress) -> None:
-    if progress.consent is None or progress.target is None or progress.plan is None:
+def _require_consent(request: RestoreRequest, course: _Course) -> None:
+    if course.consent is None or course.target is None or course.plan is None:
         return
     require_consent(
         request.consent,
-        progress.consent,
-        progress.manifest,
-        losses=progress.losses,
-        schemas_dropped=sorted(progress.plan.newer),
-        where=progress.target.name,
+        course.consent,
+        course.manifest,
+        losses=course.losses,
+        schemas_dropped=sorted(course.plan.newer),
+        where=course.target.name,
     )
 
 
@@ -233,7 +229,7 @@ def _transaction(
     request: RestoreRequest,
     tools: DumpTools,
     content: BackupContent,
-    progress: _Progress,
+    course: _Course,
 ) -> None:
     import psycopg2
 
@@ -245,41 +241,43 @@ def _transaction(
             # The session waits, in its transaction, while what is there is dumped aside.
             execute(connection, "set local idle_in_transaction_session_timeout = 0")
             take_apply_lock(connection, ADVISORY_LOCK, request.lock_wait_seconds)
-            plan = progress.plan = _plan(connection, request, content)
+            plan = course.plan = _plan(connection, request, content)
             tables = [*stored_tables(connection, plan.emptied), *plan.reloaded]
             lock_tables(connection, tables, "share", attempts=request.retries + 1)
-            _dump_aside(request, progress)
+            _dump_aside(request, course)
             lock_tables(connection, tables, "access exclusive", attempts=request.retries + 1)
             outside = outside_of(connection, content, plan)
-            with progress.timed("restore"):
-                progress.restored = restore_archive(connection, tools, content, plan)
-            with progress.timed("verify"):
-                progress.proof = prove_restored(connection, content, plan, accept=request.accept)
-                _require_equal(content, progress)
+            with course.told.phase("restore"):
+                course.restored = restore_archive(
+                    connection, tools, content, plan, report=lambda **figures: course.told.at("restore", **figures)
+                )
+            with course.told.phase("verify"):
+                course.proof = prove_restored(connection, content, plan, accept=request.accept)
+                _require_equal(content, course)
                 _require_untouched(compare_catalogs(outside, outside_of(connection, content, plan)), options.place)
-            record = _record(request, content, progress)
-            progress.history = record_restore(connection, record, time.monotonic() - began)
-            with progress.timed("commit"):
+            record = _record(request, content, course)
+            course.history = record_restore(connection, record, time.monotonic() - began)
+            with course.told.phase("commit"):
                 commit(connection, lambda: connect(options, SessionSettings(read_only=True)), what="the restore")
-            progress.committed = True
+            course.committed = True
         except psycopg2.Error as error:
             raise server_error(error, "The restore failed", options.place) from error
 
 
-def _dump_aside(request: RestoreRequest, progress: _Progress) -> None:
+def _dump_aside(request: RestoreRequest, course: _Course) -> None:
     """Keep what is about to be replaced; an empty target has nothing to keep."""
-    if progress.consent is None:
+    if course.consent is None:
         return
-    with progress.timed("aside"):
-        schemas = progress.plan.emptied - {HISTORY_SCHEMA, OWN_SCHEMA} if progress.plan else frozenset()
-        reason = f"before the restore of {progress.manifest.backup_id}"
+    with course.told.phase("aside"):
+        schemas = course.plan.emptied - {HISTORY_SCHEMA, OWN_SCHEMA} if course.plan else frozenset()
+        reason = f"before the restore of {course.manifest.backup_id}"
         manifest = request.make_aside(request.aside, reason, tuple(sorted(schemas)))
-    progress.aside = request.aside
-    progress.aside_id = manifest.backup_id
+    course.aside = request.aside
+    course.aside_id = manifest.backup_id
 
 
-def _require_equal(content: BackupContent, progress: _Progress) -> None:
-    proof = progress.proof
+def _require_equal(content: BackupContent, course: _Course) -> None:
+    proof = course.proof
     if proof is None or proof.equal:
         return
     wrong = [f"{c.schema}.{c.table}: {c.message}" for c in proof.counts.tables if c.verdict == "FAIL"]
@@ -307,7 +305,7 @@ def _require_untouched(changes: Sequence[CatalogChange], where: str) -> None:
         )
 
 
-def _record(request: RestoreRequest, content: BackupContent, progress: _Progress) -> RestoreRecord:
+def _record(request: RestoreRequest, content: BackupContent, course: _Course) -> RestoreRecord:
     return RestoreRecord(
         backup_id=content.manifest.backup_id,
         taken_at=content.manifest.counts.taken_at,
@@ -315,17 +313,17 @@ def _record(request: RestoreRequest, content: BackupContent, progress: _Progress
         run_id=request.run_id,
         operator=request.operator,
         reason=request.reason,
-        aside=str(progress.aside) if progress.aside else None,
+        aside=str(course.aside) if course.aside else None,
     )
 
 
-def _read_back(options: ConnectionOptions, progress: _Progress) -> None:
+def _read_back(options: ConnectionOptions, course: _Course) -> None:
     """Look once more, in a session of its own, at what is there after COMMIT."""
     import psycopg2
 
-    manifest = progress.manifest
+    manifest = course.manifest
     try:
-        with progress.timed("read_back"), session(options, _READ_ONLY) as connection:
+        with course.told.phase("read_back"), session(options, _READ_ONLY) as connection:
             found = fingerprint(read_catalog(connection, manifest.own_schemas))
     except (PgopsError, psycopg2.Error) as error:
         reason = error.what if isinstance(error, PgopsError) else str(error).strip()
@@ -335,7 +333,7 @@ def _read_back(options: ConnectionOptions, progress: _Progress) -> None:
             state="the restore is committed, but not read back",
             next_step="When the server is back, compare it with the backup's catalog.json (module schema_diff).",
         ) from error
-    if progress.proof is None or found != progress.proof.fingerprint:
+    if course.proof is None or found != course.proof.fingerprint:
         raise VerificationFailed(
             "After COMMIT the catalog is another one than before it",
             where=options.place,
@@ -345,46 +343,46 @@ def _read_back(options: ConnectionOptions, progress: _Progress) -> None:
         )
 
 
-def _analyze(options: ConnectionOptions, request: RestoreRequest, progress: _Progress) -> None:
+def _analyze(options: ConnectionOptions, request: RestoreRequest, course: _Course) -> None:
     """Tables made anew have no statistics, and plans without them are bad; autovacuum would come by in its own time."""
     import psycopg2
     from psycopg2 import sql
 
-    if not request.analyze or progress.restored is None:
+    if not request.analyze or course.restored is None:
         return
-    tables = [table for table, rows in progress.restored.rows.items() if rows]
+    tables = [table for table, rows in course.restored.rows.items() if rows]
     try:
-        with progress.timed("analyze"), session(options, request.settings, autocommit=True) as connection:
+        with course.told.phase("analyze"), session(options, request.settings, autocommit=True) as connection:
             execute(connection, "set default_transaction_read_only = off")
             execute(connection, "set client_min_messages = error")
             for start in range(0, len(tables), 100):
                 names = sql.SQL(", ").join(sql.Identifier(*table) for table in tables[start : start + 100])
                 execute(connection, sql.SQL("analyze {}").format(names))
     except (PgopsError, psycopg2.Error) as error:
-        progress.notes.append(f"the planner's statistics are not made yet, run ANALYZE: {str(error).strip()}")
+        course.notes.append(f"the planner's statistics are not made yet, run ANALYZE: {str(error).strip()}")
 
 
-def _document(request: RestoreRequest, progress: _Progress, started: float, started_at: str) -> RestoreResult:
-    manifest, proof, restored = progress.manifest, progress.proof, progress.restored
-    history = progress.history or HistoryChange((), ())
+def _document(request: RestoreRequest, course: _Course, started: float, started_at: str) -> RestoreResult:
+    manifest, proof, restored = course.manifest, course.proof, course.restored
+    history = course.history or HistoryChange((), ())
     return RestoreResult(
         run_id=request.run_id,
         project=request.project,
         backup_id=manifest.backup_id,
         backup_path=str(request.backup),
         backup_taken_at=manifest.counts.taken_at,
-        target=progress.target.name if progress.target else "",
+        target=course.target.name if course.target else "",
         elsewhere=request.elsewhere,
         reason=request.reason,
         dry_run=request.dry_run,
-        committed=progress.committed,
+        committed=course.committed,
         started_at=started_at,
         duration_seconds=round(time.monotonic() - started, 3),
-        consent=progress.consent,
-        aside=str(progress.aside) if progress.aside else None,
-        aside_id=progress.aside_id,
-        losses=[loss for loss in progress.losses if has_loss(loss)],
-        schemas_dropped=sorted(progress.plan.newer) if progress.plan else [],
+        consent=course.consent,
+        aside=str(course.aside) if course.aside else None,
+        aside_id=course.aside_id,
+        losses=[loss for loss in course.losses if has_loss(loss)],
+        schemas_dropped=sorted(course.plan.newer) if course.plan else [],
         migrations_removed=[event.version for event in history.removed],
         migrations_returned=[event.version for event in history.returned],
         rows=sum(restored.rows.values()) if restored else 0,
@@ -392,6 +390,6 @@ def _document(request: RestoreRequest, progress: _Progress, started: float, star
         catalog_expected=manifest.catalog_fingerprint,
         catalog_found=proof.fingerprint if proof else None,
         tolerated=list(proof.tolerated) if proof else [],
-        timings=progress.timings,
-        notes=progress.notes + (restored.notes if restored else []),
+        timings=course.told.timings,
+        notes=course.notes + (restored.notes if restored else []),
     )

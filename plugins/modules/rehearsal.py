@@ -42,6 +42,10 @@ options:
   max_backup_age_seconds:
     description: How old the newest verified backup may be. Without it any age will do.
     type: float
+  abandoned_after_seconds:
+    description: After how long without a sign of life a rehearsal without a verdict is taken for dead, for RV(abandoned).
+    type: float
+    default: 3600
   rehearsal_dir:
     description: The rehearsal to finish, as returned when it was started.
     type: path
@@ -99,6 +103,13 @@ rehearsal_dir:
   description: The rehearsal's directory.
   returned: success
   type: str
+abandoned:
+  description:
+    - Directories of earlier rehearsals of the project that were killed, and whose scratch server, with the project's rows, is
+      still there. It is for the caller to remove it and to finish them.
+  returned: when O(state=started)
+  type: list
+  elements: str
 backup:
   description: Directory of the backup that the rehearsal begins from.
   returned: success
@@ -167,18 +178,24 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal import (
     open_rehearsal,
     save_rehearsal,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal_records import load_rehearsal
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal_records import (
+    abandoned_rehearsals,
+    load_rehearsal,
+)
 
 
 def start(module: AnsibleModule) -> dict[str, Any]:
     """Open a rehearsal."""
     params = module.params
     state_dir = Path(params["state_dir"])
-    backup = choose_backup(state_dir / params["project"], max_age_seconds=params["max_backup_age_seconds"])
+    project_dir = state_dir / params["project"]
+    backup = choose_backup(project_dir, max_age_seconds=params["max_backup_age_seconds"])
+    abandoned = abandoned_rehearsals(project_dir, params["abandoned_after_seconds"])
     directory, rehearsal = open_rehearsal(state_dir, params["project"], backup, dry_run=module.check_mode)
     return {
         "changed": True,
         "rehearsal_dir": str(directory),
+        "abandoned": [str(path) for path in abandoned],
         "backup": str(backup[0]),
         "rehearsal": rehearsal.as_dict(),
     }
@@ -213,6 +230,7 @@ def main() -> None:
             "state_dir": {"type": "path"},
             "project": {"type": "str"},
             "max_backup_age_seconds": {"type": "float"},
+            "abandoned_after_seconds": {"type": "float", "default": 3600.0},
             "rehearsal_dir": {"type": "path"},
             "supabase_dir": {"type": "path"},
             "documents": {"type": "dict", "default": {}},

@@ -294,6 +294,7 @@ def bring_back(module: AnsibleModule) -> dict[str, Any]:
             retries=params["retries"],
             lock_wait_seconds=params["lock_wait_seconds"],
             analyze=params["analyze"],
+            events_dir=run_dir if params["run_id"] and not module.check_mode else None,
             dry_run=module.check_mode,
         ),
     )

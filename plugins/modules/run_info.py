@@ -6,10 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: run_info
-short_description: List the runs of a project, newest first
+short_description: List the runs and the rehearsals of a project, newest first
 version_added: 0.1.0
 description:
-  - Reads C(run.json) of every run in the project's directory.
+  - Reads C(run.json) of every run, and C(rehearsal.json) of every rehearsal, in the project's directory.
 extends_documentation_fragment:
   - pgops.supabase.attributes
 attributes:
@@ -28,6 +28,7 @@ author:
   - pgops.supabase contributors (@pgops)
 seealso:
   - module: pgops.supabase.run_record
+  - module: pgops.supabase.rehearsal
 """
 
 EXAMPLES = r"""
@@ -59,8 +60,20 @@ runs:
     run:
       description: Its identity and verdict, as in C(run.json).
       type: dict
+rehearsals:
+  description: The rehearsals, newest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Directory of the rehearsal.
+      type: str
+    rehearsal:
+      description: Its files, verdict and estimate, as in C(rehearsal.json).
+      type: dict
 unreadable:
-  description: The runs whose C(run.json) is damaged, each with what is wrong.
+  description: The runs and rehearsals whose document is damaged, each with what is wrong.
   returned: success
   type: list
   elements: str
@@ -72,13 +85,21 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal_records import list_rehearsals
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import list_runs
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
-    entries, unreadable = list_runs(Path(module.params["project_dir"]))
-    return {"changed": False, "runs": [dataclasses.asdict(entry) for entry in entries], "unreadable": unreadable}
+    project_dir = Path(module.params["project_dir"])
+    runs, unreadable_runs = list_runs(project_dir)
+    rehearsals, unreadable_rehearsals = list_rehearsals(project_dir)
+    return {
+        "changed": False,
+        "runs": [dataclasses.asdict(entry) for entry in runs],
+        "rehearsals": [dataclasses.asdict(entry) for entry in rehearsals],
+        "unreadable": unreadable_runs + unreadable_rehearsals,
+    }
 
 
 def main() -> None:

@@ -215,3 +215,26 @@ def test_what_is_left_when_a_rollback_fails(app: Rehearsed) -> None:
         assert "public.orders: " in done.stdout
         assert "ansible-playbook pgops.supabase.restore -l shop -e" in done.stdout
         assert app.snapshot() == before
+
+
+def test_what_a_killed_rehearsal_left_goes_with_the_next(app: Rehearsed) -> None:
+    app.migration("2_labels", UP)
+    params: dict[str, Any] = {"state_dir": str(app.state_dir), "project": "shop"}
+    killed = run_module("rehearsal", **params)
+    directory = Path(killed["rehearsal_dir"])
+    assert killed["abandoned"] == []
+    assert run_module("local_project", name="scratch", state_dir=str(directory)).get("changed")
+    server = Path(json.loads((directory / "scratch" / "project.json").read_text())["directory"]) / "server"
+    postmaster = int(next(server.rglob("postmaster.pid")).read_text().splitlines()[0])
+    # One that is at work writes.
+    assert run_module("rehearsal", check=True, **params)["abandoned"] == []
+    assert run_module("rehearsal", check=True, abandoned_after_seconds=0, **params)["abandoned"] == [str(directory)]
+    _done, newest = app.rehearse(rehearse_abandoned_after_seconds=0, rehearse_draft_rollbacks=False)
+    assert newest["rehearsal_id"] != killed["rehearsal"]["rehearsal_id"]
+    assert not Path(f"/proc/{postmaster}").exists()
+    left = json.loads((directory / "rehearsal.json").read_text())
+    assert left["verdict"] == "failed" and left["reasons"][0].startswith("killed: "), left["reasons"]
+    status = app.play("status").stdout
+    assert f"rehearsal     {newest['rehearsal_id']}: failed, 2 on backup {newest['backup_id']}" in status, status
+    assert "2_labels has no rollback file" in status
+    assert run_module("rehearsal", check=True, abandoned_after_seconds=0, **params)["abandoned"] == []

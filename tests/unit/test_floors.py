@@ -15,8 +15,8 @@ PACKAGE = "ansible_collections.pgops.supabase.plugins.module_utils"
 
 # From the ground up. On floor 2 a file may also use those that stand before it.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "documents"),
-    ("connection", "sql_script", "pg_tools", "validation_verdicts", "claimed_directory", "progress"),
+    ("errors", "files", "documents", "background"),
+    ("connection", "sql_script", "pg_tools", "validation_verdicts", "claimed_directory", "progress", "progress_text"),
     (
         "catalog_queries",
         "canonical_text",

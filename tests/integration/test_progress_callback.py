@@ -1,0 +1,130 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person sees of a backup and a restore while they run, on a terminal and in a log."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.live import CLONE, LiveProject, NewProject, module_environment
+
+PLAYBOOK = """
+- hosts: shop
+  gather_facts: false
+  tasks:
+    - pgops.supabase.backup:
+        path: "{{ place }}/backup"
+        project: shop
+      module_defaults: &login
+        group/pgops.supabase.project: "{{ login }}"
+    - pgops.supabase.restore:
+        backup: "{{ place }}/backup"
+        aside: "{{ place }}/aside"
+        project: shop
+        elsewhere: true
+      module_defaults:
+        group/pgops.supabase.project: "{{ login | combine({'login_db': restore_to}) }}"
+    - pgops.supabase.backup:
+        path: "{{ place }}/backup"
+        project: shop
+      module_defaults: *login
+      ignore_errors: true
+"""
+
+Play = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def play(project: LiveProject, new_project: NewProject, tmp_path: Path) -> Play:
+    project.psql("create table public.orders as select i, md5(i::text) from generate_series(1, 50000) i")
+    other = new_project()
+    numbers = iter(range(10))
+
+    def run(interval: str, stderr: int = subprocess.PIPE, **environment: str) -> tuple[str, str]:
+        place = tmp_path / str(next(numbers))
+        place.mkdir()
+        (place / "play.yml").write_text(PLAYBOOK)
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "login": project.login,
+            "restore_to": other.database,
+            "place": str(place),
+        }
+        (place / "hosts.json").write_text(json.dumps({"all": {"hosts": {"shop": variables}}}))
+        done = subprocess.run(
+            [Path(sys.executable).parent / "ansible-playbook", "-i", place / "hosts.json", place / "play.yml"],
+            env={
+                **module_environment(),
+                "ANSIBLE_HOME": str(CLONE / ".ansible"),
+                "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"),
+                "PGOPS_PROGRESS_INTERVAL": interval,
+                "TMPDIR": "/tmp",
+                **environment,
+            },
+            cwd=CLONE,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            encoding="utf-8",
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout
+        assert "ignored=1" in done.stdout
+        return done.stdout, done.stderr or ""
+
+    return run
+
+
+def test_a_log_gets_lines_and_standard_output_stays_as_it_is(play: Play) -> None:
+    before = set(Path("/tmp").glob("pgops-progress-*"))
+    stdout, stderr = play("0")
+    assert re.search(r"^backup shop: dump, \d+ of \d+ tables, ", stderr, re.MULTILINE), stderr
+    assert re.search(r"^restore shop: restore", stderr, re.MULTILINE), stderr
+    assert "\x1b" not in stderr
+    assert "backup shop:" not in stdout
+    assert set(Path("/tmp").glob("pgops-progress-*")) == before
+
+
+def test_quick_work_writes_nothing_into_a_log(play: Play) -> None:
+    _stdout, stderr = play("60")
+    assert "backup shop" not in stderr
+
+
+def test_a_terminal_gets_one_line_that_goes_away(play: Play) -> None:
+    ours, theirs = os.openpty()
+    drawn = bytearray()
+    try:
+        play("60", stderr=theirs)
+        os.set_blocking(ours, False)
+        while True:
+            try:
+                drawn += os.read(ours, 65536)
+            except BlockingIOError:
+                break
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    told = drawn.decode().split("\r\x1b[K")
+    jobs = [line for line in told if line.startswith(("backup shop: ", "restore shop: "))]
+    assert any(line.startswith("backup shop: dump, ") for line in jobs), told
+    assert any(line.startswith("restore shop: restore") for line in jobs), told
+    assert not any("\n" in line for line in jobs)
+    assert not told[-1].strip()
+
+
+def test_where_no_socket_can_be_made_the_play_goes_on(play: Play, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    _stdout, stderr = play("0", TMPDIR=str(deep))
+    assert "pgops.supabase.progress cannot listen" in stderr
+    assert "backup shop:" not in stderr
