@@ -284,7 +284,7 @@ def _verify(
     """
     started, tables = time.monotonic(), len(manifest.counts.tables)
     with progress.phase("read"):
-        content = read_archive(tools, directory, request.format)
+        content = read_archive(tools, directory, request.format, jobs=request.jobs)
     if content.tables_with_data < tables:
         raise BackupError(
             f"The archive holds the rows of {content.tables_with_data} tables, but {tables} were counted",

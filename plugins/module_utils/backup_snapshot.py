@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils import catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import (
     ARCHIVE_NAMES,
     CATALOG_NAME,
@@ -31,7 +32,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import RowCounts, TableCount, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.dump_watch import DumpWatch, table_sizes
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError
+from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.parallel_counts import count_in_snapshot
 from ansible_collections.pgops.supabase.plugins.module_utils.progress import Progress
@@ -87,6 +88,8 @@ def dump_in_snapshot(
     progress: Progress,
 ) -> Snapshot:
     """Dump and count in one snapshot. It ends with this function: an open one holds back CREATE INDEX CONCURRENTLY."""
+    import psycopg2
+
     settings = SessionSettings(
         lock_timeout_ms=request.lock_timeout_ms, statement_timeout_ms=0, row_security=False, read_only=True
     )
@@ -103,44 +106,68 @@ def dump_in_snapshot(
                         else pg_catalog.pg_current_wal_lsn() end::text
             """,
         )
-        taken_at, started = utc_now(), time.monotonic()
+        taken_at = utc_now()
         tables = [t for t in user_tables(connection, source.schemas) if t not in source.excluded_tables]
         sizes = table_sizes(connection, tables)
-        with progress.phase("count", tables_total=len(tables)):
-            counted = count_in_snapshot(
-                options,
-                settings,
-                connection,
-                tables,
-                workers=request.jobs,
-                counted=lambda done: progress.at("count", tables_done=done, tables_total=len(tables)),
-            )
-        counts = _row_counts(source, counted, taken_at, started)
         with progress.phase("catalog"):
             left_out = [s for s in catalog.user_schemas(connection) if s not in source.schemas]
             definitions = catalog.read_catalog(connection, source.own_schemas)
             write_json(directory / CATALOG_NAME, definitions)
+
+        def count() -> RowCounts:
+            started = time.monotonic()
+            with progress.phase("count", tables_total=len(tables)):
+                counted = count_in_snapshot(
+                    options,
+                    settings,
+                    connection,
+                    tables,
+                    workers=request.jobs,
+                    counted=lambda done: progress.at("count", tables_done=done, tables_total=len(tables)),
+                )
+            return _row_counts(source, counted, taken_at, started)
+
+        # The server counts while pg_dump compresses; from here on the connection is the counting's.
+        counting = in_background(count)
+
+        def follow(**figures: Any) -> None:
+            if counting.done():
+                # A count that failed ends the dump at once.
+                counting.result()
+            progress.at("dump", **figures)
+
         with progress.phase("dump", tables_total=len(tables), bytes_total=sum(sizes.values())):
             watch = DumpWatch(
                 sizes,
                 directory / ARCHIVE_NAMES[request.format],
                 parallel=request.format == "directory" and request.jobs > 1,
-                report=lambda **figures: progress.at("dump", **figures),
+                report=follow,
             )
-            dump_database(
-                tools,
-                directory,
-                environment=libpq_environment(options, settings),
-                snapshot=exported,
-                excluded_schemas=source.other_schemas,
-                excluded_tables=source.excluded_tables,
-                archive_format=request.format,
-                jobs=request.jobs,
-                compression=compression,
-                lock_timeout_ms=request.lock_timeout_ms,
-                watcher=watch,
-            )
+            try:
+                dump_database(
+                    tools,
+                    directory,
+                    environment=libpq_environment(options, settings),
+                    snapshot=exported,
+                    excluded_schemas=source.other_schemas,
+                    excluded_tables=source.excluded_tables,
+                    archive_format=request.format,
+                    jobs=request.jobs,
+                    compression=compression,
+                    lock_timeout_ms=request.lock_timeout_ms,
+                    watcher=watch,
+                )
+            except BaseException as error:
+                # The session's transaction keeps the snapshot: when the counting fails the dump fails as well, for no reason of its own.
+                failure = counting.exception() if counting.done() else None
+                if failure is not None and isinstance(error, ToolError):
+                    raise failure from error
+                # Nobody needs the counts any more, and the session cannot be closed while it counts.
+                with suppress(psycopg2.Error):
+                    connection.cancel()
+                raise
             progress.note("dump", "dumped", **watch.finished())
+        counts = counting.result()
     return Snapshot(
         counts=counts,
         catalog_fingerprint=catalog.fingerprint(definitions),

@@ -11,7 +11,9 @@ import re
 import selectors
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -184,7 +186,7 @@ def run_program(
     """
     command = [str(argument) for argument in argv]
     program = Path(command[0]).name
-    advice = next_step or f"Mend what {program} says and run again."
+    advice = next_step or _advice(command[0])
     try:
         process = subprocess.Popen(
             command,
@@ -198,9 +200,7 @@ def run_program(
             extra_groups=None if unprivileged_id is None else [],
         )
     except OSError as error:
-        raise ToolError(
-            f"{program} cannot be started: {error.strerror}", where=command[0], state=state, next_step=advice
-        ) from error
+        raise _not_started(command[0], error, state, advice) from error
     with process:
         try:
             if watcher is None:
@@ -219,15 +219,65 @@ def run_program(
             raise
     complaint = without_secrets(stderr.decode(errors="replace"), env)
     if process.returncode != 0:
-        ending = f"exit code {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
-        raise ToolError(
-            f"{program} failed with {ending}: {complaint.strip() or 'it gave no reason'}",
-            where=command[0],
-            state=state,
-            next_step=advice,
-            details={"program": program, "exit_code": process.returncode, "stderr": complaint},
-        )
+        raise _failure(command[0], process.returncode, complaint, state, advice)
     return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
+
+
+def run_side_by_side(commands: Sequence[Sequence[Path | str]], *, env: Mapping[str, str]) -> None:
+    """Run programs at the same time to their end; what they write to stdout is thrown away.
+
+    :param env: as for :func:`run_program`.
+    :raises ToolError: when one of them cannot be started or fails; the others are ended then.
+    """
+    running: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
+    with ExitStack() as files:
+        try:
+            for argv in commands:
+                command = [str(argument) for argument in argv]
+                # A file and no pipe: nobody reads it before the program has ended.
+                complaints = files.enter_context(tempfile.TemporaryFile())
+                try:
+                    process = subprocess.Popen(
+                        command,
+                        env=program_environment(env),
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=complaints,
+                    )
+                except OSError as error:
+                    raise _not_started(command[0], error, NOTHING_CHANGED, _advice(command[0])) from error
+                running.append((command[0], process, complaints))
+            for program, process, said in running:
+                if process.wait() != 0:
+                    said.seek(0)
+                    complaint = without_secrets(said.read().decode(errors="replace"), env)
+                    raise _failure(program, process.returncode, complaint, NOTHING_CHANGED, _advice(program))
+        finally:
+            for _program, process, _said in running:
+                if process.poll() is None:
+                    _end(process)
+
+
+def _advice(command: str) -> str:
+    return f"Mend what {Path(command).name} says and run again."
+
+
+def _not_started(command: str, error: OSError, state: str, next_step: str) -> ToolError:
+    return ToolError(
+        f"{Path(command).name} cannot be started: {error.strerror}", where=command, state=state, next_step=next_step
+    )
+
+
+def _failure(command: str, returncode: int, complaint: str, state: str, next_step: str) -> ToolError:
+    program = Path(command).name
+    ending = f"exit code {returncode}" if returncode > 0 else f"signal {-returncode}"
+    return ToolError(
+        f"{program} failed with {ending}: {complaint.strip() or 'it gave no reason'}",
+        where=command,
+        state=state,
+        next_step=next_step,
+        details={"program": program, "exit_code": returncode, "stderr": complaint},
+    )
 
 
 def _follow(process: subprocess.Popen[bytes], stderr: IO[bytes] | None, watcher: Watcher) -> bytes:

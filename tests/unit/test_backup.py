@@ -225,3 +225,22 @@ def test_a_backup_in_one_sentence(tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path)
     assert summarize(manifest) == "0.0 MB in 0 files, 1,234 rows of 1 tables, read back whole (9 entries), 1.2 s"
     assert "not verified" in summarize(dataclasses.replace(manifest, verification=None))
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 9])
+@pytest.mark.parametrize("directory", [True, False])
+def test_an_archive_is_read_in_shares_that_are_all_of_it(tmp_path: Path, jobs: int, directory: bool) -> None:
+    place = tmp_path / "database"
+    listing = ["1; 2615 2200 SCHEMA - public postgres"]
+    listing += [f"{number}; 0 {number} TABLE DATA public t{number} postgres" for number in range(2, 8)]
+    listing += ["9; 0 0 SEQUENCE SET public s postgres"]
+    if directory:
+        place.mkdir()
+        for number in range(2, 8):
+            (place / f"{number}.dat.zst").write_bytes(b"x" * number * 100)
+    shares = archive._shares(listing, place, jobs)
+    assert len(shares) <= jobs
+    assert sorted(line for share in shares for line in share) == sorted(listing)
+    if directory and jobs == 2:
+        sizes = [sum(int(line.split(";")[0]) for line in share if "TABLE DATA" in line) for share in shares]
+        assert max(sizes) - min(sizes) <= 1

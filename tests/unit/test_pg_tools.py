@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.pg_tools import (
     program_environment,
     program_version,
     run_program,
+    run_side_by_side,
     without_secrets,
 )
 
@@ -109,3 +111,25 @@ def test_a_program_that_cannot_be_started_is_a_clear_error(tmp_path: Path) -> No
 def test_what_a_program_reads_and_writes_is_passed_on() -> None:
     done = run_program([sys.executable, "-c", "print(input().upper())"], env={}, stdin="caf\u00e9\n")
     assert done.stdout == "CAF\u00c9\n"
+
+
+def test_programs_side_by_side_end_together(tmp_path: Path) -> None:
+    run_side_by_side([["sh", "-c", f"echo out; touch {tmp_path / name}"] for name in ("a", "b")], env={})
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_the_first_that_fails_ends_the_others(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    waiting = ["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600"]
+    failing = ["sh", "-c", f"while ! [ -e {pid} ]; do sleep 0.01; done; echo no more of $PGPASSWORD >&2; exit 3"]
+    with pytest.raises(ToolError) as failed:
+        run_side_by_side([failing, waiting], env={"PGPASSWORD": "hunter2"})
+    assert failed.value.details["exit_code"] == 3
+    assert "hunter2" not in str(failed.value) and "no more of" in failed.value.what
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_one_that_cannot_be_started_ends_the_others(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="cannot be started"):
+        run_side_by_side([["sleep", "600"], [tmp_path / "nothing"]], env={})
