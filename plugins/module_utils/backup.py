@@ -295,7 +295,14 @@ def _verify(
         from ansible_collections.pgops.supabase.plugins.module_utils.backup_proof import prove_by_restore
 
         with progress.phase("restore"):
-            return prove_by_restore(tools, directory, manifest, request.scratch, entries=content.entries)
+            return prove_by_restore(
+                tools,
+                directory,
+                manifest,
+                request.scratch,
+                entries=content.entries,
+                report=lambda **figures: progress.at("restore", **figures),
+            )
     return BackupVerification(
         method="read",
         verified_at=utc_now(),

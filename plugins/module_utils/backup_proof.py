@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive_restore import (
@@ -43,16 +44,23 @@ _DISK_FULL = "53100"
 
 
 def prove_by_restore(
-    tools: DumpTools, directory: Path, manifest: BackupManifest, scratch_place: ScratchPlace, *, entries: int
+    tools: DumpTools,
+    directory: Path,
+    manifest: BackupManifest,
+    scratch_place: ScratchPlace,
+    *,
+    entries: int,
+    report: Callable[..., None],
 ) -> BackupVerification:
     """Restore a readable backup to a scratch server and compare every count and the catalog with the manifest's.
 
     :param entries: how many entries reading the archive found.
+    :param report: told how far it is, as by :func:`restore_archive`.
     :raises BackupError: when it cannot be restored, is not what the manifest says then, or the scratch server's disk is full.
     :raises PgopsError: when no scratch server can be had.
     """
     try:
-        return _prove(tools, directory, manifest, scratch_place, entries)
+        return _prove(tools, directory, manifest, scratch_place, entries, report)
     except (PgopsError, OSError) as error:
         if _is_full(error):
             raise _no_space(scratch_place.place) from error
@@ -98,7 +106,12 @@ def _is_full(error: PgopsError | OSError) -> bool:
 
 
 def _prove(
-    tools: DumpTools, directory: Path, manifest: BackupManifest, scratch_place: ScratchPlace, entries: int
+    tools: DumpTools,
+    directory: Path,
+    manifest: BackupManifest,
+    scratch_place: ScratchPlace,
+    entries: int,
+    report: Callable[..., None],
 ) -> BackupVerification:
     started = time.monotonic()
     major = major_version(manifest.server_version)
@@ -111,7 +124,7 @@ def _prove(
                 if missing:
                     raise _missing_extensions(missing, str(scratch.version), scratch.server.pg_bin)
                 plan = plan_restore(connection, content)
-                restored = restore_archive(connection, tools, content, plan)
+                restored = restore_archive(connection, tools, content, plan, report=report)
                 proof = prove_restored(connection, content, plan)
                 _require_equal(proof, directory)
                 connection.commit()
