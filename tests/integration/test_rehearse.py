@@ -207,8 +207,14 @@ def test_what_is_left_when_a_rollback_fails(app: Rehearsed) -> None:
     assert app.apply(run_id=run_dir.name, run_dir=str(run_dir)).get("changed")
     app.project.psql("insert into public.orders select i, 1 from generate_series(101, 107) i")
     before = app.snapshot()
-    for _time in range(2):
-        done = app.play("rollback", rollback_reason="a test")
+    for one in ({"rollback_of_run": run_dir.name}, {"rollback_to_version": "1"}, {}):
+        if not one:
+            # A run that made do with another one's backup.
+            kept = app.state_dir / "shop" / "20260101T120000Z-0000" / "backup"
+            kept.parent.mkdir()
+            (run_dir / "backup").rename(kept)
+            (run_dir / "backup-used.json").write_text(json.dumps({"path": str(kept)}))
+        done = app.play("rollback", rollback_reason="a test", **one)
         assert done.returncode != 0
         assert "column public.orders.note created" in done.stdout
         assert "Or restore: backup " in done.stdout and " minutes old. Rows written since" in done.stdout, done.stdout
