@@ -57,7 +57,9 @@ options:
     choices: [custom, directory]
     default: directory
   jobs:
-    description: Connections that count, and with O(format=directory) dump, at the same time.
+    description:
+      - Connections that count, connections that dump (with O(format=directory)), and programs that read the archive back.
+      - Counting goes on beside the dump, so for a while there are twice as many connections, and one more.
     type: int
     default: 2
   compression:
