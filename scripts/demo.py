@@ -114,11 +114,13 @@ def way_back() -> None:
     prepare()
     say("Have the migrations on both projects")
     playbook("playbooks/migrate.yml")
-    migrated, backup = observed(PROD), run_that_stands(PROD) / "backup"
+    # Named, because after `make demo-failure` it is not the last one: that was taken back by itself.
+    migrated, run = observed(PROD), run_that_stands(PROD)
+    words = {"rollback_reason": "the release is postponed", "rollback_of_run": run.name}
 
     say(f"Take {PROD} back: ansible-playbook pgops.supabase.rollback -i inventory/demo -l prod -e rollback_reason=...")
-    playbook("playbooks/rollback.yml", "-l", "prod", "-e", json.dumps({"rollback_reason": "the release is postponed"}))
-    taken_back, backed_up = observed(PROD), in_backup(backup)
+    playbook("playbooks/rollback.yml", "-l", "prod", "-e", json.dumps(words))
+    taken_back, backed_up = observed(PROD), in_backup(run / "backup")
     compare("in the backup from before the migrations", backed_up, {what: taken_back[what] for what in backed_up})
 
     say("Rehearse what is pending again, on the restored backup: ansible-playbook pgops.supabase.rehearse -l prod")
@@ -185,7 +187,7 @@ def look_around() -> None:
         "select action, count(*) from public.user_audits group by action",
     ):
         print(f'  psql -c "{query}"')
-    print("\nThe status at any time:  .venv/bin/ansible-playbook playbooks/status.yml -i inventory/demo")
+    print("\nThe status at any time:  .venv/bin/ansible-playbook pgops.supabase.status -i inventory/demo")
     print("Stop the servers:        make demo-down")
 
 

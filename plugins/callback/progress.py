@@ -51,6 +51,8 @@ _ERRORS = 2
 _LONGEST_DATAGRAM = 65536
 _ERASE_LINE = "\r\x1b[K"
 _TICK_SECONDS = 1.0
+# Between two phases nothing runs for a moment; a tick always comes a little late.
+_LONGEST_GAP_SECONDS = 2 * _TICK_SECONDS
 # What the callback itself tells its listener.
 _STOP, _ENDED_ON = "stop", "ended_on"
 
@@ -124,7 +126,7 @@ def _listen(receiver: socket.socket, interval: float) -> None:
     """
     text = ProgressText()
     terminal = os.isatty(_ERRORS)
-    drawn, written, busy = "", 0.0, -_TICK_SECONDS
+    drawn, written, busy = "", 0.0, -_LONGEST_GAP_SECONDS
     with receiver:
         receiver.settimeout(_TICK_SECONDS)
         while True:
@@ -148,7 +150,7 @@ def _listen(receiver: socket.socket, interval: float) -> None:
                     drawn = line
             elif line:
                 # The interval begins with the work; a moment between two phases is no end of it.
-                if now - busy > _TICK_SECONDS:
+                if now - busy > _LONGEST_GAP_SECONDS:
                     written = now
                 busy = now
                 if now - written >= interval:

@@ -73,7 +73,7 @@ def _require_known(
         raise RollbackError(
             f"The ledger knows no run {of_run}",
             where="pgops.ledger",
-            next_step="Look up its identifier: the playbook pgops.supabase.status, or select distinct run_id from pgops.ledger.",
+            next_step="Look up its identifier: select run_id, version from pgops.ledger where event = 'applied' order by event_id;",
         )
     if to_version not in (None, "0", *history):
         raise RollbackError(

@@ -17,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import Stage, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import (
+    NOTHING_CHANGED,
     InputError,
     SqlScriptError,
     VerificationFailed,
@@ -34,6 +35,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.validation_reader i
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.validation_script import DeclaredCheck, run_validation
 from ansible_collections.pgops.supabase.plugins.module_utils.validation_verdicts import failing_checks
+
+_APPLIED_STAYS = "the checks changed nothing; what was applied before them stays applied"
 
 
 def read_validation_scripts(paths: Sequence[Path]) -> tuple[ValidationScript, ...]:
@@ -151,6 +154,7 @@ def require_passed(report: ValidationReport, *, warnings_as_failures: bool = Fal
     raise VerificationFailed(
         f"{len(failing)} of {len(report.checks)} checks failed in the {report.stage} stage:\n{listed}",
         where=failing[0].where,
+        state=_APPLIED_STAYS if report.stage == "after" else NOTHING_CHANGED,
         next_step="Correct the data or the schema (or the check, if it is wrong), then validate again.",
         details={"result": {"validation": report.as_dict()}},
     )

@@ -244,3 +244,22 @@ def test_what_a_killed_rehearsal_left_goes_with_the_next(app: Rehearsed) -> None
     assert f"rehearsal     {newest['rehearsal_id']}: failed, 2 on backup {newest['backup_id']}" in status, status
     assert "2_labels has no rollback file" in status
     assert run_module("rehearsal", check=True, abandoned_after_seconds=0, **params)["abandoned"] == []
+
+
+def test_a_backup_from_after_the_migrations_says_so(app: Rehearsed) -> None:
+    """They were applied, backed up and taken back: on that backup nothing is pending."""
+    app.migration("2_labels", UP)
+    app.way_back("2_labels", DOWN)
+    app.applies()
+    assert app.play("backup").returncode == 0
+    exported = str(app.directory.parent / "exported")
+    taken_back = run_module(
+        "rollback", supabase_dir=str(app.directory), reason="a test", export_dir=exported, **app.project.login
+    )
+    assert taken_back.get("changed"), taken_back
+    before = app.snapshot()
+    done, it = app.rehearse()
+    assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
+    assert "The newest backup already has 2 applied" in it["reasons"][0]
+    assert "Next: Back up what is there now, ansible-playbook pgops.supabase.backup -l shop" in it["reasons"][0]
+    assert app.snapshot() == before

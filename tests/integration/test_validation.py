@@ -171,8 +171,8 @@ def test_a_check_that_writes_leaves_nothing_and_an_error_does_not_stop_it(
     assert missing["where"] == f"{file}:{line}:{column}"
     assert "(SQLSTATE 42P01)" in missing["message"]
     assert "(SQLSTATE 23505)" in duplicate["message"] and "Key (id)=(1) already exists." in duplicate["message"]
-    assert "State: nothing was changed." in result["msg"] and "Next:" in result["msg"]
-    assert result["error"]["code"] == "verification"
+    assert "State: the checks changed nothing; what was applied before them stays applied." in result["msg"]
+    assert "Next:" in result["msg"] and result["error"]["code"] == "verification"
 
 
 def test_the_fifty_first_notice_counts(clients: LiveProject, run_module: RunModule, tmp_path: Path) -> None:
