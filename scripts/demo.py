@@ -123,6 +123,8 @@ def way_back() -> None:
     taken_back, backed_up = observed(PROD), in_backup(run / "backup")
     compare("in the backup from before the migrations", backed_up, {what: taken_back[what] for what in backed_up})
 
+    say(f"Back up {PROD} as it is now, because a rehearsal takes the newest backup (playbook backup)")
+    playbook("playbooks/backup.yml", "-l", "prod")
     say("Rehearse what is pending again, on the restored backup: ansible-playbook pgops.supabase.rehearse -l prod")
     playbook("playbooks/rehearse.yml", "-l", "prod")
     say(f"Migrate {PROD} again")
