@@ -28,14 +28,18 @@ options:
         victim of a deadlock. There is a growing, jittered pause between the tries.
     type: int
     default: 3
+  schemas:
+    description: The schemas whose catalog is compared. By default every schema that is the user's own.
+    type: list
+    elements: str
+"""
+
+    BASELINE = r"""
+options:
   baseline:
     description:
       - The counts from before, as returned by M(pgops.supabase.row_counts) in RV(pgops.supabase.row_counts#module:row_counts),
         or the path of its C(counts-before.json).
       - When given, rows are counted again inside the transaction and compared before it commits.
     type: raw
-  schemas:
-    description: The schemas whose catalog is compared. By default every schema that is the user's own.
-    type: list
-    elements: str
 """

@@ -58,8 +58,11 @@ TIMEOUT_ARGUMENTS: ArgumentSpec = {
 LOCK_ARGUMENTS: ArgumentSpec = {
     "lock_wait_seconds": {"type": "float", "default": 10.0},
     "retries": {"type": "int", "default": 3},
-    "baseline": {"type": "raw"},
     "schemas": {"type": "list", "elements": "str"},
+}
+
+BASELINE_ARGUMENTS: ArgumentSpec = {
+    "baseline": {"type": "raw"},
 }
 
 MIGRATIONS_ARGUMENTS: ArgumentSpec = {

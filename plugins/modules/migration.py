@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - pgops.supabase.connection
   - pgops.supabase.migrations
   - pgops.supabase.migrations.locking
+  - pgops.supabase.migrations.baseline
   - pgops.supabase.timeouts
   - pgops.supabase.run
 attributes:
@@ -231,6 +232,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import Pr
 from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import ApplyOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.migrate import apply
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
+    BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
     LOCK_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
@@ -298,6 +300,7 @@ def main() -> None:
             **CONNECTION_ARGUMENTS,
             **MIGRATIONS_ARGUMENTS,
             **LOCK_ARGUMENTS,
+            **BASELINE_ARGUMENTS,
             **TIMEOUT_ARGUMENTS,
             **RUN_ARGUMENTS,
             "transaction_scope": {"type": "str", "choices": ["batch", "file"], "default": "batch"},

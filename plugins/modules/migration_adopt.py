@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - pgops.supabase.attributes
   - pgops.supabase.connection
   - pgops.supabase.migrations
+  - pgops.supabase.migrations.locking
   - pgops.supabase.timeouts
   - pgops.supabase.run
 attributes:
@@ -47,18 +48,6 @@ options:
         verified, so that it may be promoted (see M(pgops.supabase.promotion_info)). The role C(adopt) runs them.
     type: bool
     default: false
-  schemas:
-    description: The schemas whose fingerprint is recorded. By default every schema that is the user's own.
-    type: list
-    elements: str
-  lock_wait_seconds:
-    description: How long to wait for an apply or rollback on the same project to end.
-    type: float
-    default: 10.0
-  retries:
-    description: How often the whole transaction is tried again when it could not get a lock in O(lock_timeout_seconds).
-    type: int
-    default: 3
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -124,6 +113,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.adopt import AdoptO
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import Adoption
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
+    LOCK_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
     RUN_ARGUMENTS,
     SQL_LIBRARIES,
@@ -177,12 +167,10 @@ def main() -> None:
             **CONNECTION_ARGUMENTS,
             **MIGRATIONS_ARGUMENTS,
             **TIMEOUT_ARGUMENTS,
+            **LOCK_ARGUMENTS,
             **RUN_ARGUMENTS,
             "trust_files": {"type": "dict", "default": {}},
             "verified": {"type": "bool", "default": False},
-            "schemas": {"type": "list", "elements": "str"},
-            "lock_wait_seconds": {"type": "float", "default": 10.0},
-            "retries": {"type": "int", "default": 3},
         },
         libraries=SQL_LIBRARIES,
     )

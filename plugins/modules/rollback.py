@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - pgops.supabase.connection
   - pgops.supabase.migrations
   - pgops.supabase.migrations.locking
+  - pgops.supabase.migrations.baseline
   - pgops.supabase.timeouts
   - pgops.supabase.run
 attributes:
@@ -129,6 +130,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison im
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
+    BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
     LOCK_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
@@ -196,6 +198,7 @@ def main() -> None:
             **CONNECTION_ARGUMENTS,
             **MIGRATIONS_ARGUMENTS,
             **LOCK_ARGUMENTS,
+            **BASELINE_ARGUMENTS,
             **TIMEOUT_ARGUMENTS,
             **RUN_ARGUMENTS,
             "reason": {"type": "str", "required": True},

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - pgops.supabase.attributes
   - pgops.supabase.connection
   - pgops.supabase.migrations
+  - pgops.supabase.migrations.locking
   - pgops.supabase.timeouts
 attributes:
   check_mode:
@@ -45,18 +46,6 @@ options:
     description: Whether a pending migration may be older than the newest applied one.
     type: bool
     default: false
-  schemas:
-    description: The schemas whose catalog is compared. By default every schema that is the user's own.
-    type: list
-    elements: str
-  lock_wait_seconds:
-    description: How long to wait for an apply or rollback on the same project to end.
-    type: float
-    default: 10.0
-  retries:
-    description: How often the whole transaction is tried again when it could not get a lock in O(lock_timeout_seconds).
-    type: int
-    default: 3
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -137,6 +126,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
+    LOCK_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
     SQL_LIBRARIES,
     TIMEOUT_ARGUMENTS,
@@ -176,12 +166,10 @@ def main() -> None:
             **CONNECTION_ARGUMENTS,
             **MIGRATIONS_ARGUMENTS,
             **TIMEOUT_ARGUMENTS,
+            **LOCK_ARGUMENTS,
             "versions": {"type": "list", "elements": "str", "default": []},
             "replace": {"type": "bool", "default": False},
             "allow_out_of_order": {"type": "bool", "default": False},
-            "schemas": {"type": "list", "elements": "str"},
-            "lock_wait_seconds": {"type": "float", "default": 10.0},
-            "retries": {"type": "int", "default": 3},
         },
         libraries=SQL_LIBRARIES,
     )
