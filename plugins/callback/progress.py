@@ -32,6 +32,7 @@ author:
   - pgops.supabase contributors (@pgops)
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -75,6 +76,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible ships witho
         if self._listener is not None or os.environ.get(SOCKET_VARIABLE):
             return
         self._directory = Path(tempfile.mkdtemp(prefix="pgops-progress-"))
+        # An interrupted play has no end that callbacks are told.
+        atexit.register(self._remove, os.getpid())
         address = self._directory / "socket"
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
@@ -83,7 +86,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible ships witho
             # A temporary directory with a path that is too long for a socket.
             receiver.close()
             self._display.warning(f"pgops.supabase.progress cannot listen at {address}: {error}")
-            self._remove()
+            self._remove(os.getpid())
             return
         os.environ[SOCKET_VARIABLE] = str(address)
         interval = float(self.get_option("interval"))
@@ -105,7 +108,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible ships witho
             self._listener.join(timeout=_TICK_SECONDS)
             self._listener = None
             os.environ.pop(SOCKET_VARIABLE, None)
-        self._remove()
+        self._remove(os.getpid())
 
     def _tell_listener(self, message: dict[str, Any]) -> None:
         if self._listener is not None:
@@ -113,8 +116,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible ships witho
                 sender.setblocking(False)
                 sender.sendto(json.dumps(message).encode(), os.environ[SOCKET_VARIABLE])
 
-    def _remove(self) -> None:
-        if self._directory is not None:
+    def _remove(self, owner: int) -> None:
+        # Not by the worker processes that Ansible forks.
+        if self._directory is not None and owner == os.getpid():
             shutil.rmtree(self._directory, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.documents import Ro
 from ansible_collections.pgops.supabase.plugins.module_utils.dump_watch import DumpWatch, table_sizes
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.parallel_counts import count_in_snapshot
+from ansible_collections.pgops.supabase.plugins.module_utils.parallel_counts import CountingSessions, count_in_snapshot
 from ansible_collections.pgops.supabase.plugins.module_utils.progress import Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.table_counts import user_tables
 
@@ -88,8 +88,6 @@ def dump_in_snapshot(
     progress: Progress,
 ) -> Snapshot:
     """Dump and count in one snapshot. It ends with this function: an open one holds back CREATE INDEX CONCURRENTLY."""
-    import psycopg2
-
     settings = SessionSettings(
         lock_timeout_ms=request.lock_timeout_ms, statement_timeout_ms=0, row_security=False, read_only=True
     )
@@ -114,6 +112,8 @@ def dump_in_snapshot(
             definitions = catalog.read_catalog(connection, source.own_schemas)
             write_json(directory / CATALOG_NAME, definitions)
 
+        sessions = CountingSessions()
+
         def count() -> RowCounts:
             started = time.monotonic()
             with progress.phase("count", tables_total=len(tables)):
@@ -124,6 +124,7 @@ def dump_in_snapshot(
                     tables,
                     workers=request.jobs,
                     counted=lambda done: progress.at("count", tables_done=done, tables_total=len(tables)),
+                    sessions=sessions,
                 )
             return _row_counts(source, counted, taken_at, started)
 
@@ -162,9 +163,8 @@ def dump_in_snapshot(
                 failure = counting.exception() if counting.done() else None
                 if failure is not None and isinstance(error, ToolError):
                     raise failure from error
-                # Nobody needs the counts any more, and the session cannot be closed while it counts.
-                with suppress(psycopg2.Error):
-                    connection.cancel()
+                # Nobody needs the counts any more, and neither a session nor the process ends while one counts.
+                sessions.stop()
                 raise
             progress.note("dump", "dumped", **watch.finished())
         counts = counting.result()

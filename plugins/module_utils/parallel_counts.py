@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
@@ -33,6 +33,34 @@ _LARGE_TABLE_PAGES = 1_000
 _SMALL_TABLES_PER_STATEMENT = 200
 
 
+class CountingSessions:
+    """The sessions that count, and the word for all of them to stop."""
+
+    def __init__(self) -> None:
+        self._connections: list[PgConnection] = []
+        self._stop = threading.Event()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is to be counted."""
+        return self._stop.is_set()
+
+    def add(self, connection: PgConnection) -> None:
+        """One more session counts."""
+        self._connections.append(connection)
+
+    def stop(self) -> None:
+        """End what they count, from any thread. Their statements fail as cancelled (SQLSTATE 57014)."""
+        import psycopg2
+
+        if not self._stop.is_set():
+            self._stop.set()
+            for connection in self._connections:
+                # One that is closed, or whose server is gone, counts no more.
+                with suppress(psycopg2.Error):
+                    connection.cancel()
+
+
 def count_in_snapshot(
     options: ConnectionOptions,
     settings: SessionSettings,
@@ -41,25 +69,28 @@ def count_in_snapshot(
     *,
     workers: int,
     counted: Callable[[int], None] = lambda tables: None,
+    sessions: CountingSessions | None = None,
 ) -> list[TableCount]:
     """Count tables in the snapshot of a session's open REPEATABLE READ transaction, in order of their names.
 
     :param first: that session; it counts too, and its transaction stays open.
     :param workers: sessions that count at the same time, at most.
     :param counted: told after each statement how many tables are counted by now; by whichever thread did it.
+    :param sessions: with which another thread can end the counting.
     :raises CountError: when a table is missing or a count failed.
     """
     batches = _batches(first, tables)
-    with ExitStack() as sessions:
+    sessions = sessions or CountingSessions()
+    with ExitStack() as opened:
         connections = [first]
         if min(workers, len(batches)) > 1:
             snapshot = str(fetch_value(first, "select pg_catalog.pg_export_snapshot()"))
             for _number in range(min(workers, len(batches)) - 1):
-                connection = sessions.enter_context(session(options, settings))
+                connection = opened.enter_context(session(options, settings))
                 execute(connection, "set transaction isolation level repeatable read, read only")
                 execute(connection, "set transaction snapshot %s", [snapshot])
                 connections.append(connection)
-        counts = _count_in_parallel(connections, batches, counted)
+        counts = _count_in_parallel(connections, batches, counted, sessions)
     return sorted(counts, key=lambda count: (count.schema, count.table))
 
 
@@ -88,20 +119,24 @@ def _batches(connection: PgConnection, tables: Sequence[Table]) -> list[list[Tab
 
 
 def _count_in_parallel(
-    connections: Sequence[PgConnection], batches: Sequence[list[Table]], counted: Callable[[int], None]
+    connections: Sequence[PgConnection],
+    batches: Sequence[list[Table]],
+    counted: Callable[[int], None],
+    sessions: CountingSessions,
 ) -> list[TableCount]:
     """Each session takes the next batch until none is left; the first failure ends the others."""
     waiting: queue.SimpleQueue[list[Table]] = queue.SimpleQueue()
     for batch in batches:
         waiting.put(batch)
-    stop = threading.Event()
+    for connection in connections:
+        sessions.add(connection)
     lock, done = threading.Lock(), 0
 
     def work(connection: PgConnection) -> list[TableCount]:
         nonlocal done
         counts: list[TableCount] = []
         try:
-            while not stop.is_set():
+            while not sessions.stopped:
                 batch = waiting.get_nowait()
                 counts.extend(count_in_transaction(connection, batch))
                 with lock:
@@ -110,11 +145,7 @@ def _count_in_parallel(
         except queue.Empty:
             return counts
         except BaseException:
-            if not stop.is_set():
-                stop.set()
-                for other in connections:
-                    if other is not connection:
-                        other.cancel()
+            sessions.stop()
             raise
         return counts
 
@@ -123,6 +154,8 @@ def _count_in_parallel(
     failures = [error for future in futures if (error := future.exception()) is not None]
     if failures:
         raise min(failures, key=_is_cancellation)
+    if sessions.stopped:
+        raise CountError("The counting was ended before it was done")
     return [count for future in futures for count in future.result()]
 
 

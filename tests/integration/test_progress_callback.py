@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration.backups import wait_until
 from tests.integration.live import CLONE, LiveProject, NewProject, module_environment
 
 PLAYBOOK = """
@@ -44,7 +48,15 @@ Play = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
-def play(project: LiveProject, new_project: NewProject, tmp_path: Path) -> Play:
+def temporary() -> Iterator[Path]:
+    """A temporary directory with a path that is short enough for a socket, as that of a test's own is not."""
+    directory = Path(tempfile.mkdtemp(prefix="pgops-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def play(project: LiveProject, new_project: NewProject, tmp_path: Path, temporary: Path) -> Play:
     project.psql("create table public.orders as select i, md5(i::text) from generate_series(1, 50000) i")
     other = new_project()
     numbers = iter(range(10))
@@ -68,7 +80,7 @@ def play(project: LiveProject, new_project: NewProject, tmp_path: Path) -> Play:
                 "ANSIBLE_HOME": str(CLONE / ".ansible"),
                 "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"),
                 "PGOPS_PROGRESS_INTERVAL": interval,
-                "TMPDIR": "/tmp",
+                "TMPDIR": str(temporary),
                 **environment,
             },
             cwd=CLONE,
@@ -80,19 +92,18 @@ def play(project: LiveProject, new_project: NewProject, tmp_path: Path) -> Play:
         )
         assert done.returncode == 0, done.stdout
         assert "ignored=1" in done.stdout
+        assert not list(temporary.glob("pgops-progress-*"))
         return done.stdout, done.stderr or ""
 
     return run
 
 
 def test_a_log_gets_lines_and_standard_output_stays_as_it_is(play: Play) -> None:
-    before = set(Path("/tmp").glob("pgops-progress-*"))
     stdout, stderr = play("0")
     assert re.search(r"^backup shop: dump, \d+ of \d+ tables, ", stderr, re.MULTILINE), stderr
     assert re.search(r"^restore shop: restore", stderr, re.MULTILINE), stderr
     assert "\x1b" not in stderr
     assert "backup shop:" not in stdout
-    assert set(Path("/tmp").glob("pgops-progress-*")) == before
 
 
 def test_quick_work_writes_nothing_into_a_log(play: Play) -> None:
@@ -128,3 +139,23 @@ def test_where_no_socket_can_be_made_the_play_goes_on(play: Play, tmp_path: Path
     _stdout, stderr = play("0", TMPDIR=str(deep))
     assert "pgops.supabase.progress cannot listen" in stderr
     assert "backup shop:" not in stderr
+
+
+def test_an_interrupted_play_leaves_no_socket(tmp_path: Path, temporary: Path) -> None:
+    play = tmp_path / "play.yml"
+    play.write_text("- hosts: localhost\n  gather_facts: false\n  tasks:\n    - ansible.builtin.command: sleep 60\n")
+    environment = {"ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"), "TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", play],
+        env={**module_environment(), "ANSIBLE_HOME": str(CLONE / ".ansible"), **environment},
+        cwd=CLONE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        try:
+            wait_until(lambda: list(temporary.glob("pgops-progress-*/socket")), "it does not listen")
+            running.send_signal(signal.SIGINT)
+            assert running.wait(30) != 0
+        finally:
+            running.kill()
+    assert not list(temporary.glob("pgops-progress-*"))

@@ -13,17 +13,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions, execute, session
+
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    execute,
+    session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import RowCounts
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import CountError, InputError, PrivilegeError
+from ansible_collections.pgops.supabase.plugins.module_utils.background import in_background
+from ansible_collections.pgops.supabase.plugins.module_utils.parallel_counts import CountingSessions, count_in_snapshot
 from ansible_collections.pgops.supabase.plugins.module_utils.row_counts import (
     count_in_transaction,
     count_tables,
     resolve_tables,
 )
 from tests.integration import live
+from tests.integration.backups import wait_until
 
 TABLES = """
 create table public.profiles (id int primary key);
@@ -316,3 +326,35 @@ def test_the_module_says_what_is_wrong_without_the_password(
         assert list(tmp_path.iterdir()) == []
     missing = run_module("row_counts", **parameters, baseline=str(tmp_path / "none.json"))
     assert "The baseline is not a row counts document" in missing["msg"]
+
+
+@pytest.mark.parametrize("locked", [["a", "b"], ["a"], []])
+def test_counting_can_be_ended_from_outside_and_is_never_half_a_count(
+    project: live.LiveProject, locked: list[str]
+) -> None:
+    project.psql("""
+        create table public.a as select i, repeat('x', 900) from generate_series(1, 9000) i;
+        create table public.b as table public.a;
+        analyze public.a, public.b;
+        """)
+    counting = "select count(*) from pg_stat_activity where query ilike '%count(*)%' and wait_event_type = 'Lock'"
+    tables, settings, sessions = (
+        [("public", "a"), ("public", "b")],
+        SessionSettings(lock_timeout_ms=60_000),
+        CountingSessions(),
+    )
+    with session(project.options) as holder, session(project.options, settings) as first:
+        for table in locked:
+            execute(holder, f"lock table public.{table} in access exclusive mode")
+        first.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        if not locked:
+            sessions.stop()
+        count = in_background(
+            lambda: count_in_snapshot(project.options, settings, first, tables, workers=2, sessions=sessions)
+        )
+        if locked:
+            wait_until(lambda: project.psql(counting) == str(len(locked)), "they do not count")
+            sessions.stop()
+        with pytest.raises(CountError):
+            count.result(timeout=10)
+    assert project.psql(counting) == "0"
