@@ -55,7 +55,8 @@ _TICK_SECONDS = 1.0
 # Between two phases nothing runs for a moment; a tick always comes a little late.
 _LONGEST_GAP_SECONDS = 2 * _TICK_SECONDS
 # What the callback itself tells its listener.
-_STOP, _ENDED_ON = "stop", "ended_on"
+_STOP = "stop"
+_ENDED_ON = "ended_on"
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible ships without types.
