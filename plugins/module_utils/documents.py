@@ -810,6 +810,9 @@ RunVerdict = Literal[
 ]
 
 
+Operation = Literal["migrate", "rollback", "adopt", "restore", "backup"]
+
+
 @dataclass(kw_only=True)
 class RunRecord(Document):
     """run.json: the identity of one run, how it ended and, where it failed, in which phase and why."""
@@ -817,7 +820,7 @@ class RunRecord(Document):
     kind: ClassVar[str] = "run"
     run_id: str
     project: str
-    operation: Literal["migrate", "rollback", "adopt", "restore", "backup"]
+    operation: Operation
     operator: str
     started_at: str
     finished_at: str | None = None
@@ -826,6 +829,8 @@ class RunRecord(Document):
     reason: str | None = None
     failed_phase: str | None = None
     failure: str | None = None
+    # How it ended, in one line.
+    headline: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -834,6 +839,43 @@ class RunEntry:
 
     path: str
     run: RunRecord
+
+
+@dataclass(kw_only=True)
+class Message(Document):
+    """What the team is told about a run that has ended."""
+
+    kind: ClassVar[str] = "message"
+    run_id: str
+    project: str
+    operation: Operation
+    verdict: RunVerdict
+    title: str
+    reason: str | None
+    # By their labels, in the order in which they are shown.
+    facts: dict[str, str]
+    next_steps: list[str]
+    contacts: list[str]
+
+
+@dataclass(kw_only=True)
+class Delivery:
+    """What became of a message on one channel."""
+
+    channel: str
+    status: Literal["delivered", "failed", "not_wanted", "not_sent"]
+    at: str
+    # Why it failed, or who of several recipients was refused.
+    detail: str = ""
+
+
+@dataclass(kw_only=True)
+class Notification(Document):
+    """notification.json: what the team was told, and where it arrived."""
+
+    kind: ClassVar[str] = "notification"
+    message: Message | None
+    deliveries: list[Delivery]
 
 
 @dataclass(kw_only=True)

@@ -9,9 +9,10 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
+    Operation,
     RunEntry,
     RunRecord,
     RunVerdict,
@@ -25,8 +26,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.files import (
     write_atomically,
     write_json,
 )
-
-Operation = Literal["migrate", "rollback", "adopt", "restore", "backup"]
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.md"

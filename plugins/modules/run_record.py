@@ -156,6 +156,7 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     failed = params["failed_phase"] is not None
     verdict = verdict_of(documents, record.operation, failed=failed)
     close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"])
+    record.headline = headline(record, documents)
     if directory is not None:
         save_documents(directory, params["documents"])
         save_run(directory, record, markdown(record, documents))
@@ -164,7 +165,7 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
         "run": record.as_dict(),
         "run_id": record.run_id,
         "run_dir": params["run_dir"],
-        "headline": headline(record, documents),
+        "headline": record.headline,
         "summary": summary_lines(record, documents, params["run_dir"], full=params["details"]),
     }
 

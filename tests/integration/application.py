@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration import snapshots
-from tests.integration.live import MODULES, LiveProject, module_environment, run_module
+from tests.integration.live import CLONE, MODULES, LiveProject, module_environment, run_module
 
 TABLES = """
 create table public.clients (id int primary key, name text not null);
@@ -102,6 +102,49 @@ class Application:
         assert second["migration"]["migrations"] == []
         assert self.snapshot() == after
         return first
+
+    def way_back(self, name: str, content: str | bytes) -> Path:
+        """Write a rollback file, the name without its suffix."""
+        return self._write(self.directory / "rollbacks" / f"{name}.sql", content)
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the runs are."""
+        return self.directory.parent / "runs"
+
+    def play(self, playbook: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run a playbook on the project, which the inventory knows as C(shop)."""
+        login = self.project.login
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "project_db_host": login["login_host"],
+            "project_db_port": login["login_port"],
+            "project_db_name": login["login_db"],
+            "project_db_user": login["login_user"],
+            "project_db_password": login["login_password"],
+            "project_ssl_mode": "disable",
+            "project_supabase_dir": str(self.directory),
+            "project_state_dir": str(self.state_dir),
+            # No scratch server has to outlive a crash of this machine.
+            "rehearse_server_settings": {"fsync": False, "full_page_writes": False},
+            **more,
+        }
+        inventory = self.directory.parent / "inventory.json"
+        inventory.write_text(json.dumps({"all": {"hosts": {"shop": variables}}}), encoding="utf-8")
+        program, path = Path(sys.executable).parent / "ansible-playbook", CLONE / "playbooks" / f"{playbook}.yml"
+        home = {"ANSIBLE_HOME": str(CLONE / ".ansible"), "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg")}
+        done = subprocess.run(
+            [str(program), "-i", str(inventory), str(path)],
+            env={**module_environment(), **home},
+            cwd=CLONE,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=300,
+        )
+        assert login["login_password"] not in done.stdout + done.stderr
+        return done
 
     def _arguments(self) -> dict[str, Any]:
         quick = {"lock_timeout_seconds": 0.3, "lock_wait_seconds": 0.2, "retries": 0}

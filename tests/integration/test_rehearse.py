@@ -25,54 +25,12 @@ DOWN = "update public.clients set name = lower(name); alter table public.orders 
 
 @dataclass(frozen=True)
 class Rehearsed(Application):
-    """The application with backups, and the playbooks that know it as C(shop)."""
-
-    def way_back(self, name: str, content: str) -> None:
-        """Write a rollback file, the name without its suffix."""
-        self._write(self.directory / "rollbacks" / f"{name}.sql", content)
-
-    @property
-    def state_dir(self) -> Path:
-        """Where the runs are."""
-        return self.directory.parent / "runs"
+    """The application with backups to rehearse on."""
 
     def back_up(self) -> dict[str, Any]:
         """Make a verified backup."""
         run_dir = self.state_dir / "shop" / "20260101T000000Z-0000"
         return run_module("backup", project="shop", run_dir=str(run_dir), **self.project.login)
-
-    def play(self, playbook: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Run a playbook on the project."""
-        login = self.project.login
-        variables = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "project_db_host": login["login_host"],
-            "project_db_port": login["login_port"],
-            "project_db_name": login["login_db"],
-            "project_db_user": login["login_user"],
-            "project_db_password": login["login_password"],
-            "project_ssl_mode": "disable",
-            "project_supabase_dir": str(self.directory),
-            "project_state_dir": str(self.state_dir),
-            "rehearse_server_settings": {"fsync": False, "full_page_writes": False},
-            **more,
-        }
-        inventory = self.directory.parent / "inventory.json"
-        inventory.write_text(json.dumps({"all": {"hosts": {"shop": variables}}}), encoding="utf-8")
-        program, path = Path(sys.executable).parent / "ansible-playbook", CLONE / "playbooks" / f"{playbook}.yml"
-        home = {"ANSIBLE_HOME": str(CLONE / ".ansible"), "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg")}
-        done = subprocess.run(
-            [str(program), "-i", str(inventory), str(path)],
-            env={**module_environment(), **home},
-            cwd=CLONE,
-            check=False,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-        )
-        assert login["login_password"] not in done.stdout + done.stderr
-        return done
 
     def rehearse(self, **more: Any) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
         """Run the playbook; its result and the newest rehearsal.json."""

@@ -30,13 +30,6 @@ DROP_INDEX = "drop view public.busy; drop index public.orders_client;"
 class Rollbacks(Application):
     """The application with the way back."""
 
-    def way_back(self, name: str, content: str | bytes) -> Path:
-        """Write a rollback file, the name without its suffix."""
-        path = self.directory / "rollbacks" / f"{name}.sql"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
     def roll_back(self, **params: Any) -> dict[str, Any]:
         """Run the module; a lock is waited for only as long as a test can afford."""
         quick = {"lock_timeout_seconds": 0.3, "lock_wait_seconds": 0.2, "retries": 0, "reason": REASON}

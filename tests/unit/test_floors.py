@@ -16,7 +16,17 @@ PACKAGE = "ansible_collections.pgops.supabase.plugins.module_utils"
 # From the ground up. On floor 2 a file may also use those that stand before it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "files", "documents", "background"),
-    ("connection", "sql_script", "pg_tools", "validation_verdicts", "claimed_directory", "progress", "progress_text"),
+    (
+        "connection",
+        "sql_script",
+        "pg_tools",
+        "validation_verdicts",
+        "claimed_directory",
+        "progress",
+        "progress_text",
+        "channels",
+        "message_forms",
+    ),
     (
         "catalog_queries",
         "canonical_text",
@@ -110,6 +120,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "restore_checks",
         "report_backup",
         "report_restore",
+        "message",
     ),
     (
         "migrate",
@@ -129,6 +140,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "schema",
         "local_project",
         "report",
+        "notification",
         "lint",
     ),
     ("module",),

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import RunVerdict
+from ansible_collections.pgops.supabase.plugins.module_utils.documents import Operation, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
-    Operation,
     close_run,
     list_runs,
     load_documents,

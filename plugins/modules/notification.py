@@ -1,0 +1,254 @@
+#!/usr/bin/python
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: notification
+short_description: Tell the team how a run ended, by webhook or mail
+version_added: 0.1.0
+description:
+  - Makes one message from the documents of a run that has ended, with its verdict, the reason, what was applied or taken back, the
+    failure, and what to do next, and sends it to every channel that wants to hear of such a verdict.
+  - A channel that fails keeps none of the others from being told, and fails nothing. It is a warning, and stands in the result and in
+    C(notification.json) in the run's directory. Called again, the module tries only what failed.
+  - Of a failure only the first line is told, because the rest may quote rows.
+  - Needs no database.
+extends_documentation_fragment:
+  - pgops.supabase.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Nothing is sent; the channels are checked, and the message is returned where O(run_dir) is given.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  run_dir:
+    description: The run to tell about, as returned by M(pgops.supabase.run_record). In check mode it may be left out.
+    type: path
+  contacts:
+    description: Whom to ask, in their own words; they close the message.
+    type: list
+    elements: str
+    default: []
+  channels:
+    description: Where to send it. No two have the same name.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Its name, in results and warnings.
+        type: str
+        required: true
+      type:
+        description: A V(webhook) is sent JSON by POST; V(email) is handed to a mail server.
+        type: str
+        choices: [webhook, email]
+        required: true
+      verdicts:
+        description: The verdicts that this channel wants to hear of.
+        type: list
+        elements: str
+        choices: [migrated, adopted, rolled_back, restored, backed_up, not_applied, needs_attention, nothing_to_do]
+        default: [migrated, adopted, rolled_back, restored, not_applied, needs_attention]
+      url:
+        description: Address of the webhook. It is a secret. C(https), or C(http) to this machine.
+        type: str
+      payload:
+        description:
+          - V(slack) is an object with C(text), which others such as Mattermost and Google Chat take as well; V(discord) one with
+            C(content); V(teams) an adaptive card; V(document) the message in its parts, for a receiver of one's own.
+        type: str
+        choices: [slack, discord, teams, document]
+        default: slack
+      headers:
+        description: More headers for the webhook, such as a token. They are secrets.
+        type: dict
+        default: {}
+      host:
+        description: The mail server.
+        type: str
+      port:
+        description: Its port. By default V(587) for O(channels[].encryption=starttls), V(465) for V(tls) and V(25) for V(none).
+        type: int
+      encryption:
+        description: How the connection to the mail server is encrypted. With V(none) a password is sent to this machine only.
+        type: str
+        choices: [starttls, tls, none]
+        default: starttls
+      user:
+        description: The name to log in with. Left out, nobody logs in.
+        type: str
+      password:
+        description: Its password.
+        type: str
+      sender:
+        description: Mail address of the sender.
+        type: str
+      recipients:
+        description: Mail addresses of the recipients.
+        type: list
+        elements: str
+      ca_cert:
+        description: File with the authority that signed the server's certificate, where it is not one that the machine trusts.
+        type: path
+      timeout_seconds:
+        description: Seconds to wait for an answer. It is tried three times where another answer is possible.
+        type: float
+        default: 10
+author:
+  - pgops.supabase contributors (@pgops)
+seealso:
+  - module: pgops.supabase.run_record
+"""
+
+EXAMPLES = r"""
+- name: Tell how the run ended
+  pgops.supabase.notification:
+    run_dir: "{{ report_run_dir }}"
+    contacts: ["the database team, +49 30 1234"]
+    channels:
+      - name: releases
+        type: webhook
+        url: "{{ vault_releases_webhook }}"
+      - name: on call
+        type: email
+        verdicts: [rolled_back, needs_attention]
+        host: smtp.example.com
+        user: pgops
+        password: "{{ vault_smtp_password }}"
+        sender: pgops@example.com
+        recipients: [oncall@example.com]
+
+- name: See that the channels can be used, before anything is done
+  pgops.supabase.notification:
+    channels: "{{ project_channels }}"
+  check_mode: true
+"""
+
+RETURN = r"""
+changed:
+  description: Whether anybody was told.
+  returned: always
+  type: bool
+notification:
+  description: The message and its deliveries, as in C(notification.json).
+  returned: when O(run_dir) is given
+  type: dict
+  contains:
+    message:
+      description: The message in its parts.
+      type: dict
+    deliveries:
+      description:
+        - What became of it on each channel. C(status) is V(delivered), V(failed), V(not_wanted), or V(not_sent) in check mode.
+      type: list
+      elements: dict
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgops.supabase.plugins.module_utils.channels import MailServer, Webhook
+from ansible_collections.pgops.supabase.plugins.module_utils.module import run
+from ansible_collections.pgops.supabase.plugins.module_utils.notification import Channel, check_channels, notify
+
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_VERDICTS = ["migrated", "adopted", "rolled_back", "restored", "not_applied", "needs_attention"]
+_CHANNEL = {
+    "name": {"type": "str", "required": True},
+    "type": {"type": "str", "choices": ["webhook", "email"], "required": True},
+    "verdicts": {
+        "type": "list",
+        "elements": "str",
+        "choices": [*_VERDICTS[:4], "backed_up", *_VERDICTS[4:], "nothing_to_do"],
+        "default": _VERDICTS,
+    },
+    "url": {"type": "str", "no_log": True},
+    "payload": {"type": "str", "choices": ["slack", "discord", "teams", "document"], "default": "slack"},
+    "headers": {"type": "dict", "no_log": True, "default": {}},
+    "host": {"type": "str"},
+    "port": {"type": "int"},
+    "encryption": {"type": "str", "choices": ["starttls", "tls", "none"], "default": "starttls"},
+    "user": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "sender": {"type": "str"},
+    "recipients": {"type": "list", "elements": "str"},
+    "ca_cert": {"type": "path"},
+    "timeout_seconds": {"type": "float", "default": 10.0},
+}
+
+
+def channel_of(params: dict[str, Any]) -> Channel:
+    """A channel as the engine takes it."""
+    to: Webhook | MailServer
+    if params["type"] == "webhook":
+        to = Webhook(
+            url=params["url"],
+            headers={name: str(value) for name, value in params["headers"].items()},
+            ca_cert=params["ca_cert"],
+            timeout_seconds=params["timeout_seconds"],
+        )
+    else:
+        to = MailServer(
+            host=params["host"],
+            port=params["port"] or _PORTS[params["encryption"]],
+            encryption=params["encryption"],
+            sender=params["sender"],
+            recipients=params["recipients"],
+            user=params["user"],
+            password=params["password"],
+            ca_cert=params["ca_cert"],
+            timeout_seconds=params["timeout_seconds"],
+        )
+    return Channel(name=params["name"], verdicts=params["verdicts"], to=to, form=params["payload"])
+
+
+def tell(module: AnsibleModule) -> dict[str, Any]:
+    """The module's one call into the engine."""
+    params = module.params
+    channels = [channel_of(channel) for channel in params["channels"]]
+    if params["run_dir"] is None:
+        check_channels(channels)
+        return {"changed": False}
+    told = notify(channels, Path(params["run_dir"]), params["contacts"], send=not module.check_mode)
+    for delivery in told.tried:
+        if delivery.status == "failed":
+            module.warn(f"The channel {delivery.channel} was not told: {delivery.detail}")
+        elif delivery.detail:
+            module.warn(f"The channel {delivery.channel} was told in part: {delivery.detail}")
+    return {"changed": told.changed, "notification": told.notification.as_dict()}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "run_dir": {"type": "path"},
+            "contacts": {"type": "list", "elements": "str", "default": []},
+            "channels": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": _CHANNEL,
+                "required_if": [
+                    ("type", "webhook", ("url",)),
+                    ("type", "email", ("host", "sender", "recipients")),
+                ],
+            },
+        },
+        supports_check_mode=True,
+    )
+    if module.params["run_dir"] is None and not module.check_mode:
+        module.fail_json(msg="run_dir is required; it may be left out in check mode only")
+    run(module, lambda: tell(module))
+
+
+if __name__ == "__main__":
+    main()
