@@ -388,12 +388,17 @@ class TriedMigration:
 class Receipt:
     """What an executed dry run cost and touched. ``transaction_seconds``: how long it was open, the checks included.
 
+    ``database_bytes_after``: the size of the database just before everything was rolled back, when old and new files are both
+    there; what others wrote meanwhile is in it.
+
     ``statements`` and the objects of each file are left out of what a failure shows on the terminal.
     """
 
     executed: int
     executed_seconds: float
     transaction_seconds: float
+    database_bytes_before: int
+    database_bytes_after: int
     checks: Literal["run", "none", "not_reached"]
     migrations: list[TriedMigration]
     statements: list[StatementTiming]
@@ -536,6 +541,9 @@ class Rehearsal(Document):
     differences: list[CatalogChange]
     verdict: Literal["running", "passed", "failed"]
     reasons: list[str]
+    # As in the receipt of the dry run; None where it was not reached.
+    database_bytes_before: int | None = None
+    database_bytes_after: int | None = None
 
 
 @dataclass(kw_only=True)

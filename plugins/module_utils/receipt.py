@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_all
+from ansible_collections.pgops.supabase.plugins.module_utils.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.documents import (
     HeldLock,
     MovedSequence,
@@ -64,6 +64,7 @@ class Recorder:
         self._locks: list[tuple[HeldLock, float]] = []
         self._on_new_objects: list[HeldLock] = []
         self._rewritten: dict[int, RewrittenTable] = {}
+        self._size_at_first = self._size = _database_size(connection)
         self._rows_at_first = self._rows = _row_changes(connection)
         self._rows_undone: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._timings: list[StatementTiming] = []
@@ -116,6 +117,7 @@ class Recorder:
         )
         for oid, size in sizes:
             self._rewritten[oid].bytes = int(size or 0)
+        self._size = _database_size(self._connection)
 
     def receipt(
         self,
@@ -133,6 +135,8 @@ class Recorder:
             executed=len(self._timings),
             executed_seconds=round(sum(timing.seconds for timing in self._timings), 4),
             transaction_seconds=round(now - self._began, 4),
+            database_bytes_before=self._size_at_first,
+            database_bytes_after=self._size,
             checks=self.checks,
             migrations=list(migrations),
             statements=self._timings,
@@ -236,6 +240,10 @@ def _names(connection: PgConnection, relations: Sequence[int]) -> dict[int, tupl
         [list(relations), _NOT_THE_USERS],
     )
     return {int(oid): (_KINDS.get(kind, "other"), str(name)) for oid, kind, name in rows}
+
+
+def _database_size(connection: PgConnection) -> int:
+    return int(fetch_value(connection, "select pg_catalog.pg_database_size(pg_catalog.current_database())"))
 
 
 def _storage_files(connection: PgConnection) -> dict[int, tuple[str, int | None, bool]]:

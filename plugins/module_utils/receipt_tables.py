@@ -101,6 +101,8 @@ def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if rewritten
         else "no table"
     )
+    before, after = receipt["database_bytes_before"], receipt["database_bytes_after"]
+    yield "disk", f"{size(max(after - before, 0))} more than the {size(before)} of the database, before the end"
     rows = receipt["rows"]
     written = sum(row["inserted"] + row["updated"] + row["deleted"] for row in rows)
     yield "rows", f"{written} written in {_number(len(rows), 'table')}" if rows else "none written"

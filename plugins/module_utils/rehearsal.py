@@ -248,6 +248,10 @@ def _estimate(rehearsal: Rehearsal, planned: list[PlannedMigration], steps: _Ste
     rehearsal.locks = [lock for lock in receipt.locks if not lock.new_object]
     rehearsal.rewritten_tables = receipt.rewritten_tables
     rehearsal.rows = receipt.rows
+    rehearsal.database_bytes_before, rehearsal.database_bytes_after = (
+        receipt.database_bytes_before,
+        receipt.database_bytes_after,
+    )
     here = rows_by_table(steps.counts_before.tables) if steps.counts_before else {}
     there = rows_by_table(steps.project_counts.tables) if steps.project_counts else here
     scripts = [read_script(supabase_dir / item.file) for item in planned]

@@ -100,6 +100,18 @@ def violations(result: dict[str, Any]) -> list[tuple[str, str, str, int | None]]
     return [(v["where"].rsplit("/", 1)[-1], v["table"], v["constraint"], v["rows"]) for v in found]
 
 
+def test_what_it_needs_on_the_disk_is_what_postgresql_says_of_it(application: Application) -> None:
+    application.migration(FIRST, "create table public.labels as select i from generate_series(1, 50000) i;")
+    database = "select pg_database_size(current_database())"
+    for result in tries(application):
+        receipt = result["migration"]["receipt"]
+        grown = receipt["database_bytes_after"] - receipt["database_bytes_before"]
+    before = int(application.project.psql(database))
+    application.applies()
+    table = int(application.project.psql("select pg_total_relation_size('public.labels')"))
+    assert table <= grown <= int(application.project.psql(database)) - before + table / 10
+
+
 def test_nothing_but_sequences_moves_and_exactly_those_of_the_receipt(application: Application) -> None:
     application.migration(
         FIRST,

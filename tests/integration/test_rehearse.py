@@ -89,6 +89,7 @@ def test_up_down_and_up_again(app: Rehearsed) -> None:
             lock["relation"] == "public.orders" and lock["mode"] == "AccessExclusiveLock" for lock in it["locks"]
         )
         assert {"schema": "public", "table": "clients", "inserted": 0, "updated": 3, "deleted": 0} in it["rows"]
+        assert it["database_bytes_after"] > it["database_bytes_before"] > 0 and "MiB at the most" in done.stdout
         assert app.snapshot() == before
     gate = app.gate()
     assert gate["verdict"] == "PASS" and it["rehearsal_id"] in gate["evidence"], gate
