@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import ToolError
@@ -104,11 +104,11 @@ def post(webhook: Webhook, document: Mapping[str, Any]) -> None:
         except urllib.error.URLError as error:
             lasting = isinstance(error.reason, ssl.SSLError)
             raise (Undelivered if lasting else _Transient)(str(error.reason)) from error
+        except (ValueError, InvalidURL):
+            # Python's message holds the address or a header.
+            raise Undelivered("the address or a header has characters that HTTP does not know") from None
         except (OSError, HTTPException) as error:
             raise _Transient(str(error) or type(error).__name__) from error
-        except ValueError as error:
-            # Python's message may hold the address or a header.
-            raise Undelivered("the address or a header is not one that HTTP knows") from error
 
     _try_again(attempt)
 
@@ -144,6 +144,8 @@ def mail(server: MailServer, subject: str, text: str) -> list[str]:
             raise _refusal(error.smtp_code, error.smtp_error, "it refused") from error
         except (smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
             raise Undelivered(str(error)) from error
+        except ValueError:
+            raise Undelivered("user or password has characters that a login cannot send") from None
         except (smtplib.SMTPException, OSError) as error:
             raise _Transient(str(error) or type(error).__name__) from error
 

@@ -151,6 +151,19 @@ def test_a_redirect_is_no_delivery(web: receivers.Web, run_dir: Path) -> None:
     assert [content is None for _path, _headers, content in web.received] == [False, False]
 
 
+def test_what_cannot_be_sent_is_told_without_the_secret(web: receivers.Web, run_dir: Path) -> None:
+    with receivers.mail(login=LOGIN) as server:
+        result = tell(
+            run_dir,
+            hook(web, name="space", url=f"{web.url} S3CR3T"),
+            hook(web, name="header", headers={"X-Token": "S3CR3T\u2603"}),
+            box(server, encryption="none", user=LOGIN[0], password="S3CR3T\u2603"),
+        )
+    assert set(statuses(result).values()) == {"failed"}, result
+    assert all("has characters" in warning and "\u2603" not in warning for warning in warnings(result))
+    assert web.received == [] and server.received == []
+
+
 def test_one_that_is_not_there_keeps_nobody_else_from_being_told(web: receivers.Web, run_dir: Path) -> None:
     with socket.socket() as silent:
         # It takes connections and never answers.
