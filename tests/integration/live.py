@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.local_project import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+from tests.integration.module_server import ModuleServer
 
 CLONE = Path(__file__).resolve().parents[2]
 MODULES = "ansible_collections.pgops.supabase.plugins.modules"
@@ -92,21 +94,21 @@ def module_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
+@functools.cache
+def _server() -> ModuleServer:
+    server = ModuleServer()
+    atexit.register(server.stop)
+    return server
+
+
 def run_module(name: str, /, *, check: bool = False, diff: bool = False, **params: Any) -> dict[str, Any]:
     """Run a module in a process of its own, its parameters on standard input, as Ansible's wrapper does.
 
     Passwords among the parameters must not come back in what the module writes.
     """
     arguments = {**params, "_ansible_check_mode": check, "_ansible_diff": diff}
-    done = subprocess.run(
-        [sys.executable, "-m", f"{MODULES}.{name}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, default=str),
-        env=module_environment(),
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, default=str)
+    done = _server().run(f"{MODULES}.{name}", given, module_environment(), timeout_seconds=300)
     assert done.stdout.strip(), f"the module {name} gave no result:\n{done.stderr}"
     result: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == (1 if result.get("failed") else 0), done.stderr
