@@ -25,6 +25,8 @@ _HEADING = re.compile(
 )
 # Entries that have no heading in a script without rows, and the kind of what they fill.
 _FILLS = {"TABLE DATA": "TABLE", "SEQUENCE SET": "SEQUENCE"}
+# How what is told of large objects is named.
+LARGE_OBJECT = "LARGE OBJECT"
 LARGE_OBJECT_KINDS = ("BLOB METADATA", "BLOBS", "BLOB COMMENTS", "BLOB")
 _ENCODING = re.compile(r"^SET client_encoding = '([^']*)';$", re.MULTILINE)
 
@@ -74,7 +76,8 @@ def entries_of(listing: str, script: str) -> list[Entry]:
         if entry.kind == target
     }
     entries = []
-    for line in listing.splitlines():
+    # Not splitlines(): a name may hold what Unicode has for line ends, and pg_restore lets it stand.
+    for line in listing.split("\n"):
         listed = _LISTED.match(line)
         if listed is not None:
             dump_id, text = int(listed[1]), listed[2]

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.pgops.supabase.plugins.module_utils.archive_content import LARGE_OBJECT_KINDS, Entry
+from ansible_collections.pgops.supabase.plugins.module_utils.archive_content import (
+    LARGE_OBJECT,
+    LARGE_OBJECT_KINDS,
+    Entry,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError
 
 Table = tuple[str, str]
@@ -99,7 +103,8 @@ def _is_chosen(entry: Entry, by_id: Mapping[int, Entry], selection: Selection) -
 def _is_about(entry: Entry, told_of: Collection[int], by_id: Mapping[int, Entry], selection: Selection) -> bool:
     """An access list or comment goes with what it tells of. Those of schemas that are settled come by comparison."""
     if not told_of:
-        return False
+        # A large object has no heading to refer to, and all of them are restored.
+        return not entry.depends_on and entry.name.startswith(LARGE_OBJECT)
     return not any(by_id[n].kind == "SCHEMA" and by_id[n].name in selection.settled for n in told_of)
 
 

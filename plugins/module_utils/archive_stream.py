@@ -174,6 +174,8 @@ def run_entries(
     entry: Entry | None = None
     text: list[bytes] = []
     previous = b""
+    # psql's own commands around the script, with a random word: of two lines alike, one may be of a function's body.
+    unrestrict = b""
     while line := script.line():
         heading = _HEADING.match(line) if previous == b"--\n" else None
         if heading is not None and int(heading[1]) in awaited:
@@ -191,7 +193,10 @@ def run_entries(
             # A large object may be larger than memory; each line is a statement.
             if line.startswith(b"SELECT "):
                 execute(entry, line)
-        elif entry is not None and not line.startswith(b"\\unrestrict "):
+        elif entry is None:
+            if line.startswith(b"\\restrict "):
+                unrestrict = line.replace(b"\\restrict ", b"\\unrestrict ", 1)
+        elif line != unrestrict:
             text.append(line)
         previous = line
     _hand_over(entry, text, execute)

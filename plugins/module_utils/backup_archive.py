@@ -221,7 +221,7 @@ def read_archive(tools: DumpTools, directory: Path, archive_format: ArchiveForma
     """
     archive = directory / ARCHIVE_NAMES[archive_format]
     try:
-        listing = run_program([tools.pg_restore, "--list", archive], env={}).stdout.splitlines()
+        listing = run_program([tools.pg_restore, "--list", archive], env={}).stdout.split("\n")
         entries = [line for line in listing if line and not line.startswith(";")]
         with tempfile.TemporaryDirectory(prefix="pgops-read-") as place:
             run_side_by_side(

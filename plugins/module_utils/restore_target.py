@@ -21,11 +21,13 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _SAVEPOINT = "pgops_restore"
 _STATEMENTS_AT_ONCE = 500
 
-# Everything that is in a schema depends on it; pg_identify_object names it as DROP wants it. What an extension brought along
-# goes and stays with the extension. Tables first: the sequences of their columns cannot go alone.
-_DROP_STATEMENTS = """
+# Everything that is in a schema depends on it; pg_identify_object names it as DROP wants it, but for an aggregate without
+# arguments. What an extension brought along goes and stays with the extension. Tables first: the sequences of their columns
+# cannot go alone.
+_DROP_STATEMENTS = r"""
 select pg_catalog.format(
-    'drop %%s if exists %%s cascade', pg_catalog.replace(o.type, 'statistics object', 'statistics'), o.identity)
+    'drop %%s if exists %%s cascade', pg_catalog.replace(o.type, 'statistics object', 'statistics'),
+    case o.type when 'aggregate' then pg_catalog.regexp_replace(o.identity, '\(\)$', '(*)') else o.identity end)
 from (
     select distinct d.classid, d.objid
     from pg_catalog.pg_depend as d

@@ -88,7 +88,7 @@ DATA = heading(13, "my table", "TABLE DATA", "app", "an owner").encode() + b'COP
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
 @pytest.mark.parametrize("rows", [ROWS, b""])
 def test_rows_end_at_their_mark_and_statements_go_on_after_it(rows: bytes, size: int) -> None:
-    after = heading(15, "s", "SEQUENCE", "app", "postgres").encode() + b"SELECT 1;\n\\unrestrict x\n"
+    after = heading(15, "s", "SEQUENCE", "app", "postgres").encode() + b"\\unrestrict y\nSELECT 1;\n\\unrestrict x\n"
     entries = {e.dump_id: e for e in entries_of(LISTING, SCRIPT) if e.dump_id in (13, 15)}
     copied: list[bytes] = []
     executed: list[tuple[str, bytes]] = []
@@ -98,10 +98,12 @@ def test_rows_end_at_their_mark_and_statements_go_on_after_it(rows: bytes, size:
         while block := source.read(size):
             copied.append(block)
 
-    with piped(b"SET x = 1;\n" + DATA + rows + b"\\.\n\n\n" + after) as script:
+    with piped(b"\\restrict x\nSET x = 1;\n" + DATA + rows + b"\\.\n\n\n" + after) as script:
         run_entries(script, entries, execute=lambda e, text: executed.append((e.kind, text)), copy=copy)
     assert b"".join(copied) == rows
-    assert [(kind, text.strip().splitlines()[-1]) for kind, text in executed] == [("SEQUENCE", b"SELECT 1;")]
+    assert [(kind, text.strip().splitlines()[-2:]) for kind, text in executed] == [
+        ("SEQUENCE", [b"\\unrestrict y", b"SELECT 1;"])
+    ]
 
 
 def test_rows_that_end_without_their_mark_are_no_rows() -> None:
