@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.application import TABLES, Application
-from tests.integration.live import CLONE, LiveProject, module_environment, run_module
+from tests.integration.live import LiveProject, run_module
 
 UP = "create table public.labels (id int primary key, label text); alter table public.orders add column note text default 'x';"
 UP += "update public.clients set name = upper(name);"
