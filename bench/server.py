@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_value, session
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     LocalProject,
     create_database,
     drop_database,

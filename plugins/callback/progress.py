@@ -45,8 +45,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.pgops.supabase.plugins.module_utils.progress import SOCKET_VARIABLE
-from ansible_collections.pgops.supabase.plugins.module_utils.progress_text import ProgressText
+from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import SOCKET_VARIABLE
+from ansible_collections.pgops.supabase.plugins.module_utils.base.progress_text import ProgressText
 
 _ERRORS = 2
 _LONGEST_DATAGRAM = 65536

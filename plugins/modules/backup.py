@@ -227,10 +227,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.backup import back_up
-from ansible_collections.pgops.supabase.plugins.module_utils.backup_archive import BACKUP_NAME
-from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest, ScratchPlace
-from ansible_collections.pgops.supabase.plugins.module_utils.backup_retention import Retention
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.job import back_up
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import BACKUP_NAME
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest, ScratchPlace
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention import Retention
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,

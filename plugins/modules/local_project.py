@@ -197,7 +197,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     Outcome,
     ensure_absent,
     ensure_started,

@@ -227,10 +227,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.count_comparison import baseline_tables
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import PromotionProof, from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.apply_state import ApplyOptions
-from ansible_collections.pgops.supabase.plugins.module_utils.migrate import apply
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import PromotionProof, from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import ApplyOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.job import apply
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
@@ -247,9 +247,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.plan_identity import given_plan
-from ansible_collections.pgops.supabase.plugins.module_utils.validation_reader import read_validation_script
-from ansible_collections.pgops.supabase.plugins.module_utils.verification import Checks
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import read_validation_script
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 
 
 def migrate(module: AnsibleModule) -> dict[str, Any]:

@@ -62,7 +62,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     operator,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.verified import record_verified
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.verified import record_verified
 
 
 def record(module: AnsibleModule) -> dict[str, Any]:

@@ -247,9 +247,13 @@ preflight:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.approval_rules import ApprovalPolicy
-from ansible_collections.pgops.supabase.plugins.module_utils.gates import GatePolicy, check_gates, require_open_gates
-from ansible_collections.pgops.supabase.plugins.module_utils.lint_gate import given_report
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import ApprovalPolicy
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.job import (
+    GatePolicy,
+    check_gates,
+    require_open_gates,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import given_report
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -261,7 +265,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     optional_path,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.plan_identity import given_plan
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
 
 GATE_ARGUMENTS: ArgumentSpec = {
     "project": {"type": "str", "required": True},

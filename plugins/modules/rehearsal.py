@@ -172,13 +172,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.module import make_module, run
-from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal import (
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.job import (
     choose_backup,
     close_rehearsal,
     open_rehearsal,
     save_rehearsal,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal_records import (
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import (
     abandoned_rehearsals,
     load_rehearsal,
 )

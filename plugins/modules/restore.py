@@ -239,12 +239,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.backup import back_up
-from ansible_collections.pgops.supabase.plugins.module_utils.backup_request import BackupRequest
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions
-from ansible_collections.pgops.supabase.plugins.module_utils.documents import BackupManifest
-from ansible_collections.pgops.supabase.plugins.module_utils.errors import BackupError, InputError, RestoreError
-from ansible_collections.pgops.supabase.plugins.module_utils.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.job import back_up
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import BackupManifest
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, RestoreError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -255,8 +255,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.restore import MakeAside, RestoreRequest, restore
-from ansible_collections.pgops.supabase.plugins.module_utils.restore_rows import RowsRequest, restore_rows
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.job import MakeAside, RestoreRequest, restore
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.side_tables import RowsRequest, restore_rows
 
 
 def bring_back(module: AnsibleModule) -> dict[str, Any]:

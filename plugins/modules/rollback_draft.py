@@ -135,7 +135,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback_drafts import DraftOptions, draft_rollbacks
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.job import DraftOptions, draft_rollbacks
 
 
 def draft(module: AnsibleModule) -> dict[str, Any]:

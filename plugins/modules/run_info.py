@@ -85,8 +85,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
-from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal_records import list_rehearsals
-from ansible_collections.pgops.supabase.plugins.module_utils.run_records import list_runs
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import list_rehearsals
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import list_runs
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:

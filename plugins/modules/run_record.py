@@ -119,8 +119,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
-from ansible_collections.pgops.supabase.plugins.module_utils.report import headline, markdown, summary_lines
-from ansible_collections.pgops.supabase.plugins.module_utils.run_records import (
+from ansible_collections.pgops.supabase.plugins.module_utils.report.job import headline, markdown, summary_lines
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import (
     close_run,
     load_documents,
     load_run,

@@ -204,7 +204,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     read_only_settings,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.schema import Source, compare_sources
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.snapshot import Source, compare_sources
 
 SIDES = ["live", "file", "other"]
 

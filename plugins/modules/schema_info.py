@@ -122,7 +122,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     read_only_settings,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.schema import describe, keep, read_live
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.snapshot import describe, keep, read_live
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:

@@ -212,7 +212,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     milliseconds,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.validation import validate_or_fail
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.job import validate_or_fail
 
 
 def validation(module: AnsibleModule) -> dict[str, Any]:

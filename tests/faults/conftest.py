@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     create_database,
     drop_database,
     ensure_absent,

@@ -12,13 +12,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import (
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     connect,
     execute,
     fetch_value,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 
 from tests.faults.claims import untrue
 from tests.faults.proxy import OPENING, Moment, Phase, Question, Then

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_value, session
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     LocalProject,
     create_database,
     drop_database,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.local_server import (
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import (
     running_pid,
     start_server,
     stop_server,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from psycopg2 import sql
 
 from tests.faults.applier import Applier, Ended

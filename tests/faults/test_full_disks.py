@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, session
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import drop_database
-from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import drop_database
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from psycopg2 import sql
 
 from tests.faults.conftest import FIGURES

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, fetch_value, session
-from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from psycopg2 import sql
 
 from tests.faults.applier import Ended

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 
 from tests.integration.live import LiveProject
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import (
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     LocalProject,
     create_database,
     drop_database,

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import ConnectionOptions
-from ansible_collections.pgops.supabase.plugins.module_utils.local_project import LocalProject
-from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import LocalProject
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.integration.module_server import ModuleServer
 
 CLONE = Path(__file__).resolve().parents[2]

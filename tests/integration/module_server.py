@@ -149,8 +149,9 @@ def _import_what_modules_share() -> None:
     importlib.import_module("ansible.module_utils.basic")
     for library in ("psycopg2.extras", "psycopg2.sql", "pglast"):
         importlib.import_module(library)
-    for module in pkgutil.iter_modules(importlib.import_module(_ENGINE).__path__):
-        importlib.import_module(f"{_ENGINE}.{module.name}")
+    engine = importlib.import_module(_ENGINE)
+    for module in pkgutil.walk_packages(engine.__path__, f"{_ENGINE}."):
+        importlib.import_module(module.name)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.supabase_shape import SUPERUSER
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 
 from tests.integration.live import LiveProject
 

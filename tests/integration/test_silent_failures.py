@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pgops.supabase.plugins.module_utils.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 
 from tests.integration import community_postgresql
 from tests.integration.application import TABLES, Application

@@ -1,0 +1,431 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Applies the pending migrations: in one transaction that verifies before it commits, and is read back afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
+    remember_before,
+    require_files_of_what_is_begun,
+    require_known,
+    require_promoted_change,
+    require_still_pending,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import (
+    Apply,
+    ApplyOptions,
+    FileResult,
+    Progress,
+    applied_migration,
+    keep_result,
+    ledger_event,
+    record_file,
+    require_as_planned,
+    result_document,
+    tried_migration,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    Catalog,
+    compare_catalogs,
+    fingerprint,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    collect_notices,
+    connect,
+    session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+    MigrationEntry,
+    MigrationResult,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.dry_run import Trial
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    NOTHING_CHANGED,
+    PgopsError,
+    VerificationFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    ADVISORY_LOCK,
+    append_event,
+    make_history,
+    make_ledger,
+    newest_applied_events,
+    read_history,
+    read_ledger,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import (
+    read_state,
+    require_agreement,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
+    Batch,
+    PendingMigration,
+    cut_batches,
+    load_pending,
+    lock_table_capacity,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.outside_transaction import run_outside_transaction
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder, sequence_values
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import read_records, require_recorded
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import (
+    BEFORE_ALL,
+    forget_statements,
+    log_statement,
+    make_statement_log,
+    read_statement_log,
+    versions_begun,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    ROLLED_BACK,
+    commit,
+    hold_apply_lock,
+    keep_apply_lock,
+    server_error,
+    short_transaction,
+    take_apply_lock,
+    with_retries,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
+    require_passed,
+    verify,
+)
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+# Reading the catalog after each file tells what each of them changed; beyond so many files only what all of them did.
+FILES_WITH_A_CATALOG_OF_THEIR_OWN = 50
+
+
+def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
+    """Apply all pending migrations, or, as a dry run, execute them and roll back.
+
+    In the scope V(batch) all files, their history, their ledger rows and the checks are one transaction: a failure anywhere
+    leaves the database exactly as it was. In the scope V(file) each file is a transaction, and the checks belong to the last
+    one. A dry run is always one transaction.
+
+    :raises MigrationFileError: when a file is not usable; nothing was changed.
+    :raises HistoryError: when files and database disagree; nothing was changed.
+    :raises StatementFailed: when PostgreSQL refuses a statement; the error says what stays committed, if anything.
+    :raises VerificationFailed: when a check fails, or when the read-back afterwards does not find what was committed.
+    """
+    started, started_at = time.monotonic(), utc_now()
+    progress = Progress()
+    files = discover(how.supabase_dir)
+    require_known(how.to_version, files)
+    with session(options, SessionSettings(read_only=True)) as connection:
+        entries, _ledger = read_state(connection, files)
+        capacity = lock_table_capacity(connection)
+        begun = versions_begun(connection)
+    require_files_of_what_is_begun(begun, files)
+    wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
+    pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
+    try:
+        batches = cut_batches(pending, how.transaction_scope, dry_run=False, lock_capacity=capacity)
+        require_as_planned(how, batches)
+        if how.dry_run:
+            batches = cut_batches(pending, how.transaction_scope, dry_run=True, lock_capacity=capacity)
+        _apply_batches(Apply(options, how, files, progress), batches)
+        document = result_document(how, progress, started, started_at)
+        keep_result(how, progress, document)
+    except PgopsError as error:
+        document = result_document(how, progress, started, started_at)
+        error.details["result"] = {"changed": bool(progress.committed), "migration": document.as_dict()}
+        try:
+            keep_result(how, progress, document)
+        except PgopsError as unwritten:
+            error.details["document"] = unwritten.what
+        raise
+    return document
+
+
+def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
+    """Each transaction of its own, then the read-back of what they committed."""
+    for batch in batches:
+        last = batch is batches[-1]
+        try:
+            if batch.outside_transaction:
+                _outside_transaction(this, batch)
+            elif this.how.dry_run:
+                with_retries(lambda: _dry_run(this, batch), retries=this.how.retries)
+            else:
+                with_retries(lambda: _transaction(this, batch, last), retries=this.how.retries)
+        except PgopsError as error:
+            _fail(this, batch, error)
+            raise
+    if this.progress.committed:
+        _read_back(this)
+
+
+def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
+    return to_version is None or int(entry.version) <= int(to_version)
+
+
+def _transaction(this: Apply, batch: Batch, last: bool) -> None:
+    """One transaction from lock to COMMIT; an exception on the way rolls all of it back."""
+    import psycopg2
+
+    how, progress = this.how, this.progress
+    done_before = len(progress.applied)
+    with session(this.options, how.settings) as connection:
+        notices = collect_notices(connection)
+        try:
+            take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
+            require_still_pending(this, connection, batch)
+            before = this.catalog(connection)
+            remember_before(this, before, state=ROLLED_BACK)
+            make_history(connection)
+            make_ledger(connection)
+            records = read_records(connection)
+            results = _run_files(
+                this,
+                connection,
+                batch,
+                before,
+                lambda item: run_script(connection, item.script, what=f"Migration {item.file.label}"),
+            )
+            progress.applied += [applied_migration(result) for result in results]
+            progress.row_changes[batch.versions[0]] = own_changes(connection)
+            progress.catalog_after = after = this.catalog(connection)
+            verified = False
+            if last and how.checks is not None:
+                progress.verification = verify(connection, how.checks, stage="after")
+                require_passed(progress.verification, state=ROLLED_BACK)
+                verified = True
+            facts = {
+                "batch": batch.versions,
+                "catalog_before": fingerprint(before),
+                "catalog_after": fingerprint(after),
+            }
+            for result in results:
+                record_file(this, connection, result, {**facts, "verified": verified})
+            require_recorded(connection, records, applied=batch.versions, state=ROLLED_BACK)
+            commit(connection, lambda: connect(this.options, SessionSettings(read_only=True)), what=batch.labels)
+            progress.committed += batch.versions
+        except psycopg2.Error as error:
+            del progress.applied[done_before:]
+            raise server_error(
+                error,
+                f"Recording {batch.labels} failed",
+                "supabase_migrations, pgops",
+                otherwise="Look at what refuses it there (event triggers: \\dy; triggers; privileges), then run again.",
+            ) from error
+        except BaseException:
+            del progress.applied[done_before:]
+            raise
+        finally:
+            progress.notices += [notice.strip() for notice in notices]
+
+
+def _run_files(
+    this: Apply,
+    connection: PgConnection,
+    batch: Batch,
+    before: Catalog,
+    run: Callable[[PendingMigration], float | None],
+) -> list[FileResult]:
+    """Run the files one after the other, each as if it had a session of its own, and see what each changed.
+
+    :param run: runs one file and tells how long it took; None when it could not be run as a whole, so that what it changed is
+        not what it would change.
+    """
+    results = []
+    read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
+    for item in batch.items:
+        started = time.monotonic()
+        seconds = run(item)
+        result = FileResult(item, time.monotonic() - started if seconds is None else seconds)
+        reset_session(connection)
+        if read_each:
+            after = this.catalog(connection)
+            result.change = compare_catalogs(before, after)
+            before = after
+            if seconds is not None:
+                require_promoted_change(this, result, state=ROLLED_BACK)
+        results.append(result)
+    return results
+
+
+def _dry_run(this: Apply, batch: Batch) -> None:
+    """One transaction that is always rolled back, with its receipt, also when it fails."""
+    import psycopg2
+
+    how, progress = this.how, this.progress
+    with session(this.options, how.settings) as connection:
+        notices = collect_notices(connection)
+        results: list[FileResult] = []
+        recorder = None
+        try:
+            sequences = sequence_values(connection)
+            take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
+            require_still_pending(this, connection, batch)
+            before = this.catalog(connection)
+            remember_before(this, before, state=ROLLED_BACK)
+            make_history(connection)
+            make_ledger(connection)
+            recorder = Recorder(connection)
+            trial = Trial(connection, recorder)
+            results += _run_files(this, connection, batch, before, lambda item: _try_file(connection, trial, item))
+            progress.applied = [applied_migration(result) for result in results]
+            progress.row_changes[batch.versions[0]] = own_changes(connection)
+            recorder.collect()
+            progress.catalog_after = this.catalog(connection)
+            trial.require_no_violations()
+            if how.checks is None:
+                recorder.checks = "none"
+            else:
+                progress.verification = verify(connection, how.checks, stage="dry_run")
+                recorder.checks = "run"
+                if recorder.is_complete:
+                    require_passed(progress.verification, state=ROLLED_BACK)
+        except psycopg2.Error as error:
+            raise server_error(error, f"The dry run of {batch.labels} failed", batch.items[0].file.path) from error
+        finally:
+            progress.notices += [notice.strip() for notice in notices]
+            if recorder is not None and not connection.closed:
+                connection.rollback()
+                tried = [tried_migration(result, recorder.executed_of(result.item.file.path)) for result in results]
+                progress.receipt = recorder.receipt(tried, sequences, lambda: sequence_values(connection))
+
+
+def _try_file(connection: PgConnection, trial: Trial, item: PendingMigration) -> float | None:
+    """Try one file; None when what it changed is not what it would change, because something was left out."""
+    seconds = trial.run(item.script, what=f"Migration {item.file.label}", finished=_finished(connection, item))
+    return seconds if trial.is_complete else None
+
+
+def _finished(connection: PgConnection, item: PendingMigration) -> list[int]:
+    """The statements of a file that an earlier run finished outside of a transaction."""
+    if not item.script.outside_transaction:
+        return []
+    log = read_statement_log(connection, item.file.version)
+    return [position for position, logged in log.items() if logged.state == "finished"]
+
+
+def _outside_transaction(this: Apply, batch: Batch) -> None:
+    """One file that PostgreSQL does not run in a transaction, from the first statement that no earlier run finished."""
+    import psycopg2
+
+    how, progress, item = this.how, this.progress, batch.items[0]
+    version = item.file.version
+    state = NOTHING_CHANGED
+    with session(this.options, how.settings, autocommit=True) as connection:
+        notices = collect_notices(connection)
+        try:
+            with hold_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds):
+                require_still_pending(this, connection, batch)
+                with short_transaction(connection):
+                    make_history(connection)
+                    make_ledger(connection)
+                    make_statement_log(connection)
+                records = read_records(connection)
+                before = this.catalog(connection)
+                remember_before(this, before, state=NOTHING_CHANGED)
+                first = read_statement_log(connection, version).get(BEFORE_ALL)
+                began = first.context["catalog_before"] if first else fingerprint(before)
+                log_statement(
+                    connection,
+                    version,
+                    BEFORE_ALL,
+                    "",
+                    "finished",
+                    run_id=how.run_id,
+                    context={"catalog_before": began},
+                )
+                state = "the file may be applied without a record of it; running again finds out"
+                seconds = run_outside_transaction(
+                    connection,
+                    item.script,
+                    version=version,
+                    run_id=how.run_id,
+                    what=f"Migration {item.file.label}",
+                    keep_lock=lambda: keep_apply_lock(connection, ADVISORY_LOCK),
+                )
+                reset_session(connection)
+                after = this.catalog(connection)
+                change = compare_catalogs(before, after) if first is None else None
+                result = FileResult(item, seconds, change)
+                facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
+                with short_transaction(connection):
+                    record_file(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
+                    forget_statements(connection, version)
+                    require_recorded(connection, records, applied=[version], state=state)
+                progress.catalog_after = after
+                progress.applied.append(applied_migration(result))
+                progress.committed.append(version)
+                # Only now: it could not be rolled back, so what was done has to be on record, for a rollback to find it.
+                require_promoted_change(
+                    this, result, state="the file is applied and recorded: it could not be rolled back"
+                )
+        except psycopg2.Error as error:
+            raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
+        finally:
+            progress.notices += [notice.strip() for notice in notices]
+
+
+def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
+    """Say what an earlier file left committed, and put the failure into the ledger in a transaction of its own."""
+    if this.progress.committed:
+        kept = ", ".join(this.progress.committed)
+        state = error.state.replace(NOTHING_CHANGED, "nothing more was changed")
+        error.state = f"{state}; committed before and still there: {kept}"
+    if this.how.dry_run or error.code in ("history", "busy"):
+        # Nothing of this run was tried: another run was quicker, or is under way.
+        return
+    import psycopg2
+
+    file = next((item.file for item in batch.items if str(item.file.path) in (error.where or "")), batch.items[-1].file)
+    try:
+        with session(this.options, SessionSettings(lock_timeout_ms=this.how.settings.lock_timeout_ms)) as connection:
+            make_ledger(connection)
+            details = {"code": error.code, "what": error.what, "where": error.where, "batch": batch.versions}
+            append_event(connection, ledger_event(this.how, file, "failed", None, details))
+            connection.commit()
+    except (PgopsError, psycopg2.Error) as unrecorded:
+        error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"
+
+
+def _read_back(this: Apply) -> None:
+    """Success is what a new session finds, not what the committing one believes."""
+    import psycopg2
+
+    progress = this.progress
+    try:
+        with session(this.options, SessionSettings(read_only=True)) as connection:
+            present = {row.version for row in read_history(connection)}
+            present &= newest_applied_events(read_ledger(connection)).keys()
+            found = fingerprint(this.catalog(connection))
+    except (PgopsError, psycopg2.Error) as error:
+        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
+        raise VerificationFailed(
+            f"After COMMIT the database could not be looked at: {reason}",
+            where=this.options.place,
+            state=f"committed, but not read back: {', '.join(progress.committed)}",
+            next_step="When the server is back, look at the status (playbook pgops.supabase.status); running again applies nothing twice.",
+        ) from error
+    missing = [version for version in progress.committed if version not in present]
+    if missing:
+        raise VerificationFailed(
+            f"After COMMIT history and ledger do not both hold {', '.join(missing)}",
+            where="supabase_migrations.schema_migrations, pgops.ledger",
+            state="committed, but not as expected",
+            next_step="Roll back this run (playbook pgops.supabase.rollback) and look for triggers or tools that write there.",
+        )
+    if progress.catalog_after is not None and found != fingerprint(progress.catalog_after):
+        raise VerificationFailed(
+            "After COMMIT the catalog is not the one that was verified before it; another session changed it meanwhile",
+            where="pg_catalog",
+            state="the migrations are committed",
+            next_step="Compare with the run's migration.json, then decide on a rollback (playbook pgops.supabase.rollback).",
+        )

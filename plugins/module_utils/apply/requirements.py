@@ -1,0 +1,103 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to hold before, while and after files are applied, beside what PostgreSQL asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import Apply, FileResult
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    Catalog,
+    change_fingerprint,
+    describe_changes,
+    fingerprint,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import Batch
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state, require_agreement
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import require_planned_catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import require_same_change
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+
+def require_known(to_version: str | None, files: Sequence[MigrationFile]) -> None:
+    """A mistyped version must not pass for "nothing to do"."""
+    if to_version is not None and to_version not in {file.version for file in files}:
+        raise InputError(
+            f"There is no migration file of version {to_version}",
+            where="to_version",
+            next_step=f"Give one of the files' versions; the newest is {files[-1].version}.",
+        )
+
+
+def require_files_of_what_is_begun(begun: Collection[str], files: Sequence[MigrationFile]) -> None:
+    """What an earlier run began must not be forgotten: some of it is done, and nothing in the history tells of it."""
+    gone = sorted(set(begun) - {file.version for file in files})
+    if gone:
+        raise HistoryError(
+            f"{', '.join(gone)} is half done: a run was cut short in it, and now there is no file for it",
+            where="pgops.statement_log",
+            next_step=(
+                "Get its file back (git log -- supabase/migrations) and run again, which finishes it; or undo by hand what it "
+                f"did and say so: delete from pgops.statement_log where version = '{gone[0]}';"
+            ),
+        )
+
+
+def remember_before(this: Apply, before: Catalog, *, state: str) -> None:
+    """Keep the catalog that the run found, which has to be the one that was planned for.
+
+    :param state: the state of the database when it is not.
+    :raises InputError: when the file cannot be written, which is for a rollback to say what it did not restore.
+    """
+    if this.how.plan is not None and not this.progress.committed:
+        require_planned_catalog(this.how.plan, fingerprint(before), state=state)
+    if this.progress.catalog_before is None:
+        this.progress.catalog_before = before
+        if this.how.catalog_file is not None and not this.how.dry_run:
+            try:
+                write_json(this.how.catalog_file, before)
+            except OSError as error:
+                raise InputError(
+                    f"The catalog from before cannot be kept: {error.strerror}",
+                    where=str(this.how.catalog_file),
+                    next_step="Make room, or have the run's directory writable, then run again.",
+                ) from error
+
+
+def require_promoted_change(this: Apply, result: FileResult, *, state: str) -> None:
+    """The same file has to make the same change as on the project it is promoted from."""
+    if result.change is None:
+        return
+    for proof in this.how.promotion:
+        if proof.version == result.item.file.version:
+            change, described = change_fingerprint(result.change), describe_changes(result.change)
+            require_same_change(proof, change, described, origin=this.how.origin, state=state)
+
+
+def require_still_pending(this: Apply, connection: PgConnection, batch: Batch) -> None:
+    """Under the lock, what was read before it may no longer hold: another run may have been quicker."""
+    entries, _ledger = read_state(connection, this.files)
+    begun = versions_begun(connection)
+    states = {entry.version: entry.state for entry in entries}
+    overtaken = [
+        item.file.label
+        for item in batch.items
+        if states[item.file.version] not in ("pending", "out_of_order")
+        or (item.file.version in begun and not item.script.outside_transaction)
+    ]
+    if overtaken:
+        raise HistoryError(
+            f"Another run has just applied, or begun with, {', '.join(overtaken)}",
+            where="supabase_migrations.schema_migrations",
+            next_step="Run again: it continues with what is left.",
+        )
+    require_agreement(entries, allow_out_of_order=this.how.allow_out_of_order)

@@ -1,0 +1,226 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs SQL files inside a transaction that the caller owns: one after the other, each as if it had a session of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    ConnectionFailed,
+    SqlScriptError,
+    StatementFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Script,
+    Statement,
+    makes_temporary,
+    reason_not_transactional,
+    without_outer_transaction,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    LOST_BEFORE_COMMIT,
+    ROLLED_BACK,
+    server_error,
+    transaction_id,
+)
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+
+# One message to the server: there may be a thousand files.
+_RESET_SESSION = "reset session authorization; reset role; reset all; close all; unlisten *; deallocate all; discard sequences; discard temp"
+
+
+@dataclass(frozen=True)
+class RunnableScript:
+    """A script that was found fit to run in somebody else's transaction, or, where it says so, outside of one."""
+
+    script: Script
+    statements: tuple[Statement, ...]
+    outside_transaction: bool = False
+
+
+@dataclass(frozen=True)
+class DeferrableConstraint:
+    """A constraint that may be checked as late as at COMMIT."""
+
+    schema: str
+    name: str
+    initially_deferred: bool
+
+
+def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableScript:
+    """Check that a script can be run.
+
+    :param outside_transaction: whether commands are allowed that PostgreSQL refuses in a transaction block.
+    :raises SqlScriptError: at transaction control, at COPY with inline data, and at commands that are not allowed.
+    """
+    statements = without_outer_transaction(script)
+    outside = [statement for statement in statements if reason_not_transactional(statement)]
+    if outside and not outside_transaction:
+        raise SqlScriptError(
+            f"{reason_not_transactional(outside[0])} cannot run in a transaction, so a failure after it could not be undone",
+            where=outside[0].position,
+            next_step="Use the form without CONCURRENTLY; a rollback has to be one transaction.",
+        )
+    if outside and len(statements) != len(script.statements):
+        raise SqlScriptError(
+            f"{reason_not_transactional(outside[0])} cannot run in the transaction that the file's own BEGIN opens",
+            where=outside[0].position,
+            next_step="Leave out BEGIN and COMMIT, or better, put this statement into a migration of its own.",
+        )
+    temporary = [statement for statement in statements if outside and makes_temporary(statement)]
+    if temporary:
+        raise SqlScriptError(
+            f"A temporary object does not outlive a run that is cut short, and {reason_not_transactional(outside[0])} makes "
+            "this file one that has to be gone on with",
+            where=temporary[0].position,
+            next_step="Put what cannot run in a transaction into a migration of its own.",
+        )
+    return RunnableScript(script, statements, bool(outside))
+
+
+def require_plain_strings(connection: PgConnection, statement: Statement, *, state: str) -> None:
+    """The server has to read strings as the parser did that split the file; otherwise one may hide a COMMIT.
+
+    :param state: the state of the database when it does not.
+    :raises StatementFailed: when backslashes in plain strings are escapes to the server.
+    """
+    if "\\" in statement.sql and connection.info.parameter_status("standard_conforming_strings") == "off":
+        raise StatementFailed(
+            "standard_conforming_strings is off, so the server would read the backslashes of this statement otherwise than "
+            "the parser that checked it",
+            where=statement.position,
+            state=state,
+            next_step="Leave the setting on and write E'...' where backslashes are escapes.",
+        )
+
+
+def run_script(connection: PgConnection, script: RunnableScript, *, what: str) -> float:
+    """Run all statements of a script in the open transaction, then check that it is still the same transaction.
+
+    :param what: the script in words, for errors: V(migration 20251014220000_add_audit).
+    :returns: how long it took, in seconds.
+    :raises StatementFailed: when PostgreSQL refuses a statement; the caller rolls back.
+    :raises ConnectionFailed: when the connection is lost.
+    """
+    started = time.monotonic()
+    with one_transaction(connection, script, what):
+        for statement in script.statements:
+            run_statement(connection, script.script, statement, what)
+        constraints = deferrable_constraints(connection)
+        check_now(connection, script.script, constraints, what)
+        defer_again(connection, constraints)
+    return time.monotonic() - started
+
+
+@contextmanager
+def one_transaction(connection: PgConnection, script: RunnableScript, what: str) -> Iterator[None]:
+    """A block that runs a script; at its end it has to be the same transaction as at its beginning.
+
+    :raises StatementFailed: when it is not.
+    """
+    transaction = transaction_id(connection)
+    yield
+    if transaction_id(connection) != transaction:
+        raise StatementFailed(
+            f"{what} ended the transaction it ran in",
+            where=script.script.file,
+            state="parts of the file may be committed; compare the database with the last backup",
+            next_step="Remove whatever commits from the file. See the ledger and the run's documents for what was recorded.",
+        )
+
+
+def reset_session(connection: PgConnection) -> None:
+    """Make the session as new for the next file, within the transaction: settings, role, temporary objects, cursors.
+
+    DISCARD ALL would do, but PostgreSQL refuses it in a transaction block; these are its parts (reference page of DISCARD)
+    less pg_advisory_unlock_all. RESET ALL goes back to the settings the session was opened with, so timeouts stay.
+    """
+    execute(connection, _RESET_SESSION)
+
+
+def run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> int:
+    """Run one statement of a script in the open transaction; the number of rows it says it touched, or -1.
+
+    :raises StatementFailed: when PostgreSQL refuses it.
+    :raises ConnectionFailed: when the connection is lost.
+    """
+    import psycopg2
+
+    require_plain_strings(connection, statement, state=ROLLED_BACK)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement.sql)
+            return int(cursor.rowcount)
+    except psycopg2.Error as error:
+        if connection.closed:
+            raise ConnectionFailed(
+                f"The connection was lost while {what} ran: {str(error).strip()}",
+                where=statement.position,
+                state=LOST_BEFORE_COMMIT,
+                next_step="Look at the server's log, then run again.",
+            ) from error
+        place = error.diag.statement_position
+        offset = statement.offset + (int(place) - 1 if place else 0)
+        raise server_error(error, f"{what} failed", script.position_of(offset)) from error
+
+
+def deferrable_constraints(connection: PgConnection) -> list[DeferrableConstraint]:
+    """Every constraint whose check may be put off, as far as the role can name it.
+
+    What it cannot name (another's schema, or after SET ROLE) is checked by COMMIT all the same.
+    """
+    rows = fetch_all(
+        connection,
+        "select distinct n.nspname, c.conname, c.condeferred from pg_catalog.pg_constraint c "
+        "join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferrable and n.nspname !~ '^pg_temp' "
+        "and pg_catalog.has_schema_privilege(n.oid, 'usage') order by 1, 2",
+    )
+    return [DeferrableConstraint(str(schema), str(name), bool(deferred)) for schema, name, deferred in rows]
+
+
+def check_now(connection: PgConnection, script: Script, constraints: Sequence[DeferrableConstraint], what: str) -> None:
+    """Check at the end of a file what its own COMMIT would have checked.
+
+    :raises StatementFailed: when rows break one of them.
+    """
+    import psycopg2
+    from psycopg2 import sql
+
+    if not constraints:
+        return
+    try:
+        execute(connection, sql.SQL("set constraints {} immediate").format(_identifiers(constraints)))
+    except psycopg2.Error as error:
+        if connection.closed:
+            raise ConnectionFailed(
+                f"The connection was lost while {what} ran: {str(error).strip()}",
+                where=script.file,
+                state=LOST_BEFORE_COMMIT,
+                next_step="Look at the server's log, then run again.",
+            ) from error
+        raise server_error(error, f"{what} leaves rows that a deferred constraint refuses", script.file) from error
+
+
+def defer_again(connection: PgConnection, constraints: Sequence[DeferrableConstraint]) -> None:
+    """Put off again what is put off by nature, for the next file."""
+    from psycopg2 import sql
+
+    by_nature = [constraint for constraint in constraints if constraint.initially_deferred]
+    if by_nature:
+        execute(connection, sql.SQL("set constraints {} deferred").format(_identifiers(by_nature)))
+
+
+def _identifiers(constraints: Sequence[DeferrableConstraint]) -> Any:
+    from psycopg2 import sql
+
+    return sql.SQL(", ").join(sql.Identifier(constraint.schema, constraint.name) for constraint in constraints)

@@ -1,0 +1,271 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an apply is asked to do, how far it got, and how that is recorded: in the history, the ledger and the result."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    Catalog,
+    change_fingerprint,
+    compare_catalogs,
+    describe_changes,
+    fingerprint,
+    read_catalog,
+    user_schemas,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import OwnChanges
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+    AppliedMigration,
+    CatalogChange,
+    MigrationPlan,
+    MigrationResult,
+    PromotionProof,
+    Receipt,
+    RowChange,
+    TriedMigration,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    NewEvent,
+    append_event,
+    record_applied,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
+    Batch,
+    PendingMigration,
+    TransactionScope,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
+    planned_steps,
+    planned_validation,
+    require_planned,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
+    Checks,
+    Verification,
+)
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+
+@dataclass(frozen=True)
+class ApplyOptions:
+    """How to apply. Times are seconds, except in ``settings``.
+
+    :param to_version: the newest version to apply; None for all that are pending.
+    :param waivers: gates that were passed although they are closed, with the reasons.
+    :param lint_waivers: findings of the linter that comments in the files accept.
+    :param plan: what was planned, and nothing else may run; None leaves that out.
+    :param approved_by: who signed that plan.
+    :param promotion: what the project before has proven of each file; the same has to happen here.
+    :param origin: that project's name.
+    :param catalog_file: where the catalog from before is kept, so that a rollback can say what it did not restore.
+    :param document_file: where the result is kept, also when it is a failure.
+    """
+
+    supabase_dir: Path
+    operator: str
+    settings: SessionSettings
+    checks: Checks | None = None
+    run_id: str | None = None
+    transaction_scope: TransactionScope = "batch"
+    schemas: Sequence[str] | None = None
+    to_version: str | None = None
+    allow_out_of_order: bool = False
+    retries: int = 3
+    lock_wait_seconds: float = 10.0
+    waivers: Mapping[str, str] = field(default_factory=dict)
+    lint_waivers: Sequence[Mapping[str, str]] = ()
+    plan: MigrationPlan | None = None
+    approved_by: Sequence[str] = ()
+    promotion: Sequence[PromotionProof] = ()
+    origin: str = "the project before"
+    catalog_file: Path | None = None
+    document_file: Path | None = None
+    dry_run: bool = False
+
+
+@dataclass
+class Progress:
+    """What was done so far; a failure reports it as it stands."""
+
+    applied: list[AppliedMigration] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
+    catalog_before: Catalog | None = None
+    catalog_after: Catalog | None = None
+    verification: Verification | None = None
+    # By the first version of each transaction, so that a retry replaces what its predecessor did.
+    row_changes: dict[str, OwnChanges] = field(default_factory=dict)
+    receipt: Receipt | None = None
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Apply:
+    """One apply: where, how, and of which files."""
+
+    options: ConnectionOptions
+    how: ApplyOptions
+    files: Sequence[MigrationFile]
+    progress: Progress
+
+    def catalog(self, connection: PgConnection) -> Catalog:
+        """The catalog as the session sees it now."""
+        return read_catalog(connection, self.how.schemas or user_schemas(connection))
+
+
+@dataclass
+class FileResult:
+    """What one file did: how long it took, and how the catalog looked after it, where that was read."""
+
+    item: PendingMigration
+    seconds: float
+    change: list[CatalogChange] | None = None
+
+
+def applied_migration(result: FileResult) -> AppliedMigration:
+    file = result.item.file
+    return AppliedMigration(
+        version=file.version,
+        name=file.name,
+        file=str(file.path),
+        sha256=file.sha256,
+        statements=len(result.item.script.statements),
+        duration_seconds=round(result.seconds, 3),
+    )
+
+
+def tried_migration(result: FileResult, executed: int) -> TriedMigration:
+    """One file of a dry run, for its receipt."""
+    file = result.item.file
+    return TriedMigration(
+        version=file.version,
+        name=file.name,
+        statements=len(result.item.script.statements),
+        executed=executed,
+        duration_seconds=round(result.seconds, 3),
+        objects=result.change,
+    )
+
+
+def record_file(this: Apply, connection: PgConnection, result: FileResult, facts: Mapping[str, object]) -> None:
+    """The history as Supabase's CLI would have written it, and our ledger with what a rollback and a promotion rely on."""
+    file = result.item.file
+    details = {**facts, **_consents(this.how)}
+    if result.change is not None:
+        details["catalog_change"] = change_fingerprint(result.change)
+        details["catalog_changes"] = describe_changes(result.change)
+    record_applied(connection, file.version, file.name, result.item.script.script.recorded)
+    append_event(connection, ledger_event(this.how, file, "applied", round(result.seconds, 3), details))
+
+
+def _consents(how: ApplyOptions) -> dict[str, object]:
+    """Who allowed what: the plan with its signatures, and what was passed although it was not in order."""
+    consents = {
+        "plan": how.plan.plan_hash if how.plan else None,
+        "approved_by": list(how.approved_by),
+        "waivers": dict(how.waivers),
+        "lint_waivers": [dict(waiver) for waiver in how.lint_waivers],
+    }
+    return {name: value for name, value in consents.items() if value}
+
+
+def ledger_event(
+    how: ApplyOptions,
+    file: MigrationFile,
+    event: Literal["applied", "failed"],
+    seconds: float | None,
+    details: Mapping[str, object],
+) -> NewEvent:
+    return NewEvent(
+        event=event,
+        version=file.version,
+        name=file.name,
+        sha256=file.sha256,
+        run_id=how.run_id,
+        operator=how.operator,
+        duration_seconds=seconds,
+        details=details,
+    )
+
+
+def require_as_planned(how: ApplyOptions, batches: Sequence[Batch]) -> None:
+    """What is about to run is what was planned, where there is a plan.
+
+    :param batches: cut as an apply cuts them, also for a dry run.
+    :raises VerificationFailed: when it is something else.
+    """
+    if how.plan is None:
+        return
+    conditions: dict[str, object] = {"transaction_scope": how.transaction_scope}
+    validations = None
+    if how.checks is not None:
+        validations = [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts]
+        conditions["count_contract"] = dict(how.checks.contract)
+        conditions["warnings_as_failures"] = how.checks.warnings_as_failures
+    require_planned(how.plan, planned_steps(batches, how.supabase_dir), validations, **conditions)
+
+
+def keep_result(how: ApplyOptions, progress: Progress, document: MigrationResult) -> None:
+    """Write the result to its file when there is something to tell.
+
+    :raises PgopsError: when it cannot be written; the error says what is committed all the same.
+    """
+    if how.document_file is None or progress.catalog_before is None:
+        return
+    try:
+        write_json(how.document_file, document.as_dict())
+    except OSError as error:
+        committed = ", ".join(progress.committed)
+        raise PgopsError(
+            f"The result of the run could not be written: {error.strerror}",
+            where=str(how.document_file),
+            state=f"committed and there: {committed}" if committed else NOTHING_CHANGED,
+            next_step="Make room, or have the directory writable; the ledger tells what was done (playbook pgops.supabase.status).",
+        ) from error
+
+
+def result_document(how: ApplyOptions, progress: Progress, started: float, started_at: str) -> MigrationResult:
+    before, after = progress.catalog_before, progress.catalog_after
+    changes: list[CatalogChange] = compare_catalogs(before, after) if before is not None and after is not None else []
+    verification = progress.verification
+    row_changes: Counter[tuple[str, str]] = Counter()
+    for of_transaction in progress.row_changes.values():
+        row_changes.update(of_transaction)
+    return MigrationResult(
+        run_id=how.run_id,
+        dry_run=how.dry_run,
+        committed=bool(progress.committed),
+        transaction_scope=how.transaction_scope,
+        verified="before_commit" if verification is not None else "not_here",
+        started_at=started_at,
+        duration_seconds=round(time.monotonic() - started, 3),
+        migrations=progress.applied,
+        catalog_before=None if before is None else fingerprint(before),
+        catalog_after=None if after is None else fingerprint(after),
+        catalog_changes=changes,
+        row_changes=[
+            RowChange(schema=schema, table=table, change=change)
+            for (schema, table), change in sorted(row_changes.items())
+            if change
+        ],
+        receipt=progress.receipt,
+        counts=verification.counts if verification else None,
+        validation=verification.validation if verification else None,
+        notices=progress.notices,
+    )

@@ -1,0 +1,165 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prove a backup by restoring it: into a server of its own, with the very code of a real restore, and compared with its manifest."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import (
+    plan_restore,
+    read_content,
+    restore_archive,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
+    ARCHIVE_NAMES,
+    ROLES_NAME,
+    DumpTools,
+    major_version,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import FULL_ERRORS, free_bytes, says_full
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import ScratchPlace
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+    BackupManifest,
+    BackupVerification,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.proof import RestoreProof, prove_restored
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import unavailable_extensions
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import find_server_programs, scratch_server
+
+DATABASE = "restored"
+# What an empty server takes, with the log that a restore writes.
+EMPTY_SERVER_BYTES = 96 * 2**20
+_SHOWN = 20
+# SQLSTATE disk_full.
+_DISK_FULL = "53100"
+
+
+def prove_by_restore(
+    tools: DumpTools,
+    directory: Path,
+    manifest: BackupManifest,
+    scratch_place: ScratchPlace,
+    *,
+    entries: int,
+    report: Callable[..., None],
+) -> BackupVerification:
+    """Restore a readable backup to a scratch server and compare every count and the catalog with the manifest's.
+
+    :param entries: how many entries reading the archive found.
+    :param report: told how far it is, as by :func:`restore_archive`.
+    :raises BackupError: when it cannot be restored, is not what the manifest says then, or the scratch server's disk is full.
+    :raises PgopsError: when no scratch server can be had.
+    """
+    try:
+        return _prove(tools, directory, manifest, scratch_place, entries, report)
+    except (PgopsError, OSError) as error:
+        if _is_full(error):
+            raise _no_space(scratch_place.place) from error
+        raise
+
+
+def require_scratch(scratch_place: ScratchPlace, server_version: str, table_bytes: int) -> None:
+    """Refuse beforehand what would end the proof after the whole dump.
+
+    :param table_bytes: size of the tables on the server; the restored database is at least as large.
+    :raises ToolError: when no server of this version or a newer one is installed.
+    :raises InputError: when there is no such directory, or it cannot be written.
+    :raises BackupError: when it has too little room.
+    """
+    find_server_programs(major_version(server_version), scratch_place.pg_bin)
+    place = scratch_place.place
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"{place} is not a directory in which this user can write, so no scratch server can be made there",
+            where="scratch_dir",
+            next_step="Make it, or leave scratch_dir out for the system's temporary directory.",
+        )
+    needed = table_bytes + EMPTY_SERVER_BYTES
+    if free_bytes(place) < needed:
+        raise _no_space(place, needed)
+
+
+def _no_space(place: Path, needed: int | None = None) -> BackupError:
+    least = f" it needs at least {needed} bytes," if needed else ""
+    return BackupError(
+        f"There is no space for the scratch server in {place}:{least} {free_bytes(place)} are free",
+        where=str(place),
+        next_step="Free space there, point scratch_dir at a larger disk (as large as the database), or use verify: read.",
+        details={"free_bytes": free_bytes(place), "needed_bytes": needed},
+    )
+
+
+def _is_full(error: PgopsError | OSError) -> bool:
+    """Whether the disk was full, whoever said so: this process, a program, or the scratch server."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_ERRORS
+    return error.details.get("sqlstate") == _DISK_FULL or says_full(f"{error.what} {error.details.get('stderr', '')}")
+
+
+def _prove(
+    tools: DumpTools,
+    directory: Path,
+    manifest: BackupManifest,
+    scratch_place: ScratchPlace,
+    entries: int,
+    report: Callable[..., None],
+) -> BackupVerification:
+    started = time.monotonic()
+    major = major_version(manifest.server_version)
+    content = read_content(tools, directory, directory / ARCHIVE_NAMES[manifest.format], manifest)
+    with scratch_server(major=major, pg_bin=scratch_place.pg_bin, place=scratch_place.directory) as scratch:
+        notes = [f"roles.sql: {reason}" for reason in scratch.take_roles(directory / ROLES_NAME)]
+        try:
+            with session(scratch.create_database(DATABASE)) as connection:
+                missing = unavailable_extensions(connection, content.catalog)
+                if missing:
+                    raise _missing_extensions(missing, str(scratch.version), scratch.server.pg_bin)
+                plan = plan_restore(connection, content)
+                restored = restore_archive(connection, tools, content, plan, report=report)
+                proof = prove_restored(connection, content, plan)
+                _require_equal(proof, directory)
+                connection.commit()
+        except PgopsError as error:
+            error.state = "the project was not changed; the scratch server was removed"
+            error.details["roles"] = notes
+            raise
+        return BackupVerification(
+            method="restore",
+            verified_at=utc_now(),
+            entries=entries,
+            duration_seconds=round(time.monotonic() - started, 3),
+            restored_with=scratch.version.text,
+            restored_rows=sum(restored.rows.values()),
+            notes=notes + restored.notes + describe_changes(proof.tolerated),
+        )
+
+
+def _require_equal(proof: RestoreProof, directory: Path) -> None:
+    if proof.equal:
+        return
+    wrong = [f"{c.schema}.{c.table}: {c.message}" for c in proof.counts.tables if c.verdict == "FAIL"]
+    wrong += describe_changes(proof.differences)
+    raise BackupError(
+        f"The backup was restored to a scratch server and is not what was backed up: {'; '.join(wrong[:_SHOWN])}",
+        where=str(directory),
+        next_step="Do not rely on it. Restore it elsewhere and look there, or back up with another pg_bin.",
+        details={"differences": wrong},
+    )
+
+
+def _missing_extensions(missing: list[str], version: str, pg_bin: Path) -> BackupError:
+    return BackupError(
+        f"The backup cannot be restored to a scratch server of PostgreSQL {version}: it lacks the extensions {', '.join(missing)}",
+        where=str(pg_bin),
+        next_step="Point scratch_pg_bin at an installation that has them, or use verify: read.",
+        details={"extensions": missing},
+    )

@@ -1,0 +1,187 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Count, describe and dump a database in one snapshot, so that the counts are those of the archive whatever is written meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
+    ARCHIVE_NAMES,
+    CATALOG_NAME,
+    DumpTools,
+    dump_database,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import Source
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    execute,
+    fetch_value,
+    libpq_environment,
+    session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RowCounts, TableCount, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.dump_watch import DumpWatch, table_sizes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, ToolError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import CountingSessions, count_in_snapshot
+from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import user_tables
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+@contextmanager
+def reading(options: ConnectionOptions, settings: SessionSettings) -> Iterator[PgConnection]:
+    """A session whose own faults (a lost connection, a table that is dropped meanwhile) are told as the backup's."""
+    import psycopg2
+
+    try:
+        with session(options, settings) as connection:
+            yield connection
+    except psycopg2.Error as error:
+        next_step = "Mend what PostgreSQL says and run again."
+        if error.pgcode == _LOCK_NOT_AVAILABLE:
+            next_step = (
+                "Another session changes a table's definition. Let it finish, or find it: select pid, query from "
+                "pg_stat_activity where pid in (select unnest(pg_blocking_pids(pid)) from pg_stat_activity);"
+            )
+        raise BackupError(
+            f"The database could not be read: {str(error).strip()}",
+            where=options.place,
+            next_step=next_step,
+            details={"sqlstate": error.pgcode},
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What was read in the dump's own snapshot."""
+
+    counts: RowCounts
+    catalog_fingerprint: str
+    left_out_schemas: list[str]
+    lsn: str
+    name: str
+
+
+def dump_in_snapshot(
+    options: ConnectionOptions,
+    request: BackupRequest,
+    source: Source,
+    tools: DumpTools,
+    compression: str,
+    directory: Path,
+    progress: Progress,
+) -> Snapshot:
+    """Dump and count in one snapshot. It ends with this function: an open one holds back CREATE INDEX CONCURRENTLY."""
+    settings = SessionSettings(
+        lock_timeout_ms=request.lock_timeout_ms, statement_timeout_ms=0, row_security=False, read_only=True
+    )
+    with reading(options, settings) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        # The session idles while pg_dump works, and its transaction is what keeps the snapshot.
+        execute(connection, "set local idle_in_transaction_session_timeout = 0")
+        exported = str(fetch_value(connection, "select pg_catalog.pg_export_snapshot()"))
+        name = str(fetch_value(connection, "select pg_catalog.pg_current_snapshot()::text"))
+        lsn = fetch_value(
+            connection,
+            """
+            select case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
+                        else pg_catalog.pg_current_wal_lsn() end::text
+            """,
+        )
+        taken_at = utc_now()
+        tables = [t for t in user_tables(connection, source.schemas) if t not in source.excluded_tables]
+        sizes = table_sizes(connection, tables)
+        with progress.phase("catalog"):
+            left_out = [s for s in catalog.user_schemas(connection) if s not in source.schemas]
+            definitions = catalog.read_catalog(connection, source.own_schemas)
+            write_json(directory / CATALOG_NAME, definitions)
+
+        sessions = CountingSessions()
+
+        def count() -> RowCounts:
+            started = time.monotonic()
+            with progress.phase("count", tables_total=len(tables)):
+                counted = count_in_snapshot(
+                    options,
+                    settings,
+                    connection,
+                    tables,
+                    workers=request.jobs,
+                    counted=lambda done: progress.at("count", tables_done=done, tables_total=len(tables)),
+                    sessions=sessions,
+                )
+            return _row_counts(source, counted, taken_at, started)
+
+        # The server counts while pg_dump compresses; from here on the connection is the counting's.
+        counting = in_background(count)
+
+        def follow(**figures: Any) -> None:
+            if counting.done():
+                # A count that failed ends the dump at once.
+                counting.result()
+            progress.at("dump", **figures)
+
+        with progress.phase("dump", tables_total=len(tables), bytes_total=sum(sizes.values())):
+            watch = DumpWatch(
+                sizes,
+                directory / ARCHIVE_NAMES[request.format],
+                parallel=request.format == "directory" and request.jobs > 1,
+                report=follow,
+            )
+            try:
+                dump_database(
+                    tools,
+                    directory,
+                    environment=libpq_environment(options, settings),
+                    snapshot=exported,
+                    excluded_schemas=source.other_schemas,
+                    excluded_tables=source.excluded_tables,
+                    archive_format=request.format,
+                    jobs=request.jobs,
+                    compression=compression,
+                    lock_timeout_ms=request.lock_timeout_ms,
+                    watcher=watch,
+                )
+            except BaseException as error:
+                # The session's transaction keeps the snapshot: when the counting fails the dump fails as well, for no reason of its own.
+                failure = counting.exception() if counting.done() else None
+                if failure is not None and isinstance(error, ToolError):
+                    raise failure from error
+                # Nobody needs the counts any more, and neither a session nor the process ends while one counts.
+                sessions.stop()
+                raise
+            progress.note("dump", "dumped", **watch.finished())
+        counts = counting.result()
+    return Snapshot(
+        counts=counts,
+        catalog_fingerprint=catalog.fingerprint(definitions),
+        left_out_schemas=left_out,
+        lsn=str(lsn),
+        name=name,
+    )
+
+
+def _row_counts(source: Source, tables: list[TableCount], taken_at: str, started: float) -> RowCounts:
+    return RowCounts(
+        taken_at=taken_at,
+        server_version=source.server_version,
+        tables=tables,
+        total=sum(table.rows for table in tables),
+        duration_seconds=round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,106 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names in a catalog: which relation an object belongs to, where another object's name is mentioned, and how to quote. Pure.
+
+A catalog writes every name as PostgreSQL's quote_ident does and with its schema, so that a name is found again in any
+definition as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import WITH_COLUMNS, relation_of, split_key
+
+RELATIONS = WITH_COLUMNS | {"domain"}
+"""The types of what other objects belong to and go with."""
+
+ROUTINES = frozenset({"function", "procedure", "aggregate"})
+_ON_A_RELATION = frozenset({"constraint", "policy", "rule", "trigger"})
+_SIMPLE = re.compile(r"[a-z_][a-z0-9_]*")
+_BODY = re.compile(r"\nAS (\$\w*\$|')")
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL, quoted where it has to be."""
+    from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
+
+    keywords = RESERVED_KEYWORDS | COL_NAME_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS
+    if _SIMPLE.fullmatch(name) and name not in keywords:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string as SQL, with standard_conforming_strings as it is by default."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def cut(text: str, separator: str) -> tuple[str, str]:
+    """What stands before and after the first separator outside quotes; without one, all of it and nothing."""
+    in_quotes = False
+    for place, character in enumerate(text):
+        if character == '"':
+            in_quotes = not in_quotes
+        elif not in_quotes and text.startswith(separator, place):
+            return text[:place], text[place + len(separator) :]
+    return text, ""
+
+
+def owner_relation(key: str, definition: Mapping[str, Any]) -> str | None:
+    """The relation, or the domain, that an object belongs to and goes with; None when it stands for itself."""
+    object_type, name = split_key(key)
+    if object_type == "column":
+        return relation_of(name)
+    if object_type in _ON_A_RELATION:
+        return cut(name, " on ")[1]
+    if object_type == "index":
+        return cut(cut(str(definition.get("definition", "")), " ON ")[1], " USING ")[0].removeprefix("ONLY ")
+    if object_type == "sequence":
+        column = definition.get("owned by")
+        return relation_of(column) if column else None
+    if object_type == "statistics":
+        return cut(str(definition.get("definition", "")), " FROM ")[1] or None
+    return None
+
+
+def schema_of(key: str) -> str | None:
+    """The schema in which an object is; None for what is in no schema."""
+    object_type, name = split_key(key)
+    if object_type in ("schema", "extension", "publication", "event trigger", "default privileges"):
+        return None
+    place = cut(name, " on ")[1] if object_type in _ON_A_RELATION else name
+    return cut(place, ".")[0]
+
+
+def text_of(definition: Any) -> str:
+    """All that a definition says, line by line; of a function whose body is a string only what PostgreSQL depends on."""
+    return "\n".join(_texts(definition))
+
+
+def mentions(text: str, key: str) -> bool:
+    """Whether a definition speaks of the object, by its name with its schema."""
+    object_type, name = split_key(key)
+    if object_type in ROUTINES:
+        name = f"{cut(name, '(')[0]}("
+    elif object_type not in (*RELATIONS, "sequence", "column", "collation", "operator"):
+        return False
+    if name not in text:
+        return False
+    ending = "" if name.endswith("(") else r'(?![\w$"])'
+    return re.search(rf'(?<![\w$".]){re.escape(name)}{ending}', text) is not None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield _BODY.split(value, maxsplit=1)[0] if value.startswith("CREATE OR REPLACE ") else value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

@@ -1,0 +1,381 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A draft of the rollback of a migration, from the catalogs before and after it. Pure.
+
+What was created is dropped, what was changed gets its earlier definition back, and what was dropped without data is made
+again. Everything that held data, and everything PostgreSQL has no plain way back for, is told and left to a person. A draft
+is a proposal: what it does is proven by running it (:mod:`rollback_drafts`) and read by somebody before it is used.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, relation_of, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.changes import alter_statements, must_be_made_anew
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
+    RELATIONS,
+    ROUTINES,
+    cut,
+    mentions,
+    owner_relation,
+    schema_of,
+    text_of,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
+    NotMechanical,
+    column_of,
+    create_statements,
+    drop_statements,
+    node_text,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant
+
+Action = Literal["drop", "alter", "create"]
+
+# What is dropped first where nothing depends on the order; objects are made in the opposite order.
+_DROP_ORDER = (
+    "event trigger",
+    "publication",
+    "policy",
+    "trigger",
+    "rule",
+    "statistics",
+    "foreign key",
+    "view",
+    "materialized view",
+    "constraint",
+    "index",
+    "column",
+    "table",
+    "foreign table",
+    "aggregate",
+    "operator",
+    "procedure",
+    "function",
+    "sequence",
+    "domain",
+    "type",
+    "collation",
+    "default privileges",
+    "extension",
+    "schema",
+)
+# These can be dropped and made again without loss when something they depend on has to be made anew.
+_CAN_FOLLOW = frozenset(
+    {"view", "materialized view", "policy", "trigger", "rule", "constraint", "index", "statistics", "event trigger"}
+)
+_LOOKS_RENAMED = "it may have been renamed to {}; then rename it back by hand. If it was dropped, {}"
+
+
+@dataclass(frozen=True)
+class NotCovered:
+    """An object, or a part of it, that the draft leaves to a person, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass
+class Draft:
+    """What was found to be mechanical, as statements in order, and what was not."""
+
+    statements: list[str] = field(default_factory=list)
+    not_covered: list[NotCovered] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Step:
+    action: Action
+    key: str
+    statements: tuple[str, ...]
+    # What it stops to depend on, and what it comes to depend on.
+    leaves: str = ""
+    needs: str = ""
+
+
+def draft_rollback(before: Catalog, after: Catalog) -> Draft:
+    """What leads from the catalog after a migration back to the one before it.
+
+    :param before: the catalog before, of the same schemas and the same server as C(after).
+    """
+    work = _Work(before, after)
+    work.find_steps()
+    statements = [statement for step in _ordered(work.steps) for statement in step.statements]
+    if any(step.action == "create" and split_key(step.key)[0] in ROUTINES for step in work.steps):
+        # A body may speak of what is made after it.
+        statements.insert(0, "set local check_function_bodies = off;")
+    return Draft(statements, sorted(work.not_covered, key=lambda item: item.key))
+
+
+class _Work:
+    """The steps that are being found."""
+
+    def __init__(self, before: Catalog, after: Catalog) -> None:
+        self.before, self.after = before, after
+        self.steps: list[_Step] = []
+        self.not_covered: list[NotCovered] = []
+        self.created = after.keys() - before.keys()
+        self.dropped = before.keys() - after.keys()
+        self.changed = {key for key in before.keys() & after.keys() if before[key] != after[key]}
+
+    def find_steps(self) -> None:
+        """Look at every difference."""
+        renamed = self._renamed()
+        anew = self._made_anew()
+        for key in sorted(self.created | anew):
+            if key not in renamed and not self._goes_with_another(key, self.after, self.created | anew):
+                self._drop(key)
+        for key in sorted(self.dropped | anew):
+            if key not in renamed and not self._goes_with_another(key, self.before, self.dropped):
+                self._create(key)
+        for key in sorted(self.changed - anew):
+            self._alter(key)
+
+    def _drop(self, key: str) -> None:
+        try:
+            statements = drop_statements(key, self.after)
+        except ForeignGrant as item:
+            self._leave(key, f"somebody else than the owner granted {item}")
+            return
+        self.steps.append(_Step("drop", key, tuple(statements), leaves=node_text(key, self.after)))
+
+    def _create(self, key: str) -> None:
+        try:
+            statements = create_statements(key, self.before)
+        except NotMechanical as reason:
+            self._leave(key, str(reason))
+            return
+        except ForeignGrant as item:
+            self._leave(key, f"somebody else than the owner granted {item}")
+            return
+        self.steps.append(_Step("create", key, tuple(statements), needs=node_text(key, self.before)))
+
+    def _alter(self, key: str) -> None:
+        statements, reasons = alter_statements(key, self.before, self.after)
+        for reason in reasons:
+            self._leave(key, reason)
+        if statements:
+            then, now = self.before[key], self.after[key]
+            differs = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
+            self.steps.append(
+                _Step(
+                    "alter",
+                    key,
+                    tuple(statements),
+                    leaves=text_of({name: now[name] for name in differs if name in now}),
+                    needs=text_of({name: then[name] for name in differs if name in then}),
+                )
+            )
+
+    def _leave(self, key: str, reason: str) -> None:
+        self.not_covered.append(NotCovered(key, reason))
+
+    def _made_anew(self) -> set[str]:
+        """What is dropped and made again: where no ALTER leads back, with all that depends on it and belongs to it."""
+        anew: set[str] = set()
+        waiting = [key for key in sorted(self.changed) if must_be_made_anew(key, self.before, self.after)]
+        while waiting:
+            key = waiting.pop()
+            if key in anew:
+                continue
+            anew.add(key)
+            waiting += [other for other in self._dependents(key) if other not in anew]
+        return anew
+
+    def _dependents(self, key: str) -> Iterator[str]:
+        object_type, name = split_key(key)
+        for other, definition in self.after.items():
+            if other == key or other not in self.before:
+                continue
+            if object_type in RELATIONS and owner_relation(other, definition) == name:
+                if split_key(other)[0] != "column":
+                    yield other
+            elif split_key(other)[0] in _CAN_FOLLOW and mentions(text_of(definition), key):
+                yield other
+
+    def _goes_with_another(self, key: str, catalog: Catalog, together: set[str]) -> bool:
+        """Whether it comes and goes with something else that does, so that it needs no statement of its own."""
+        object_type, name = split_key(key)
+        definition = catalog[key]
+        if object_type == "function":
+            return cut(name, "(")[0] in _made_with_ranges(catalog, together)
+        relation = owner_relation(key, definition)
+        if relation is None:
+            return False
+        if object_type == "column" and any(f"{kind} {relation}" in catalog for kind in ("view", "materialized view")):
+            return True
+        whole = {f"{kind} {relation}" for kind in RELATIONS}
+        if catalog is self.after and whole & together:
+            return True
+        if catalog is self.before and whole & together:
+            # A table's parts are lost with it; a view, a type and a domain are made again, and then their parts.
+            return bool({f"{kind} {relation}" for kind in ("table", "foreign table", "type")} & together) or (
+                object_type == "constraint" and definition["definition"].startswith("NOT NULL")
+            )
+        if object_type == "sequence":
+            column = f"column {definition['owned by']}"
+            identity = catalog.get(column, {}).get("identity")
+            return column in together or (identity is not None and column in self.changed)
+        if object_type == "index":
+            return _backs_a_constraint(key, relation, catalog) or _index_of_parent(definition, together)
+        return _inherited(key, relation, catalog, together)
+
+    def _renamed(self) -> set[str]:
+        """What may have been renamed: dropped and created look just the same, and to drop would lose the data."""
+        suspects: set[str] = set()
+        for old, new in [*self._renamed_columns(), *self._renamed_tables()]:
+            suspects |= {old, new}
+            name = split_key(new)[1]
+            self._leave(old, _LOOKS_RENAMED.format(name, "its data is gone with it, and only a backup has it"))
+            self._leave(new, "see what it may have been renamed from; to drop it would lose its data")
+            relation = split_key(new)[1]
+            suspects |= {key for key in self.created if owner_relation(key, self.after[key]) == relation}
+            old_relation = split_key(old)[1]
+            suspects |= {key for key in self.dropped if owner_relation(key, self.before[key]) == old_relation}
+        return suspects
+
+    def _renamed_columns(self) -> Iterator[tuple[str, str]]:
+        for old in sorted(key for key in self.dropped if key.startswith("column ")):
+            relation = relation_of(split_key(old)[1])
+            if f"table {relation}" not in self.before or f"table {relation}" not in self.after:
+                continue
+            for new in sorted(key for key in self.created if key.startswith("column ")):
+                same_table = relation_of(split_key(new)[1]) == relation
+                if same_table and self.before[old]["type"] == self.after[new]["type"]:
+                    yield old, new
+
+    def _renamed_tables(self) -> Iterator[tuple[str, str]]:
+        for old in sorted(key for key in self.dropped if key.startswith("table ")):
+            for new in sorted(key for key in self.created if key.startswith("table ")):
+                if _shape(old, self.before) == _shape(new, self.after):
+                    yield old, new
+
+
+def _shape(table: str, catalog: Catalog) -> list[tuple[str, str]]:
+    name = split_key(table)[1]
+    return sorted(
+        (column_of(split_key(key)[1]), told["type"])
+        for key, told in catalog.items()
+        if key.startswith("column ") and relation_of(split_key(key)[1]) == name
+    )
+
+
+def _made_with_ranges(catalog: Catalog, together: set[str]) -> set[str]:
+    """The names of the functions that PostgreSQL makes with range types: those of the types themselves."""
+    names: set[str] = set()
+    for key in together:
+        if key.startswith("type ") and catalog.get(key, {}).get("kind") == "range":
+            names |= {split_key(key)[1], catalog[key]["subtype"]["multirange"]}
+    return names
+
+
+def _backs_a_constraint(key: str, relation: str, catalog: Catalog) -> bool:
+    """The index of a primary key, a unique or an exclusion constraint has its name and goes with it."""
+    constraint = catalog.get(f"constraint {column_of(split_key(key)[1])} on {relation}")
+    return constraint is not None and constraint["definition"].startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
+
+
+def _index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
+    return f"index {definition.get('parent')}" in together
+
+
+def _inherited(key: str, relation: str, catalog: Catalog, together: set[str]) -> bool:
+    """A column or a constraint that a table has from its parent goes with the parent's."""
+    object_type, name = split_key(key)
+    parents = catalog.get(f"table {relation}", {}).get("inherits") or []
+    if object_type == "column":
+        return any(f"column {parent}.{column_of(name)}" in together for parent in parents)
+    if object_type != "constraint":
+        return False
+    return any(
+        catalog[other]["definition"] == catalog[key]["definition"]
+        for other in together
+        if other.startswith("constraint ") and owner_relation(other, catalog[other]) in parents
+    )
+
+
+def _ordered(steps: list[_Step]) -> Iterator[_Step]:
+    """The steps so that nothing is dropped while something depends on it, and nothing is made before what it needs."""
+    follow: dict[int, set[int]] = {number: set() for number in range(len(steps))}
+    waits_for: dict[int, set[int]] = {number: set() for number in follow}
+    for first, second in _edges(steps):
+        follow[first].add(second)
+        waits_for[second].add(first)
+    ready = [(_rank(steps[number]), number) for number, others in waits_for.items() if not others]
+    heapq.heapify(ready)
+    left = set(follow)
+    while left:
+        # Without anything ready there is a circle, as of two tables that reference each other.
+        together = [heapq.heappop(ready)[1]] if ready else _circle(left, follow, steps)
+        tables = [steps[number] for number in together if _drops_a_table(steps[number])]
+        if len(tables) > 1:
+            names = ", ".join(split_key(step.key)[1] for step in tables)
+            yield _Step("drop", tables[0].key, (f"drop table {names};",))
+        yield from (steps[number] for number in together if len(tables) < 2 or not _drops_a_table(steps[number]))
+        left -= set(together)
+        for follower in {follower for number in together for follower in follow[number]} & left:
+            waits_for[follower] -= set(together)
+            if not waits_for[follower]:
+                heapq.heappush(ready, (_rank(steps[follower]), follower))
+
+
+def _circle(left: set[int], follow: Mapping[int, set[int]], steps: list[_Step]) -> list[int]:
+    """Steps that wait for each other, and for nothing else, in the order of their kinds."""
+    reached = {number: _reached(number, follow) & left for number in left}
+    circles = [{other for other in reached[number] if number in reached[other]} for number in left]
+    first = min(
+        (circle for circle in circles if circle and not any(reached[n] & circle for n in left - circle)),
+        key=lambda circle: min(_rank(steps[number]) for number in circle),
+    )
+    return sorted(first, key=lambda number: _rank(steps[number]))
+
+
+def _reached(start: int, follow: Mapping[int, set[int]]) -> set[int]:
+    reached: set[int] = set()
+    waiting = [start]
+    while waiting:
+        new = follow[waiting.pop()] - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def _drops_a_table(step: _Step) -> bool:
+    return step.action == "drop" and split_key(step.key)[0] == "table"
+
+
+def _edges(steps: list[_Step]) -> Iterator[tuple[int, int]]:
+    for target, step in enumerate(steps):
+        for other, user in enumerate(steps):
+            if other == target:
+                continue
+            if step.key == user.key and (step.action, user.action) == ("drop", "create"):
+                yield target, other
+            elif step.action == "drop" and user.action in ("drop", "alter") and _depends(user, user.leaves, step):
+                yield other, target
+            elif step.action == "create" and user.action in ("create", "alter") and _depends(user, user.needs, step):
+                yield target, other
+
+
+def _depends(user: _Step, text: str, step: _Step) -> bool:
+    if split_key(step.key)[0] == "schema":
+        return schema_of(user.key) == split_key(step.key)[1]
+    return mentions(text, step.key)
+
+
+def _rank(step: _Step) -> tuple[int, int, str]:
+    object_type = split_key(step.key)[0]
+    if object_type == "constraint" and (step.leaves + step.needs).find("FOREIGN KEY") >= 0:
+        object_type = "foreign key"
+    place = _DROP_ORDER.index(object_type)
+    order: dict[Action, tuple[int, int]] = {
+        "drop": (0, place),
+        "alter": (1, place),
+        "create": (2, len(_DROP_ORDER) - place),
+    }
+    return (*order[step.action], step.key)

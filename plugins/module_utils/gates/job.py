@@ -1,0 +1,436 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gates before a run: each looked at, judged, waived or not, and all of them in one table.
+
+A gate whose evidence cannot be read is closed. It says why, and the others are looked at all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.gates import evidence
+from ansible_collections.pgops.supabase.plugins.module_utils.gates import rules
+from ansible_collections.pgops.supabase.plugins.module_utils.gates import git as git_evidence
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import (
+    ApprovalPolicy,
+    approvals_that_count,
+    judge_approval,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import keygen_program, read_approvals
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import find_backups
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    execute,
+    server_version,
+    session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+    Approval,
+    LintReport,
+    MigrationPlan,
+    PreflightReport,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    NOTHING_CHANGED,
+    InputError,
+    PgopsError,
+    VerificationFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import Wanted
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import (
+    GATES,
+    decide,
+    overall,
+    require_valid_waivers,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.git import judge_git
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import accepted_findings, judge_lint
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, discover
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import write_marker
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.rehearsal import judge_rehearsal
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import find_rehearsals, hashes_of
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+DOCUMENT_NAME = "preflight.json"
+_NEXT_STEPS = {
+    "42501": "Connect as postgres (login_user), or have its owner grant what is missing to the role.",
+    "57014": "Raise statement_timeout_seconds, or look at what keeps the server so busy.",
+    "55P03": "Look at who holds the lock: select * from pg_locks where not granted; then run again.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePolicy:
+    """What the gates have to hold against. Ages are seconds; what is None is not looked at.
+
+    :param state_dir: where the projects' runs are kept; a project's backups are in C(<state_dir>/<project>/<run>/backup).
+    :param lease_owner: who may hold the lease.
+    :param mark: whether to mark the database as this project, if it is not marked yet.
+    :param waivers: gate to reason.
+    :param git_remote: whether to ask the branch's upstream whether it has the pending files too.
+    :param git_push: whether the run will push, so that it has to be allowed to.
+    :param plan: what would run, for the approval; ``plans_dir`` is where its signatures lie.
+    :param lint: what the linter found in the pending files, or ``lint_failure``, why it could not look.
+    """
+
+    project: str
+    project_ref: str | None = None
+    environment: str | None = None
+    mark: bool = False
+    supabase_dir: Path | None = None
+    state_dir: Path | None = None
+    pg_bin: Path | None = None
+    lease_owner: str | None = None
+    waivers: Mapping[str, object] = field(default_factory=dict)
+    statement_timeout_ms: int = 60_000
+    lock_timeout_ms: int = 5_000
+    max_transaction_age_seconds: float = 300.0
+    disk_space_factor: float = 1.0
+    max_replication_lag_bytes: int = 268_435_456
+    max_backup_age_seconds: float | None = None
+    require_rehearsal: bool = False
+    max_rehearsal_age_seconds: float | None = None
+    git_remote: bool = True
+    git_push: bool = False
+    plan: MigrationPlan | None = None
+    plans_dir: Path | None = None
+    allowed_signers: Path | None = None
+    approvals: ApprovalPolicy = ApprovalPolicy(0)
+    lint: LintReport | None = None
+    lint_failure: str | None = None
+    lint_fail_level: str = "error"
+
+    @property
+    def settings(self) -> SessionSettings:
+        """The bounds of every statement."""
+        return SessionSettings(lock_timeout_ms=self.lock_timeout_ms, statement_timeout_ms=self.statement_timeout_ms)
+
+
+def check_gates(
+    options: ConnectionOptions, policy: GatePolicy, *, pretend: bool = False, run_dir: Path | None = None
+) -> PreflightReport:
+    """Look at every gate. Nothing is written but the marker, if that is asked for.
+
+    :param pretend: do not write the marker, only say whether it would be.
+    :param run_dir: where the report is written as C(preflight.json), whatever its verdict.
+    :raises InputError: when the policy is not usable; nothing was connected to then.
+    :raises ConnectionFailed: when there is no session.
+    """
+    waivers = require_valid_waivers(policy.waivers)
+    _require_usable(policy)
+    checked_at, started = utc_now(), time.monotonic()
+    # Without settings at its start, which a pooler may refuse or drop: that is the pooler gate's to say.
+    with session(options) as connection:
+        connection.set_session(readonly=True)
+        look = _Look(connection, options, policy, pretend)
+        version = look.bounded(server_version)
+        gates = [decide(name, _judge(look, name), waivers) for name in GATES]
+    report = PreflightReport(
+        project=policy.project,
+        project_ref=policy.project_ref,
+        environment=policy.environment,
+        database=options.login_db,
+        server_version=version,
+        checked_at=checked_at,
+        duration_seconds=round(time.monotonic() - started, 3),
+        gates=gates,
+        waivers=waivers,
+        marked=look.marked,
+        plan_hash=policy.plan.plan_hash if policy.plan else None,
+        approvals=look.approvals,
+        lint_waivers=accepted_findings(policy.lint),
+        verdict=overall(gates),
+    )
+    if run_dir:
+        write_json(run_dir / DOCUMENT_NAME, report.as_dict())
+    return report
+
+
+def require_open_gates(report: PreflightReport, options: ConnectionOptions) -> None:
+    """Stop when a gate is closed and not waived.
+
+    :raises VerificationFailed: naming each with its evidence and next step; the whole table is in C(details["result"]).
+    """
+    closed = [gate for gate in report.gates if gate.verdict == "FAIL"]
+    if not closed:
+        return
+    listed = "\n".join(f"  {gate.name}: {gate.evidence}\n    Next: {gate.next_step}" for gate in closed)
+    names = ", ".join(gate.name for gate in closed)
+    # A tuple: a failure's lists are shown without what is in order, and of this table everything counts.
+    table = {**report.as_dict(), "gates": tuple(report.as_dict()["gates"])}
+    raise VerificationFailed(
+        f"{len(closed)} of {len(report.gates)} gates are closed: {names}\n{listed}",
+        where=options.place,
+        state="the database was marked, nothing else was changed" if report.marked else NOTHING_CHANGED,
+        next_step=f"Do what stands at each gate, or waive it with a reason: waivers: {{{closed[0].name}: why}}",
+        details={"result": {"changed": report.marked, "preflight": table}},
+    )
+
+
+@dataclass
+class _Look:
+    """One look at a project: the session, and what several gates need."""
+
+    connection: PgConnection
+    options: ConnectionOptions
+    policy: GatePolicy
+    pretend: bool
+    marked: bool = False
+    approvals: list[Approval] = field(default_factory=list)
+
+    def bounded(self, read: Callable[[PgConnection], Any]) -> Any:
+        """Read something in a transaction of its own whose statements are bounded, and leave it."""
+        try:
+            timeouts = (self.policy.statement_timeout_ms, self.policy.lock_timeout_ms)
+            execute(self.connection, "set local statement_timeout = %s; set local lock_timeout = %s", timeouts)
+            return read(self.connection)
+        finally:
+            if not self.connection.closed:
+                self.connection.rollback()
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """The project as the inventory names it."""
+        options, policy = self.options, self.policy
+        return Wanted(
+            project=policy.project,
+            project_ref=policy.project_ref,
+            environment=policy.environment,
+            login_host=options.login_host,
+            login_port=options.login_port,
+            login_user=options.login_user,
+            login_db=options.login_db,
+        )
+
+    def pending(self) -> list[MigrationFile]:
+        """The files that are not applied yet."""
+        if self.policy.supabase_dir is None:
+            return []
+        files = discover(self.policy.supabase_dir)
+        entries, _ledger = self.bounded(lambda connection: read_state(connection, files))
+        waiting = {entry.version for entry in entries if entry.state in ("pending", "out_of_order")}
+        return [file for file in files if file.version in waiting]
+
+
+def _judge(look: _Look, name: str) -> Judgement:
+    import psycopg2
+
+    try:
+        return _CHECKS[name](look)
+    except psycopg2.Error as error:
+        reason = error.diag.message_primary or str(error).strip() or type(error).__name__
+        next_step = _NEXT_STEPS.get(error.pgcode or "", "Look at the server's log, then run again.")
+    except PgopsError as error:
+        reason, next_step = error.what, error.next_step or "Run again."
+    except OSError as error:
+        reason, next_step = str(error), "Mend what the operating system says, then run again."
+    return Judgement("FAIL", f"the evidence cannot be read: {reason}", next_step)
+
+
+def _identity(look: _Look) -> Judgement:
+    server = look.bounded(evidence.read_identity)
+    judgement = rules.judge_identity(look.wanted, server)
+    if not look.policy.mark or server.marker is not None or judgement.verdict == "FAIL":
+        return judgement
+    if not look.pretend:
+        _mark(look, server.system_identifier)
+        judgement = rules.judge_identity(look.wanted, look.bounded(evidence.read_identity))
+    look.marked = True
+    return judgement
+
+
+def _mark(look: _Look, system_identifier: str | None) -> None:
+    policy = look.policy
+    with session(look.options, policy.settings) as connection:
+        connection.set_session(readonly=False)
+        write_marker(
+            connection,
+            project=policy.project,
+            ref=policy.project_ref,
+            environment=policy.environment or "",
+            system_identifier=system_identifier,
+        )
+        connection.commit()
+
+
+def _pooler(look: _Look) -> Judgement:
+    return rules.judge_pooler(look.wanted, evidence.read_pooling(look.options, look.policy.settings))
+
+
+def _privileges(look: _Look) -> Judgement:
+    rights = look.bounded(lambda connection: evidence.read_rights(connection, {"public"}))
+    if rights.history_writable is not False:
+        schemas = {"public", *evidence.schemas_created_in(look.pending())}
+        rights = look.bounded(lambda connection: evidence.read_rights(connection, schemas))
+    return rules.judge_privileges(rights)
+
+
+def _versions(look: _Look) -> Judgement:
+    return rules.judge_versions(look.bounded(lambda c: evidence.read_versions(c, look.policy.pg_bin)))
+
+
+def _disk(look: _Look) -> Judgement:
+    directory = look.policy.state_dir
+    if directory is None:
+        return Judgement("SKIP", "no state_dir is given, so nothing will be stored")
+    space = look.bounded(lambda connection: evidence.read_disk_space(connection, directory))
+    return rules.judge_disk(space, look.policy.disk_space_factor)
+
+
+def _long_transactions(look: _Look) -> Judgement:
+    found = look.bounded(evidence.read_open_transactions)
+    return rules.judge_long_transactions(found, look.policy.max_transaction_age_seconds)
+
+
+def _prepared_transactions(look: _Look) -> Judgement:
+    return rules.judge_prepared_transactions(look.bounded(evidence.read_prepared_transactions))
+
+
+def _invalid_objects(look: _Look) -> Judgement:
+    return rules.judge_invalid_objects(look.bounded(evidence.read_invalid_objects))
+
+
+def _replication_lag(look: _Look) -> Judgement:
+    return rules.judge_replication(look.bounded(evidence.read_replication), look.policy.max_replication_lag_bytes)
+
+
+def _git(look: _Look) -> Judgement:
+    if look.policy.supabase_dir is None:
+        return Judgement("SKIP", "no supabase_dir is given")
+    git = git_evidence.git_program()
+    if git is None:
+        return Judgement("SKIP", "git is not installed on this machine")
+    policy = look.policy
+    found = git_evidence.read_git(
+        git, look.policy.supabase_dir, look.pending(), ask_remote=policy.git_remote, ask_push=policy.git_push
+    )
+    return judge_git(found)
+
+
+def _lint(look: _Look) -> Judgement:
+    policy = look.policy
+    return judge_lint(policy.lint, policy.lint_failure, policy.plan, policy.lint_fail_level)
+
+
+def _approval(look: _Look) -> Judgement:
+    policy, plan = look.policy, look.policy.plan
+    if policy.approvals.required == 0:
+        return Judgement("SKIP", "no approval is required (approvals_required)")
+    if plan is None or policy.plans_dir is None or policy.allowed_signers is None:
+        return Judgement("FAIL", "there is no plan that could be approved", "Give plan, plans_dir and allowed_signers.")
+    if not plan.steps:
+        return Judgement("SKIP", "nothing is pending, so there is nothing to approve")
+    if plan.catalog_before is None:
+        return Judgement(
+            "FAIL",
+            "the schema cannot be read while somebody holds a table exclusively, so nobody knows what was approved for it",
+            "Wait for the gate long_transactions, then run again.",
+        )
+    keygen = keygen_program()
+    if keygen is None:
+        return Judgement(
+            "FAIL",
+            "ssh-keygen is not installed on this machine, so no signature can be read",
+            "Install OpenSSH's client: apt-get install openssh-client (dnf install openssh-clients).",
+        )
+    found = read_approvals(keygen, plan, policy.plans_dir, policy.allowed_signers)
+    look.approvals = approvals_that_count(policy.approvals, found.signatures)
+    judgement = judge_approval(policy.approvals, plan, found)
+    if look.pretend and judgement.verdict == "FAIL":
+        # A dry run is what people look at before they sign, so it may come first.
+        return Judgement("WARNING", f"a run would be stopped: {judgement.evidence}", judgement.next_step)
+    return judgement
+
+
+def _lease(look: _Look) -> Judgement:
+    return rules.judge_lease(look.bounded(read_lease), look.policy.lease_owner)
+
+
+def _backup_age(look: _Look) -> Judgement:
+    limit, state_dir = look.policy.max_backup_age_seconds, look.policy.state_dir
+    if limit is None or state_dir is None:
+        return Judgement("SKIP", "no backup is required beforehand (max_backup_age_seconds)")
+    entries = find_backups(state_dir / look.policy.project)
+    return rules.judge_backup_age(entries, limit, look.bounded(evidence.read_system_identifier))
+
+
+def _rehearsal(look: _Look) -> Judgement:
+    state_dir, limit = look.policy.state_dir, look.policy.max_rehearsal_age_seconds
+    if not look.policy.require_rehearsal or state_dir is None:
+        return Judgement("SKIP", "no rehearsal is required (preflight_require_rehearsal)")
+    pending = hashes_of(look.pending())
+    found, _unreadable = find_rehearsals(state_dir / look.policy.project)
+    return judge_rehearsal(pending, found, limit, datetime.now(timezone.utc))
+
+
+_CHECKS: Mapping[str, Callable[[_Look], Judgement]] = {
+    "identity": _identity,
+    "pooler": _pooler,
+    "privileges": _privileges,
+    "versions": _versions,
+    "disk": _disk,
+    "long_transactions": _long_transactions,
+    "prepared_transactions": _prepared_transactions,
+    "invalid_objects": _invalid_objects,
+    "replication_lag": _replication_lag,
+    "git": _git,
+    "lint": _lint,
+    "approval": _approval,
+    "lease": _lease,
+    "backup_age": _backup_age,
+    "rehearsal": _rehearsal,
+}
+
+
+def _require_usable(policy: GatePolicy) -> None:
+    if policy.mark and not policy.environment:
+        raise InputError(
+            "A database is marked with its environment, and none is given",
+            where="environment",
+            next_step="Give environment: dev, prod or what you call it.",
+        )
+    if policy.require_rehearsal and (policy.state_dir is None or policy.supabase_dir is None):
+        raise InputError(
+            "A rehearsal is required, but not where rehearsals and migrations are",
+            where="require_rehearsal",
+            next_step="Give state_dir (project_state_dir) and supabase_dir (project_supabase_dir).",
+        )
+    if policy.max_backup_age_seconds is not None and policy.state_dir is None:
+        raise InputError(
+            "A backup is required, but not where backups are",
+            where="state_dir",
+            next_step="Give state_dir (project_state_dir), the directory of all projects' runs.",
+        )
+    _require_reachable_approvals(policy)
+
+
+def _require_reachable_approvals(policy: GatePolicy) -> None:
+    required, approvers = policy.approvals.required, set(policy.approvals.approvers)
+    if required < 0 or (approvers and required > len(approvers)):
+        raise InputError(
+            f"{required} people have to approve, and the policy names {len(approvers)}",
+            where="approvals_required",
+            next_step="Name more approvers (preflight_approvers), or require fewer (preflight_approvals_required).",
+        )
+    if required and (policy.allowed_signers is None or policy.plans_dir is None):
+        raise InputError(
+            "Approvals are required, but not whose signatures are allowed, or not where they lie",
+            where="allowed_signers" if policy.allowed_signers is None else "plans_dir",
+            next_step="Give allowed_signers (preflight_allowed_signers) and plans_dir (project_plans_dir).",
+        )

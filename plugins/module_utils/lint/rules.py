@@ -1,0 +1,207 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The linter's rules on migrations: pure, from the parse trees of a batch and what was read from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, finding
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
+    created_by,
+    dropped_by,
+    emptied_by,
+    function_altered_by,
+    functions_used,
+    options_of,
+    relations_used,
+    row_security_enabled_by,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Statement,
+    reason_not_transactional,
+    without_outer_transaction,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
+
+API_SCHEMA = "public"
+_RELATIONS = ("table", "view", "materialized view", "sequence", "index")
+
+
+def transaction_control(batch: Batch) -> Iterator[LintFinding]:
+    """COMMIT and its like inside a file, and COPY with inline data: the apply refuses them."""
+    for file in batch.files:
+        try:
+            without_outer_transaction(file.script)
+        except SqlScriptError as error:
+            for refused in file.script.statements:
+                if str(refused.position) == error.where:
+                    code = "transaction-control" if refused.is_transaction_control else "inline-copy"
+                    yield finding(code, "error", refused, error.what, error.next_step or "")
+
+
+def not_transactional(batch: Batch) -> Iterator[LintFinding]:
+    """Commands that PostgreSQL refuses in a transaction: their file is applied statement by statement."""
+    for file in batch.files:
+        others = [
+            s
+            for s in file.script.statements
+            if not s.is_transaction_control and reason_not_transactional(s) is None and s.tag != "VariableSetStmt"
+        ]
+        for statement in file.script.statements:
+            command = reason_not_transactional(statement)
+            if command is None:
+                continue
+            yield finding(
+                "not-transactional",
+                "warning" if others else "notice",
+                statement,
+                f"{command} cannot run in a transaction, so this file is applied statement by statement: when one fails, "
+                "those before it stay",
+                (
+                    "Keep it alone in its file, so that everything else stays in the transaction."
+                    if others
+                    else "Nothing to do; it is alone in its file already."
+                ),
+            )
+
+
+def missing_rls(batch: Batch) -> Iterator[LintFinding]:
+    """Supabase's API shows every table of its schema to whoever holds the public key, unless policies say otherwise."""
+    secured = {table for s in batch.statements() if (table := row_security_enabled_by(s))}
+    dropped = {d.what for s in batch.statements() for d in dropped_by(s)}
+    in_do_blocks = " ".join(s.sql.lower() for s in batch.statements() if s.tag == "DoStmt")
+    for statement in batch.statements():
+        for created in created_by(statement):
+            table = created.what
+            if table.kind != "table" or table.schema != API_SCHEMA or created.renamed:
+                continue
+            by_loop = "row level security" in in_do_blocks and table.name.lower() in in_do_blocks
+            if table not in secured and table not in dropped and not by_loop:
+                yield finding(
+                    "missing-rls",
+                    "warning",
+                    statement,
+                    f"{table} has no row level security, and Supabase's API offers every table of {API_SCHEMA}",
+                    f"alter table {table.schema}.{table.name} enable row level security; and add policies for who may read it.",
+                )
+
+
+def security_definer_search_path(batch: Batch) -> Iterator[LintFinding]:
+    """A function that runs as its owner and looks names up in the caller's search_path runs what the caller puts there."""
+    fixed = {
+        function_altered_by(s) for s in batch.statements() if s.tag == "AlterFunctionStmt" and _sets_search_path(s)
+    }
+    for statement in batch.statements():
+        if statement.tag not in ("CreateFunctionStmt", "AlterFunctionStmt"):
+            continue
+        is_definer = any(o.get("Boolean", {}).get("boolval") for o in options_of(statement).get("security", []))
+        names = {c.what for c in created_by(statement)} | {function_altered_by(statement)}
+        if is_definer and not _sets_search_path(statement) and not names & (fixed - {None}):
+            yield finding(
+                "security-definer-search-path",
+                "warning",
+                statement,
+                "The function runs with its owner's rights, but looks up names in its caller's search_path",
+                "Add: set search_path = '' and write every name with its schema.",
+            )
+
+
+def _sets_search_path(statement: Statement) -> bool:
+    return any(o.get("VariableSetStmt", {}).get("name") == "search_path" for o in options_of(statement).get("set", []))
+
+
+def drops_data(batch: Batch) -> Iterator[LintFinding]:
+    """What a migration takes away that was there before it."""
+    for statement in batch.statements():
+        lost = [d.what for d in dropped_by(statement) if not d.renamed and d.what.kind in ("table", "column")]
+        lost += [table for table, all_rows in emptied_by(statement) if all_rows]
+        for what in lost:
+            owner = what.owner
+            if what in batch.created or owner in batch.created:
+                continue
+            how_much = _data_in(batch, what)
+            if how_much:
+                yield finding(
+                    "drops-data",
+                    "error" if batch.facts else "warning",
+                    statement,
+                    f"The statement takes away what is in {what}: {how_much}",
+                    "Keep the data elsewhere first, drop in a later release than the one that stops using it, or waive this "
+                    "with the reason why the data is not needed.",
+                )
+
+
+def _data_in(batch: Batch, what: DatabaseObject) -> str:
+    """How much data would be lost, in words; empty when it is none."""
+    if batch.facts is None:
+        return "without a connection nobody knows how much"
+    table = batch.facts.tables.get(what.owner or what)
+    if table is None or table.rows == 0:
+        return ""
+    if what.kind == "column" and what.name not in table.filled:
+        return ""
+    return batch.limits.size_text(table)
+
+
+def conflicts_in_batch(batch: Batch) -> Iterator[LintFinding]:
+    """Files that get in each other's way: made two times, or used after an earlier file dropped it."""
+    made: dict[tuple[DatabaseObject, str | None], Statement] = {}
+    gone: dict[DatabaseObject, Statement] = {}
+    for statement in batch.statements():
+        yield from _uses_of(gone, statement)
+        for created in created_by(statement):
+            key = (created.what, created.what.arguments)
+            earlier = made.get(key)
+            if earlier and not created.tolerant:
+                yield finding(
+                    "conflicts-in-batch",
+                    "error",
+                    statement,
+                    f"{created.what} was already created at {earlier.position}",
+                    "Remove one of the two, or drop the object in between.",
+                )
+            made[key] = statement
+            gone.pop(created.what, None)
+        for dropped in dropped_by(statement):
+            made = {key: by for key, by in made.items() if dropped.what not in (key[0], key[0].owner)}
+            gone[dropped.what] = statement
+
+
+def _uses_of(gone: dict[DatabaseObject, Statement], statement: Statement) -> Iterator[LintFinding]:
+    """The objects of earlier files that a statement uses although they are not there any more."""
+    dropped_again = {d.what for d in dropped_by(statement) if d.tolerant}
+    made_here = {(c.what.schema, c.what.name) for c in created_by(statement)}
+    relations, functions = relations_used(statement), functions_used(statement)
+    for what, by in gone.items():
+        name = (what.schema, what.name)
+        if by.position.file == statement.position.file or what in dropped_again or name in made_here:
+            continue
+        used = (
+            (what.kind in _RELATIONS and name in relations)
+            or (what.kind == "function" and name in functions)
+            or any(what == d.what for d in dropped_by(statement))
+        )
+        if used:
+            yield finding(
+                "conflicts-in-batch",
+                "error",
+                statement,
+                f"The statement uses {what}, which an earlier file drops or renames at {by.position}",
+                "Correct the order of the files, or use what took its place.",
+            )
+
+
+Rule = Callable[[Batch], Iterator[LintFinding]]
+
+MIGRATION_RULES: tuple[Rule, ...] = (
+    transaction_control,
+    not_transactional,
+    missing_rls,
+    security_definer_search_path,
+    drops_data,
+    conflicts_in_batch,
+)

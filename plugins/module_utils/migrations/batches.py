@@ -1,0 +1,115 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pending migrations, read and checked, and how they are cut into transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import MigrationEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import MigrationFileError
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import entries_in_the_lock_table
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import RunnableScript, runnable
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+TransactionScope = Literal["batch", "file"]
+
+
+@dataclass(frozen=True)
+class PendingMigration:
+    """A migration that is to be applied, with its statements."""
+
+    file: MigrationFile
+    script: RunnableScript
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Migrations that are applied together: in one transaction, or, one file alone, statement by statement outside of one."""
+
+    items: tuple[PendingMigration, ...]
+    outside_transaction: bool = False
+
+    @property
+    def versions(self) -> list[str]:
+        """The versions, in order."""
+        return [item.file.version for item in self.items]
+
+    @property
+    def labels(self) -> str:
+        """The migrations in words."""
+        return ", ".join(item.file.label for item in self.items)
+
+
+def load_pending(
+    files: Sequence[MigrationFile], entries: Sequence[MigrationEntry], begun: Collection[str] = ()
+) -> list[PendingMigration]:
+    """Read and check the files of the entries, in their order.
+
+    :param begun: versions that an earlier run began outside a transaction. They are gone on with there, whatever the file holds
+        now: in a transaction they would begin anew, and do twice what is done.
+
+    :raises SqlScriptError: when one of them cannot be run.
+    :raises MigrationFileError: when one of them is being changed.
+    """
+    by_version = {file.version: file for file in files}
+    pending = []
+    for file in (by_version[entry.version] for entry in entries):
+        script = runnable(read_script(file.path), outside_transaction=True)
+        if script.script.sha256 != file.sha256:
+            raise MigrationFileError(
+                f"{file.path.name} was changed while it was read",
+                where=str(file.path),
+                next_step="Run again when nobody is editing the migrations.",
+            )
+        if file.version in begun:
+            script = replace(script, outside_transaction=True)
+        pending.append(PendingMigration(file, script))
+    return pending
+
+
+def lock_table_capacity(connection: PgConnection) -> int:
+    """About how many locks the server can hold (PostgreSQL, "Lock Management": max_locks_per_transaction)."""
+    return int(
+        fetch_value(
+            connection,
+            "select current_setting('max_locks_per_transaction')::int * "
+            "(current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)",
+        )
+    )
+
+
+def cut_batches(
+    pending: Sequence[PendingMigration], scope: TransactionScope, *, dry_run: bool, lock_capacity: int
+) -> list[Batch]:
+    """Cut the pending migrations into transactions; pure.
+
+    A file that cannot be one transaction stands alone; what comes before it is committed before it, what comes after it
+    follows in a transaction of its own. A batch that would outgrow the server's lock table is cut between files. A dry run is
+    one transaction, and leaves out what cannot be in it.
+    """
+    if dry_run:
+        return [Batch(tuple(pending))] if pending else []
+    batches: list[Batch] = []
+    together: list[PendingMigration] = []
+    entries = 0
+    for item in pending:
+        needed = entries_in_the_lock_table(item.script.script)
+        if together and entries + needed > lock_capacity:
+            batches.append(Batch(tuple(together)))
+            together, entries = [], 0
+        if item.script.outside_transaction or scope == "file":
+            batches += [Batch(tuple(together))] if together else []
+            together, entries = [], 0
+            batches.append(Batch((item,), item.script.outside_transaction))
+        else:
+            together.append(item)
+            entries += needed
+    return batches + ([Batch(tuple(together))] if together else [])

@@ -1,0 +1,79 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is applied on a project and what is not; reads only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import MigrationInfo, PromotionProof
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import describe, require_agreement
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import prove
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import runnable
+
+
+def migration_info(
+    options: ConnectionOptions, supabase_dir: Path, *, check_files: bool = False, allow_out_of_order: bool = False
+) -> MigrationInfo:
+    """What is applied, pending, edited, out of order or without a file.
+
+    :param check_files: also stop where files and database disagree, or where a pending file cannot be run.
+    :raises HistoryError: with ``check_files``, when files and database disagree.
+    :raises SqlScriptError: with ``check_files``, when a pending file cannot be run.
+    :raises MigrationFileError: when the migrations directory is not usable.
+    :raises ConnectionFailed: when the database cannot be reached.
+    """
+    files = discover(supabase_dir)
+    with session(options, SessionSettings(read_only=True)) as connection:
+        info = describe(connection, files, read_lease(connection))
+    if check_files:
+        for entry in require_agreement(info.migrations, allow_out_of_order=allow_out_of_order):
+            if entry.file is not None:
+                runnable(read_script(Path(entry.file)), outside_transaction=True)
+    return info
+
+
+def promotion_info(
+    options: ConnectionOptions, supabase_dir: Path, *, versions: Sequence[str], origin: str, required: bool
+) -> list[PromotionProof]:
+    """What the project that is promoted from, to which the options lead, has proven of each version's file.
+
+    :raises VerificationFailed: with ``required``, when a file may not go on; the proofs are in its details.
+    :raises InputError: when there is no file of a version.
+    """
+    files = {file.version: file for file in discover(supabase_dir)}
+    unknown = [version for version in versions if version not in files]
+    if unknown:
+        raise InputError(
+            f"There is no migration file of version {', '.join(unknown)}",
+            where=str(supabase_dir / "migrations"),
+            next_step="Give versions of this directory.",
+        )
+    with session(options, SessionSettings(read_only=True)) as connection:
+        ledger, history = read_ledger(connection), {row.version for row in read_history(connection)}
+    wanted = {version: (files[version].name, files[version].sha256) for version in versions}
+    proofs = prove(wanted, ledger, origin, history)
+    problems = [f"{proof.version}_{proof.name} {proof.problem}" for proof in proofs if proof.problem]
+    if problems and required:
+        raise VerificationFailed(
+            f"What is to be applied was not proven on {origin}: {'; '.join(problems)}",
+            where=options.place,
+            next_step=(
+                f"Migrate {origin} first (playbook pgops.supabase.migrate -l {origin}), with the same files. What another tool "
+                f"applied there is adopted and verified by the playbook pgops.supabase.adopt -l {origin}."
+            ),
+            details={"result": {"proofs": [dataclasses.asdict(proof) for proof in proofs]}},
+        )
+    return proofs

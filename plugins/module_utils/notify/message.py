@@ -1,0 +1,96 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the team is told about a run, from its documents. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Message, RunRecord
+
+Documents = Mapping[str, Mapping[str, Any]]
+
+_BRING_BACK = "bring-back.sql"
+
+
+def message_of(
+    run: RunRecord, documents: Documents, *, directory: str, machine: str, contacts: Sequence[str]
+) -> Message:
+    """What to tell about a run that has ended.
+
+    :param directory: where the run's documents are, on the machine of that name.
+    """
+    return Message(
+        run_id=run.run_id,
+        project=run.project,
+        operation=run.operation,
+        verdict=run.verdict,
+        title=run.headline or f"{run.project}: {run.verdict}",
+        reason=run.reason or _reason_of_rollback(documents),
+        facts=dict(_facts(run, documents, directory, machine)),
+        next_steps=list(_next_steps(run, documents)),
+        contacts=list(contacts),
+    )
+
+
+def _facts(run: RunRecord, documents: Documents, directory: str, machine: str) -> Iterator[tuple[str, str]]:
+    if reason := run.reason or _reason_of_rollback(documents):
+        yield "Reason", reason
+    if run.failure and run.verdict != "rolled_back":
+        yield "Failed in", run.failed_phase or "not known"
+        # The first line alone: what follows may quote rows.
+        yield "Failure", run.failure.splitlines()[0]
+    if migrations := _migrations(run, documents):
+        yield "Migrations", ", ".join(migrations)
+    if run.verdict == "restored" and (restored := documents.get("restore")):
+        yield "Backup", f"{restored['backup_id']}, taken {restored['backup_taken_at']}"
+        yield "Rows written since", _written_since(restored)
+        if restored.get("aside"):
+            yield "Kept aside", restored["aside"]
+    if exported := documents.get("rollback", {}).get("exported"):
+        yield "Data exported", exported[0] if len(exported) == 1 else str(Path(exported[0]).parent)
+    yield "Operator", run.operator
+    yield "Started", run.started_at
+    if run.duration_seconds is not None:
+        yield "Took", f"{run.duration_seconds:.1f} s"
+    yield "Report", f"{machine}:{directory}/report.md"
+
+
+def _reason_of_rollback(documents: Documents) -> str | None:
+    reason: str | None = documents.get("rollback", {}).get("reason")
+    return reason
+
+
+def _migrations(run: RunRecord, documents: Documents) -> list[str]:
+    taken_back = documents.get("rollback", {}).get("migrations", [])
+    applied = documents.get("migration", {}).get("migrations", [])
+    adopted = [m for m in documents.get("adoption", {}).get("migrations", []) if m["verdict"] == "adopted"]
+    listed = taken_back if run.verdict == "rolled_back" else applied or adopted or taken_back
+    return [f"{m['version']}_{m['name']}" for m in listed]
+
+
+def _written_since(restored: Mapping[str, Any]) -> str:
+    written = {
+        f"{t['schema']}.{t['table']}": t["written_since"] for t in restored.get("losses", []) if t["written_since"]
+    }
+    named = ", ".join(f"{table}: {rows}" for table, rows in written.items())
+    return f"{sum(written.values())}" + (f" ({named})" if named else "")
+
+
+def _next_steps(run: RunRecord, documents: Documents) -> Iterator[str]:
+    if run.verdict == "rolled_back":
+        yield "Find the cause: the report has every check, every row count and the proof of the rollback."
+        yield "Correct the migration and its rollback, and rehearse both: ansible-playbook pgops.supabase.rehearse"
+        yield "Migrate the project that this one promotes from again, then agree on a new time."
+        if documents.get("rollback", {}).get("exported"):
+            yield f"Once it is applied again, bring back the exported data: psql -f {_BRING_BACK}, from the directory above."
+    elif run.verdict == "restored":
+        yield "Look through what was written since the backup; single tables' rows come back from what was kept aside."
+        yield "Find the cause before the next run: the report has the proof of the restore."
+    elif run.verdict == "not_applied":
+        yield "Nothing has to be taken back. Correct what failed and run again."
+    elif run.verdict == "needs_attention":
+        yield f"Read the report now, then: ansible-playbook pgops.supabase.status -l {run.project}"

@@ -1,0 +1,288 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rehearsal is opened with the backup it begins from, and closed with what its steps found, its verdict and its estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import find_backups
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+    BackupEntry,
+    BackupManifest,
+    MigrationPlan,
+    MigrationResult,
+    PlannedMigration,
+    Rehearsal,
+    RehearsedFile,
+    RollbackDrafts,
+    RollbackResult,
+    RowCounts,
+    SchemaDiff,
+    StatementTiming,
+    from_dict,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import make_private_directory, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.estimate import estimate, rows_by_table
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import (
+    REHEARSAL_FILE,
+    REHEARSALS,
+    rehearsal_key,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import new_run_id
+
+_SHOWN = 20
+
+
+def choose_backup(project_dir: Path, *, max_age_seconds: float | None = None) -> tuple[Path, BackupManifest]:
+    """The newest backup of a project that is sound and was verified.
+
+    :raises BackupError: when there is none, or the newest is older than is allowed.
+    """
+    good = [entry for entry in find_backups(project_dir, verify="checksums") if _is_verified(entry)]
+    if not good or good[0].manifest is None:
+        raise BackupError(
+            "There is no verified backup to rehearse on",
+            where=str(project_dir),
+            next_step="Make one: ansible-playbook pgops.supabase.backup, or the playbook migrate, which makes one.",
+        )
+    newest, manifest = good[0], good[0].manifest
+    if max_age_seconds is not None and newest.age_seconds is not None and newest.age_seconds > max_age_seconds:
+        raise BackupError(
+            f"The newest verified backup is {newest.age_seconds:.0f} s old, more than the {max_age_seconds:g} s allowed",
+            where=newest.path,
+            next_step="Make a new one: ansible-playbook pgops.supabase.backup; or raise rehearse_max_backup_age_seconds.",
+        )
+    return Path(newest.path), manifest
+
+
+def open_rehearsal(
+    state_dir: Path, project: str, backup: tuple[Path, BackupManifest], *, dry_run: bool = False
+) -> tuple[Path, Rehearsal]:
+    """Make the directory of a rehearsal that begins now.
+
+    :raises InputError: when it cannot be made.
+    """
+    path, manifest = backup
+    rehearsal = Rehearsal(
+        rehearsal_id=new_run_id(),
+        project=project,
+        key=None,
+        started_at=utc_now(),
+        finished_at=None,
+        duration_seconds=None,
+        backup_id=manifest.backup_id,
+        backup_path=str(path),
+        backup_taken_at=manifest.started_at,
+        backup_bytes=manifest.total_bytes,
+        server_version=None,
+        project_server_version=manifest.server_version,
+        files=[],
+        statements=[],
+        rehearsed_seconds=0.0,
+        estimated_seconds=0.0,
+        locks=[],
+        rewritten_tables=[],
+        rows=[],
+        differences=[],
+        verdict="running",
+        reasons=[],
+    )
+    directory = state_dir.absolute() / project / REHEARSALS / rehearsal.rehearsal_id
+    if not dry_run:
+        save_rehearsal(directory, rehearsal)
+    return directory, rehearsal
+
+
+def save_rehearsal(directory: Path, rehearsal: Rehearsal) -> None:
+    """Write rehearsal.json.
+
+    :raises InputError: when the directory cannot be written.
+    """
+    try:
+        make_private_directory(directory)
+        write_json(directory / REHEARSAL_FILE, rehearsal.as_dict())
+    except OSError as error:
+        raise InputError(
+            f"The rehearsal's directory cannot be written: {error.strerror}",
+            where=str(directory),
+            next_step="Check project_state_dir in the inventory and the disk.",
+        ) from error
+
+
+def close_rehearsal(
+    rehearsal: Rehearsal,
+    documents: Mapping[str, Mapping[str, Any]],
+    supabase_dir: Path,
+    *,
+    failed_phase: str | None,
+    failure: str | None,
+) -> Rehearsal:
+    """The rehearsal with its end.
+
+    :param supabase_dir: where the plan's files are.
+    :param documents: what its steps returned, as far as they came: V(plan), V(project_counts), V(counts_before), V(dry_run),
+        V(up), V(down), V(schema_diff), V(counts_after), V(up_again), V(drafts).
+    :raises InputError: when one of them is not what it should be.
+    """
+    steps = _Steps(documents)
+    planned = [item for step in steps.plan.steps for item in step.migrations] if steps.plan else []
+    rehearsal.key = rehearsal_key([(item.version, item.sha256, item.rollback_sha256) for item in planned])
+    rehearsal.server_version = steps.counts_before.server_version if steps.counts_before else None
+    if steps.project_counts:
+        rehearsal.project_server_version = steps.project_counts.server_version
+    rehearsal.files = [_file(item, steps) for item in planned]
+    _estimate(rehearsal, planned, steps, supabase_dir)
+    rehearsal.differences = steps.schema_diff.changes if steps.schema_diff else []
+    rehearsal.reasons = list(_reasons(planned, steps, failed_phase, failure))
+    rehearsal.verdict = "failed" if rehearsal.reasons else "passed"
+    rehearsal.finished_at = utc_now()
+    began, ended = datetime.fromisoformat(rehearsal.started_at), datetime.fromisoformat(rehearsal.finished_at)
+    rehearsal.duration_seconds = round((ended - began).total_seconds(), 3)
+    return rehearsal
+
+
+class _Steps:
+    """What the steps returned; None where one was not reached."""
+
+    def __init__(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        def read(shape: type[Any], name: str) -> Any:
+            try:
+                return from_dict(shape, documents[name]) if documents.get(name) else None
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"The document {name} is not what it should be: {error}",
+                    where="documents",
+                    next_step="Give what the module of that step returned.",
+                ) from error
+
+        self.plan: MigrationPlan | None = read(MigrationPlan, "plan")
+        self.project_counts: RowCounts | None = read(RowCounts, "project_counts")
+        self.counts_before: RowCounts | None = read(RowCounts, "counts_before")
+        self.dry_run: MigrationResult | None = read(MigrationResult, "dry_run")
+        self.up: MigrationResult | None = read(MigrationResult, "up")
+        self.down: RollbackResult | None = read(RollbackResult, "down")
+        self.schema_diff: SchemaDiff | None = read(SchemaDiff, "schema_diff")
+        self.counts_after: RowCounts | None = read(RowCounts, "counts_after")
+        self.up_again: MigrationResult | None = read(MigrationResult, "up_again")
+        self.drafts: RollbackDrafts | None = read(RollbackDrafts, "drafts")
+
+
+def _reasons(
+    planned: list[PlannedMigration], steps: _Steps, failed_phase: str | None, failure: str | None
+) -> Iterator[str]:
+    """Why the rehearsal does not pass; nothing when it does."""
+    if failure:
+        yield f"{failed_phase}: {failure}"
+    if not planned:
+        yield "nothing was pending, so nothing was rehearsed"
+    drafts = {draft.version: draft for draft in steps.drafts.drafts} if steps.drafts else {}
+    for item in planned:
+        if item.rollback_sha256 is None:
+            draft = drafts.get(item.version)
+            drafted = f"; a draft to review is in {draft.file}" if draft and draft.outcome != "not_needed" else ""
+            yield f"{item.version}_{item.name} has no rollback file{drafted}"
+    if rehearsed_differently := _rehearsed_differently(planned, steps):
+        yield rehearsed_differently
+    if steps.schema_diff and not steps.schema_diff.equal:
+        changes = describe_changes(steps.schema_diff.changes)
+        more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        yield f"the rollback does not return the exact schema: {'; '.join(changes[:_SHOWN])}{more}"
+    yield from _count_differences(steps)
+    if not failure and planned and all(item.rollback_sha256 for item in planned):
+        if steps.schema_diff is None or steps.counts_after is None:
+            yield "the state after the rollback was not compared with the one before"
+        elif steps.schema_diff.equal and (steps.up_again is None or not steps.up_again.committed):
+            yield "the migrations were not applied again after the rollback"
+
+
+def _rehearsed_differently(planned: list[PlannedMigration], steps: _Steps) -> str | None:
+    """The backup may be from another stage of the project's history than the project is in now."""
+    for result in (steps.up, steps.up_again):
+        if result is not None and result.committed:
+            found = [(item.version, item.sha256) for item in result.migrations]
+            if found != [(item.version, item.sha256) for item in planned]:
+                versions = ", ".join(version for version, _sha256 in found)
+                return f"on the restored backup {versions} were pending: something else than in the project; make a new backup"
+    return None
+
+
+def _count_differences(steps: _Steps) -> Iterator[str]:
+    if steps.counts_before is None or steps.counts_after is None:
+        return
+    before, after = rows_by_table(steps.counts_before.tables), rows_by_table(steps.counts_after.tables)
+    for table in sorted(before.keys() | after.keys()):
+        if before.get(table) != after.get(table):
+            now, then = (f"{rows[table]} rows" if table in rows else "is not there" for rows in (after, before))
+            yield f"{'.'.join(table)}: {now} after the rollback, {then} before the migrations"
+
+
+def _file(item: PlannedMigration, steps: _Steps) -> RehearsedFile:
+    def seconds(result: MigrationResult | RollbackResult | None) -> float | None:
+        done = result.migrations if result is not None and result.committed else []
+        return next((m.duration_seconds for m in done if m.version == item.version), None)
+
+    return RehearsedFile(
+        version=item.version,
+        name=item.name,
+        sha256=item.sha256,
+        rollback_sha256=item.rollback_sha256,
+        up_seconds=seconds(steps.up),
+        down_seconds=seconds(steps.down),
+        again_seconds=seconds(steps.up_again),
+    )
+
+
+def _estimate(rehearsal: Rehearsal, planned: list[PlannedMigration], steps: _Steps, supabase_dir: Path) -> None:
+    receipt = steps.dry_run.receipt if steps.dry_run else None
+    if receipt is None:
+        return
+    rehearsal.locks = [lock for lock in receipt.locks if not lock.new_object]
+    rehearsal.rewritten_tables = receipt.rewritten_tables
+    rehearsal.rows = receipt.rows
+    rehearsal.database_bytes_before, rehearsal.database_bytes_after = (
+        receipt.database_bytes_before,
+        receipt.database_bytes_after,
+    )
+    here = rows_by_table(steps.counts_before.tables) if steps.counts_before else {}
+    there = rows_by_table(steps.project_counts.tables) if steps.project_counts else here
+    scripts = [read_script(supabase_dir / item.file) for item in planned]
+    outside = [
+        timing
+        for item, file in zip(planned, rehearsal.files, strict=True)
+        for timing in _outside(item, file, steps, supabase_dir / item.file)
+    ]
+    rehearsal.statements = estimate([*receipt.statements, *outside], scripts, here, there)
+    rehearsal.rehearsed_seconds = round(sum(item.seconds for item in rehearsal.statements), 3)
+    rehearsal.estimated_seconds = round(sum(item.estimated_seconds for item in rehearsal.statements), 3)
+
+
+def _outside(item: PlannedMigration, file: RehearsedFile, steps: _Steps, path: Path) -> Iterator[StatementTiming]:
+    """What the dry run left out because it runs in no transaction: all that the file took in earnest beyond the rest."""
+    if (
+        not item.outside_transaction
+        or file.up_seconds is None
+        or steps.dry_run is None
+        or steps.dry_run.receipt is None
+    ):
+        return
+    timed = sum(t.seconds for t in steps.dry_run.receipt.statements if t.where.startswith(f"{path}:"))
+    place, reason = item.outside_transaction[0].rsplit(": ", 1)
+    more = len(item.outside_transaction) - 1
+    yield StatementTiming(
+        where=str(path.parent / Path(place).name),
+        command=reason + (f" and {more} more outside a transaction" if more else ""),
+        seconds=round(max(file.up_seconds - timed, 0.0), 4),
+    )
+
+
+def _is_verified(entry: BackupEntry) -> bool:
+    return entry.sound and entry.manifest is not None and entry.manifest.verification is not None

@@ -1,0 +1,60 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backup in a run's report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RunRecord
+
+
+def backup_headline(run: RunRecord, manifest: Mapping[str, Any]) -> str:
+    """How a run that only backs up ended, in one line."""
+    if run.verdict == "backed_up":
+        return f"BACKED UP: {manifest['backup_id']}, {backup_proof(manifest)}"
+    if run.verdict == "not_applied":
+        return "NOT BACKED UP: the unfinished backup was removed; earlier ones and the database are as before"
+    if run.verdict == "needs_attention":
+        return f"NEEDS ATTENTION: backup {manifest['backup_id']} is whole and verified, and a step after it failed; see below"
+    if run.verdict == "nothing_to_do":
+        return "NO NEW BACKUP: a young one will do, or it was only to be checked that one can be made"
+    return "the run is still under way, or was killed"
+
+
+def backup_proof(manifest: Mapping[str, Any]) -> str:
+    """How far a backup is proven, in words."""
+    verification = manifest.get("verification") or {}
+    if not verification:
+        return "not verified"
+    if verification["method"] == "restore":
+        return (
+            f"restored to a scratch server of PostgreSQL {verification['restored_with']}: "
+            f"{verification['restored_rows']} rows and the catalog were equal"
+        )
+    return f"the whole archive was read back ({verification['entries']} entries)"
+
+
+def backup_facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What it is, how it was proven, and who can read it."""
+    files = len(manifest["files"])
+    yield "archive", (
+        f"{manifest['format']}, {manifest['compression']}, {_size(manifest['total_bytes'])} in "
+        f"{files} file{'' if files == 1 else 's'}, by pg_dump {manifest['client_version']}"
+    )
+    yield "verified", f"{backup_proof(manifest)}; sha256 of every file in the manifest"
+    tables = len(manifest["counts"]["tables"])
+    yield "counts", (
+        f"{manifest['counts']['total']} rows in {tables} table{'' if tables == 1 else 's'}, from the dump's own snapshot"
+    )
+    yield "catalog", manifest["catalog_fingerprint"][:16]
+    if encryption := manifest.get("encryption"):
+        yield "encrypted", f"by {encryption['tool']} to {', '.join(encryption['recipients'])}"
+    for note in (manifest.get("verification") or {}).get("notes", []):
+        yield "note", note
+
+
+def _size(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"

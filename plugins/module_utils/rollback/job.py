@@ -1,0 +1,418 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes applied migrations back by their rollback files: one transaction, proven against the state before them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    Catalog,
+    compare_catalogs,
+    describe_changes,
+    fingerprint,
+    read_catalog,
+    user_schemas,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    collect_notices,
+    connect,
+    session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+    AppliedMigration,
+    RollbackResult,
+    utc_now,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data import (
+    STILL_APPLIED,
+    DroppedData,
+    discard_export,
+    export_dropped_data,
+    find_dropped_data,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.text import MARK, is_unreviewed
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    PgopsError,
+    RollbackError,
+    StatementFailed,
+    VerificationFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    ADVISORY_LOCK,
+    NewEvent,
+    append_event,
+    make_ledger,
+    newest_applied_events,
+    read_history,
+    read_ledger,
+    record_removed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice import (
+    choose_versions,
+    expected_fingerprint,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import read_records, require_recorded
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
+    RunnableScript,
+    reset_session,
+    run_script,
+    runnable,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    ROLLED_BACK,
+    commit,
+    server_error,
+    take_apply_lock,
+    with_retries,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
+    Checks,
+    Verification,
+    require_passed,
+    verify,
+)
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
+
+
+@dataclass(frozen=True)
+class RollbackOptions:
+    """What to take back and how. Without ``to_version`` and ``of_run`` it is what the last run applied.
+
+    :param expected_catalog: the catalog from before the migrations, to say what differs; its hash is in the ledger anyway.
+    :param checks: the baseline counts to prove equality with.
+    :param export_dir: where data goes that lives only in what is dropped.
+    """
+
+    supabase_dir: Path
+    reason: str
+    operator: str
+    settings: SessionSettings
+    run_id: str | None = None
+    of_run: str | None = None
+    to_version: str | None = None
+    expected_catalog: Catalog | None = None
+    require_exact_catalog: bool = True
+    checks: Checks | None = None
+    export_dir: Path | None = None
+    schemas: Sequence[str] | None = None
+    retries: int = 3
+    lock_wait_seconds: float = 10.0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class _Reverted:
+    version: str
+    name: str
+    path: Path
+    script: RunnableScript
+
+
+@dataclass
+class _Progress:
+    done: list[AppliedMigration] = field(default_factory=list)
+    exported: list[Path] = field(default_factory=list)
+    catalog_before: Catalog | None = None
+    catalog_after: Catalog | None = None
+    expected: str | None = None
+    verification: Verification | None = None
+    # Once COMMIT was sent, an export may be the only copy of its data.
+    may_be_committed: bool = False
+    committed: bool = False
+    notices: list[str] = field(default_factory=list)
+
+
+def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResult:
+    """Revert migrations by their rollback files, newest first, in one transaction with history and ledger.
+
+    It commits only when the catalog's fingerprint equals the one from before the migrations and no table of the baseline has
+    fewer rows. A dry run does all of it and rolls back.
+
+    :raises RollbackError: when a rollback file is missing, or when later migrations are applied on top.
+    :raises StatementFailed: when PostgreSQL refuses a statement; the migrations are still applied.
+    :raises VerificationFailed: when the result is not the state from before; the migrations are still applied.
+    """
+    started, started_at = time.monotonic(), utc_now()
+    progress = _Progress()
+    with session(options, SessionSettings(read_only=True)) as connection:
+        versions, progress.expected = _choose(connection, how)
+    reverted = [_load(how.supabase_dir, version, name) for version, name in versions]
+    if reverted:
+        try:
+            with_retries(lambda: _transaction(options, how, reverted, progress), retries=how.retries)
+        except PgopsError as error:
+            _fail(options, how, reverted, error)
+            error.details["result"] = {"rollback": _document(how, progress, started, started_at).as_dict()}
+            raise
+        if progress.committed:
+            try:
+                _read_back(options, reverted)
+            except PgopsError as error:
+                document = _document(how, progress, started, started_at).as_dict()
+                error.details["result"] = {"changed": True, "rollback": document}
+                raise
+    return _document(how, progress, started, started_at)
+
+
+def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[str, str]], str | None]:
+    half_done = sorted(versions_begun(connection))
+    if half_done:
+        raise RollbackError(
+            f"{', '.join(half_done)} is half done: a run that could not be one transaction was cut short in it",
+            where="pgops.statement_log",
+            state="nothing was changed; the migrations are still applied",
+            next_step=(
+                "Finish it (run the migration again), and roll back then; or undo by hand what it did and say so: "
+                f"delete from pgops.statement_log where version = '{half_done[0]}';"
+            ),
+        )
+    rows, ledger = read_history(connection), read_ledger(connection)
+    names = {row.version: row.name or "" for row in rows}
+    # Of a row that another tool wrote without a name, or of a file renamed since, the ledger knows the file's own.
+    names |= {version: event.name for version, event in newest_applied_events(ledger).items() if version in names}
+    versions = choose_versions(list(names), ledger, of_run=how.of_run, to_version=how.to_version)
+    return [(version, names[version]) for version in versions], expected_fingerprint(versions, ledger)
+
+
+def _load(supabase_dir: Path, version: str, name: str) -> _Reverted:
+    path = supabase_dir / "rollbacks" / f"{version}_{name}.sql"
+    if not path.is_file():
+        raise RollbackError(
+            f"Migration {version}_{name} has no rollback file",
+            where=str(path),
+            state="nothing was changed; the migrations are still applied",
+            next_step=f"Write it (the inverse of migrations/{path.name}), or restore the backup of the run.",
+        )
+    script = read_script(path)
+    if is_unreviewed(script.text):
+        raise RollbackError(
+            f"The rollback of {version}_{name} is a draft that nobody has reviewed",
+            where=str(path),
+            state="nothing was changed; the migrations are still applied",
+            next_step=f"Read and complete it, then take its first line away ({MARK}).",
+        )
+    return _Reverted(version, name, path, runnable(script))
+
+
+def _transaction(
+    options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[_Reverted], progress: _Progress
+) -> None:
+    import psycopg2
+
+    progress.done.clear()
+    progress.exported.clear()
+    with session(options, how.settings) as connection:
+        notices = collect_notices(connection)
+        try:
+            take_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds)
+            _require_unchanged(connection, how, reverted)
+            make_ledger(connection)
+            records = read_records(connection)
+            progress.catalog_before = _catalog(connection, how)
+            _export(connection, how, reverted, progress)
+            own_before = own_changes(connection)
+            for item in reverted:
+                seconds = run_script(connection, item.script, what=f"Rollback of {item.version}_{item.name}")
+                reset_session(connection)
+                progress.done.append(_done(item, seconds))
+                _record(connection, how, item, seconds)
+            require_recorded(connection, records, rolled_back=[item.version for item in reverted], state=STILL_APPLIED)
+            progress.catalog_after = _catalog(connection, how)
+            _require_expected_catalog(how, progress)
+            if how.checks is not None:
+                stage: Literal["dry_run", "after"] = "dry_run" if how.dry_run else "after"
+                progress.verification = verify(connection, how.checks, stage=stage, own_before=own_before)
+                require_passed(progress.verification, state=STILL_APPLIED)
+            if how.dry_run:
+                connection.rollback()
+                return
+            progress.may_be_committed = True
+            commit(connection, lambda: connect(options, SessionSettings(read_only=True)), what="the rollback")
+            progress.committed = True
+        except StatementFailed:
+            # The server's own refusal, also of COMMIT: nothing is committed.
+            progress.may_be_committed = False
+            raise
+        except psycopg2.Error as error:
+            raise server_error(
+                error, "The rollback failed", "supabase_migrations, pgops", state=STILL_APPLIED
+            ) from error
+        finally:
+            progress.notices += [notice.strip() for notice in notices]
+            if not progress.may_be_committed:
+                discard_export(progress.exported)
+                progress.exported.clear()
+
+
+def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_Reverted]) -> None:
+    """Under the lock, what was read before it may no longer hold."""
+    versions, _expected = _choose(connection, how)
+    if [version for version, _name in versions] != [item.version for item in reverted]:
+        raise RollbackError(
+            "Another run has just changed what is applied",
+            where="supabase_migrations.schema_migrations",
+            next_step="Look at the status (playbook pgops.supabase.status), then run again.",
+        )
+
+
+def _export(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_Reverted], progress: _Progress) -> None:
+    def execute_all() -> None:
+        for item in reverted:
+            run_script(connection, item.script, what=f"Rollback of {item.version}_{item.name}")
+            reset_session(connection)
+
+    schemas = how.schemas or user_schemas(connection)
+    dropped = find_dropped_data(connection, schemas, execute_all)
+    if how.dry_run:
+        progress.notices += [f"would be exported before it is dropped: {item.label}" for item in dropped]
+    elif dropped:
+        _write_export(connection, how, dropped, progress)
+    reset_session(connection)
+
+
+def _write_export(
+    connection: PgConnection, how: RollbackOptions, dropped: Sequence[DroppedData], progress: _Progress
+) -> None:
+    if how.export_dir is None:
+        raise RollbackError(
+            f"The rollback drops data that lives nowhere else: {'; '.join(item.label for item in dropped)}",
+            where=str(how.supabase_dir / "rollbacks"),
+            state=STILL_APPLIED,
+            next_step="Give export_dir (or run_dir): the data is written there as CSV before it is dropped.",
+        )
+    progress.exported = export_dropped_data(connection, dropped, how.export_dir)
+
+
+def _require_expected_catalog(how: RollbackOptions, progress: _Progress) -> None:
+    if progress.expected is None or progress.catalog_after is None or not how.require_exact_catalog:
+        return
+    if fingerprint(progress.catalog_after) == progress.expected:
+        return
+    differences = []
+    if how.expected_catalog is not None and fingerprint(how.expected_catalog) == progress.expected:
+        differences = compare_catalogs(how.expected_catalog, progress.catalog_after)
+    listed = "; ".join(describe_changes(differences))
+    raise VerificationFailed(
+        f"The rollback does not return the catalog to what it was before the migrations: {listed or 'fingerprints differ'}",
+        where=str(how.supabase_dir / "rollbacks"),
+        state=STILL_APPLIED,
+        next_step=(
+            "Correct the rollback file; or, if somebody else changed the schema since, run again with "
+            "require_exact_catalog: false (playbook: -e rollback_require_exact_catalog=false)."
+        ),
+        details={"expected": progress.expected, "found": fingerprint(progress.catalog_after)},
+    )
+
+
+def _record(connection: PgConnection, how: RollbackOptions, item: _Reverted, seconds: float) -> None:
+    record_removed(connection, item.version)
+    append_event(connection, _event(how, item, "rolled_back", seconds, {"reason": how.reason}))
+
+
+def _event(
+    how: RollbackOptions,
+    item: _Reverted,
+    event: Literal["rolled_back", "failed"],
+    seconds: float | None,
+    details: Mapping[str, object],
+) -> NewEvent:
+    return NewEvent(
+        event=event,
+        version=item.version,
+        name=item.name,
+        sha256=item.script.script.sha256,
+        run_id=how.run_id,
+        operator=how.operator,
+        duration_seconds=seconds,
+        details=details,
+    )
+
+
+def _fail(options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[_Reverted], error: PgopsError) -> None:
+    import psycopg2
+
+    if error.state == ROLLED_BACK:
+        error.state = STILL_APPLIED
+    if how.dry_run:
+        return
+    item = next((item for item in reverted if str(item.path) in (error.where or "")), reverted[0])
+    try:
+        with session(options, SessionSettings(lock_timeout_ms=how.settings.lock_timeout_ms)) as connection:
+            make_ledger(connection)
+            details = {"operation": "rollback", "code": error.code, "what": error.what, "reason": how.reason}
+            append_event(connection, _event(how, item, "failed", None, details))
+            connection.commit()
+    except (PgopsError, psycopg2.Error) as unrecorded:
+        error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"
+
+
+def _read_back(options: ConnectionOptions, reverted: Sequence[_Reverted]) -> None:
+    import psycopg2
+
+    try:
+        with session(options, SessionSettings(read_only=True)) as connection:
+            present = {row.version for row in read_history(connection)}
+    except (PgopsError, psycopg2.Error) as error:
+        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
+        raise VerificationFailed(
+            f"After COMMIT the database could not be looked at: {reason}",
+            where=options.place,
+            state=f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
+            next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
+        ) from error
+    left = [item.version for item in reverted if item.version in present]
+    if left:
+        raise VerificationFailed(
+            f"After COMMIT the history still holds {', '.join(left)}",
+            where="supabase_migrations.schema_migrations",
+            state="the rollback is committed, but another session has applied these versions again",
+            next_step="Find who else migrates this project (playbook pgops.supabase.status).",
+        )
+
+
+def _catalog(connection: PgConnection, how: RollbackOptions) -> Catalog:
+    return read_catalog(connection, how.schemas or user_schemas(connection))
+
+
+def _done(item: _Reverted, seconds: float) -> AppliedMigration:
+    return AppliedMigration(
+        version=item.version,
+        name=item.name,
+        file=str(item.path),
+        sha256=item.script.script.sha256,
+        statements=len(item.script.statements),
+        duration_seconds=round(seconds, 3),
+    )
+
+
+def _document(how: RollbackOptions, progress: _Progress, started: float, started_at: str) -> RollbackResult:
+    before, after = progress.catalog_before, progress.catalog_after
+    return RollbackResult(
+        run_id=how.run_id,
+        reason=how.reason,
+        dry_run=how.dry_run,
+        committed=progress.committed,
+        started_at=started_at,
+        duration_seconds=round(time.monotonic() - started, 3),
+        migrations=progress.done,
+        exported=[str(path) for path in progress.exported],
+        catalog_before=None if before is None else fingerprint(before),
+        catalog_after=None if after is None else fingerprint(after),
+        catalog_expected=progress.expected,
+        catalog_changes=compare_catalogs(before, after) if before is not None and after is not None else [],
+        counts=progress.verification.counts if progress.verification else None,
+        notices=progress.notices,
+    )

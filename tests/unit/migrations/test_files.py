@@ -1,0 +1,105 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The migrations directory: discovered, ordered, hashed, paired."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import MigrationFileError, SqlScriptError
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import (
+    discover,
+    read_script,
+    recorded_statements,
+)
+
+
+def migrations(directory: Path, *names: str) -> Path:
+    """A project directory with these files in migrations/."""
+    (directory / "migrations").mkdir(parents=True)
+    for name in names:
+        (directory / "migrations" / name).write_text("select 1;\n")
+    return directory
+
+
+def refused(directory: Path) -> MigrationFileError:
+    with pytest.raises(MigrationFileError) as caught:
+        discover(directory)
+    assert caught.value.state == "nothing was changed"
+    assert caught.value.next_step
+    return caught.value
+
+
+def test_files_in_order_with_hash_and_rollback(tmp_path: Path) -> None:
+    migrations(tmp_path, "20260102_b_c.sql", "20260101_a.sql", "20260103_.sql", "notes.md", ".hidden.sql", "x.sql~")
+    (tmp_path / "rollbacks").mkdir()
+    (tmp_path / "rollbacks" / "20260102_b_c.sql").write_text("select 2;")
+    found = discover(tmp_path)
+    assert [(file.version, file.name, file.label) for file in found] == [
+        ("20260101", "a", "20260101_a"),
+        ("20260102", "b_c", "20260102_b_c"),
+        ("20260103", "", "20260103_"),
+    ]
+    assert {file.sha256 for file in found} == {hashlib.sha256(b"select 1;\n").hexdigest()}
+    assert [file.rollback for file in found] == [None, tmp_path / "rollbacks" / "20260102_b_c.sql", None]
+
+
+def test_no_directory_and_no_files(tmp_path: Path) -> None:
+    assert refused(tmp_path / "none").where == str(tmp_path / "none" / "migrations")
+    assert "no migrations directory" in refused(tmp_path / "none").what
+    migrations(tmp_path, "README.md")
+    assert "holds no .sql file" in refused(tmp_path).what
+
+
+@pytest.mark.parametrize("name", ["add.sql", "20260101.sql", "2026-01_a.sql", "v1_a.sql", "_a.sql", "٢٠٢٦_a.sql"])
+def test_names_that_do_not_parse(tmp_path: Path, name: str) -> None:
+    migrations(tmp_path, "20260101_a.sql", name)
+    error = refused(tmp_path)
+    assert error.where == str(tmp_path / "migrations" / name)
+    assert name in error.what
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["1_a.sql", "1_b.sql"], "Two files have the version 1: 1_a.sql and 1_b.sql"),
+        (["01_b.sql", "1_a.sql"], "Two files have the version 01: 01_b.sql and 1_a.sql"),
+        (["9_a.sql", "10_b.sql"], "Versions 9 and 10 are ordered one way as numbers"),
+        (["9_a.sql", "20260101_b.sql", "20260101000000_c.sql"], "Versions 9 and 20260101 are ordered"),
+    ],
+)
+def test_an_order_that_is_not_clear(tmp_path: Path, names: list[str], text: str) -> None:
+    assert text in refused(migrations(tmp_path, *names)).what
+
+
+def test_lengths_may_differ_where_the_order_is_the_same(tmp_path: Path) -> None:
+    found = discover(migrations(tmp_path, "20260101_a.sql", "20260101000000_b.sql", "2026010100000001_c.sql"))
+    assert [file.name for file in found] == ["a", "b", "c"]
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    migrations(tmp_path)
+    (tmp_path / "migrations" / "1_folder.sql").mkdir()
+    assert "1_folder.sql is not a file" in refused(tmp_path).what
+
+
+def test_a_file_without_a_statement(tmp_path: Path) -> None:
+    file = tmp_path / "1_a.sql"
+    file.write_text("-- nothing\n;;\n")
+    with pytest.raises(MigrationFileError, match="no statement"):
+        read_script(file)
+    file.write_text("selec")
+    with pytest.raises(SqlScriptError, match="does not parse"):
+        read_script(file)
+
+
+def test_recorded_statements_are_the_same_however_they_were_split() -> None:
+    whole = recorded_statements(["-- a\ncreate table t (id int); -- b\n\nselect 'x;y';\n"])
+    assert whole == ("create table t (id int)", "select 'x;y'")
+    assert recorded_statements(["-- a\ncreate table t (id int)", "-- b\n\nselect 'x;y'", "-- end"]) == whole
+    assert recorded_statements(["create table t (id bigint)", "select 'x;y'"]) != whole
+    assert recorded_statements(["selec"]) is None
+    assert recorded_statements([]) == ()

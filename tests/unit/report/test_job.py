@@ -1,0 +1,190 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person reads at the end of a run, from plain documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RunRecord, RunVerdict
+from ansible_collections.pgops.supabase.plugins.module_utils.report.job import markdown, summary_lines
+
+MIGRATIONS = [{"version": "1", "name": "one", "statements": 3, "duration_seconds": 0.5}]
+MIGRATION: dict[str, Any] = {
+    "migrations": MIGRATIONS,
+    "verified": "before_commit",
+    "duration_seconds": 1.25,
+    "catalog_changes": [
+        {"change": "created", "object_type": "index", "object_name": f"public.i{n}", "detail": ""} for n in range(6)
+    ],
+}
+ROLLBACK: dict[str, Any] = {
+    "migrations": MIGRATIONS,
+    "duration_seconds": 1.0,
+    "catalog_expected": "f00",
+    "catalog_after": "f00",
+    "exported": ["/runs/one/rollback-data/public.labels.csv"],
+}
+
+
+ADOPTION: dict[str, Any] = {
+    "migrations": [
+        {
+            "version": "1",
+            "name": "one",
+            "sha256": "f" * 64,
+            "verdict": "adopted",
+            "compared": None,
+            "trusted": "I looked",
+        },
+        {"version": "2", "name": "two", "sha256": "e" * 64, "verdict": "known", "compared": None, "trusted": None},
+    ],
+    "verified": ["1", "2"],
+    "duration_seconds": 0.5,
+}
+
+
+def counts(**tables: int) -> dict[str, Any]:
+    """A document of exact counts."""
+    rows = [{"schema": "public", "table": table, "rows": number} for table, number in tables.items()]
+    return {"tables": rows, "total": sum(tables.values()), "duration_seconds": 0.1}
+
+
+def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
+    """A run that has ended so."""
+    identity = {"run_id": "20260101T000000Z-aaaa", "project": "shop", "operator": "me"}
+    return RunRecord(**{"operation": "migrate", "started_at": "2026-01-01", "verdict": verdict, **identity, **parts})
+
+
+@pytest.mark.parametrize(
+    ("record", "documents", "headline"),
+    [
+        (run("migrated"), {"migration": MIGRATION}, "MIGRATED: 1 migration, verified before COMMIT and after it"),
+        (
+            run("migrated"),
+            {"migration": {**MIGRATION, "verified": "not_here"}},
+            "MIGRATED: 1 migration, verified after",
+        ),
+        (
+            run("not_applied", failure="No."),
+            {},
+            "NOT APPLIED: it failed before COMMIT, so there is nothing to roll back",
+        ),
+        (
+            run("not_applied", failure="No.\nState: the 2 statements before it stay."),
+            {"migration": {**MIGRATION, "committed": False}},
+            "NOT APPLIED AS A WHOLE: the 2 statements before it stay",
+        ),
+        (
+            run("not_applied", failure="No.\nState: the transaction was rolled back: all as before."),
+            {"migration": {**MIGRATION, "committed": False}},
+            "NOT APPLIED: it failed before COMMIT",
+        ),
+        (run("not_applied", failure="No.\nState: no backup was made."), {}, "NOT APPLIED: it failed before COMMIT"),
+        (run("rolled_back"), {"rollback": ROLLBACK}, "the catalog is again exactly what it was"),
+        (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_expected": None}}, "the catalog is not proven"),
+        (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_after": "bad"}}, "the catalog is not proven"),
+        (run("needs_attention"), {"migration": MIGRATION}, "NEEDS ATTENTION: the migrations are applied"),
+        (run("needs_attention", operation="rollback"), {}, "NEEDS ATTENTION: the rollback failed"),
+        (run("dry_run"), {"migration": MIGRATION}, "DRY RUN: everything was executed and rolled back; nothing stays"),
+        (run("dry_run", failure="No."), {"migration": MIGRATION}, "DRY RUN FAILED: everything was rolled back"),
+        (run("nothing_to_do"), {}, "NOTHING APPLIED: only other phases were asked for"),
+        (run("nothing_to_do", operation="rollback"), {}, "An earlier run: -e rollback_of_run=<run id>"),
+        (run("adopted", operation="adopt"), {"adoption": ADOPTION}, "ADOPTED: 1 migration, 2 verified"),
+        (
+            run("dry_run", operation="adopt"),
+            {"adoption": ADOPTION},
+            "DRY RUN: 1 migration would be adopted, 2 verified",
+        ),
+        (run("not_applied", operation="adopt", failure="No."), {}, "NOT ADOPTED: nothing was changed"),
+        (run("nothing_to_do", operation="adopt"), {"adoption": ADOPTION}, "NOTHING TO DO"),
+        (
+            run("needs_attention", operation="adopt"),
+            {"adoption": ADOPTION},
+            "NEEDS ATTENTION: the adoption is committed",
+        ),
+    ],
+)
+def test_the_first_line_says_how_it_ended(record: RunRecord, documents: dict[str, Any], headline: str) -> None:
+    for _time in range(2):
+        assert headline in summary_lines(record, documents, "/runs/one")[0]
+        assert markdown(record, documents).splitlines()[0] == f"# {summary_lines(record, documents, None)[0]}"
+
+
+def test_what_an_operator_looks_for_is_there() -> None:
+    documents = {
+        "migration": MIGRATION,
+        "rollback": ROLLBACK,
+        "counts_before": counts(clients=3, orders=100),
+        "counts_after": counts(clients=3, orders=99, labels=0),
+    }
+    text = "\n".join(summary_lines(run("rolled_back", reason="why not"), documents, "/runs/one"))
+    for line in (
+        "  reason    why not",
+        "  index created       6  public.i0, public.i1, public.i2, public.i3 and 2 more",
+        "  data exported     /runs/one/rollback-data/public.labels.csv",
+        "  public.clients       3      3  equal",
+        "  public.labels        -      0  new",
+        "  public.orders      100     99  differs",
+        "  total              103    102",
+        "  apply, with its checks      1.250",
+        "  /runs/one",
+    ):
+        assert line in text, text
+
+
+def test_a_failure_is_shown_by_its_parts() -> None:
+    failure = "It broke: badly.\nWhere: a.sql:1:2\nState: as before.\nNext: mend it."
+    lines = summary_lines(run("not_applied", failed_phase="Apply", failure=failure), {}, None)
+    start = lines.index("Failure")
+    assert lines[start + 1 : start + 6] == [
+        "  phase       Apply",
+        "  what        It broke: badly.",
+        "  where       a.sql:1:2",
+        "  state then  as before.",
+        "  next        mend it.",
+    ]
+    assert lines[start + 6].startswith("  state now   NOT APPLIED")
+
+
+def test_only_unchanged_tables_are_folded() -> None:
+    before = {f"t{n:03d}": n for n in range(100)}
+    text = "\n".join(
+        summary_lines(
+            run("migrated"),
+            {
+                "migration": MIGRATION,
+                "counts_before": counts(**before),
+                "counts_after": counts(**{**before, "t099": 1}),
+            },
+            None,
+        )
+    )
+    assert "59 more tables" in text and "public.t099" in text and "public.t039" in text and "public.t040" not in text
+
+
+def test_markdown_keeps_cells_whole() -> None:
+    text = markdown(run("not_applied", failed_phase="a|b", failure="No\nWhere: x|y"), {})
+    assert "| phase | a\\|b |" in text and "| where | x\\|y |" in text
+
+
+def test_a_check_is_shown_with_its_verdict_before() -> None:
+    check = {"name": "orphans", "verdict": "FAIL", "message": "2 of them", "where": "V.sql:3:1"}
+    tally = {"verdict": "FAIL", "passed": 0, "failed": 1, "warnings": 0, "skipped": 0, "duration_seconds": 0.1}
+    documents = {
+        "migration": MIGRATION,
+        "validation_before": {"checks": [{**check, "verdict": "PASS"}], **tally},
+        "validation_after": {"checks": [check], **tally},
+    }
+    row = next(line for line in summary_lines(run("needs_attention"), documents, None) if "orphans" in line)
+    assert row.split() == ["FAIL", "orphans", "PASS", "2", "of", "them", "(V.sql:3:1)"]
+
+
+def test_what_was_adopted_is_listed() -> None:
+    lines = summary_lines(run("adopted", operation="adopt"), {"adoption": ADOPTION}, None)
+    start = lines.index("Adopted")
+    assert lines[start + 2].split() == ["1_one", "f" * 16, "no", "I", "looked"]
+    assert not any("2_two" in line for line in lines)
