@@ -24,7 +24,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.local impor
     ensure_absent,
     ensure_started,
 )
-
 from bench.measure import Sample, run_measured
 
 CLONE = Path(__file__).resolve().parent.parent

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from clone import BIN, CLONE, LOCAL, environment, say
+from clone import BIN, CLONE, COLLECTIONS, LOCAL, environment, say
 
 LOGS = LOCAL / "test"
 PYTHON = str(BIN / "python")
@@ -71,7 +71,12 @@ def parts() -> tuple[tuple[Part, ...], ...]:
         "lint",
         (
             Step("black", (str(BIN / "black"), "--check", ".")),
+            Step("ruff", (str(BIN / "ruff"), "check", ".")),
             Step("mypy", (str(BIN / "mypy"),)),
+            Step(
+                "rooms",
+                ("env", f"PYTHONPATH={COLLECTIONS}:scripts", str(BIN / "lint-imports"), "--no-logo", "--no-cache"),
+            ),
             Step("ansible-lint", (str(BIN / "ansible-lint"), "--offline", "--strict")),
             Step(
                 "docs", (str(BIN / "antsibull-docs"), "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", ".")

@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+
 from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import SOCKET_VARIABLE
 from ansible_collections.pgops.supabase.plugins.module_utils.base.progress_text import ProgressText
 

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
     is_loopback,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    CatalogChange,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 
 ArgumentSpec = dict[str, dict[str, Any]]

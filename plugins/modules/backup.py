@@ -227,8 +227,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.job import back_up
+
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import BACKUP_NAME
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.job import back_up
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest, ScratchPlace
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention import Retention
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (

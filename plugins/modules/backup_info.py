@@ -97,6 +97,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import find_backups
 from ansible_collections.pgops.supabase.plugins.module_utils.module import optional_path, run
 

@@ -197,13 +197,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pgops.supabase.plugins.module_utils.module import make_module, run
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     Outcome,
     ensure_absent,
     ensure_started,
     ensure_stopped,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.module import make_module, run
 
 
 def have(module: AnsibleModule) -> dict[str, Any]:

@@ -227,10 +227,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import PromotionProof, from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import ApplyOptions
+
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.job import apply
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import ApplyOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
@@ -247,9 +251,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import read_validation_script
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 
 
 def migrate(module: AnsibleModule) -> dict[str, Any]:

@@ -109,8 +109,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.adopt import AdoptOptions, adopt
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Adoption
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Adoption
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     LOCK_ARGUMENTS,

@@ -177,8 +177,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.job import LintOptions, lint
+
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Limits
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.job import LintOptions, lint
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,

@@ -136,8 +136,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import sign_command
+
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import sign_command
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.plan import PlanOptions, keep_plan, plan
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     MIGRATIONS_ARGUMENTS,
@@ -148,7 +150,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     optional_path,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.plan import PlanOptions, keep_plan, plan
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:

@@ -55,6 +55,8 @@ versions:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.verified import record_verified
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     connection_options,
@@ -62,7 +64,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     operator,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.verified import record_verified
 
 
 def record(module: AnsibleModule) -> dict[str, Any]:

@@ -155,8 +155,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels import MailServer, Webhook
+
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels import MailServer, Webhook
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.job import Channel, check_channels, notify
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}

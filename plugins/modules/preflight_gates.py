@@ -247,6 +247,7 @@ preflight:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import ApprovalPolicy
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.job import (
     GatePolicy,
@@ -254,6 +255,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.job import (
     require_open_gates,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import given_report
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -265,7 +267,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     optional_path,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
 
 GATE_ARGUMENTS: ArgumentSpec = {
     "project": {"type": "str", "required": True},

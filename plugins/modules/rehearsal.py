@@ -171,6 +171,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.pgops.supabase.plugins.module_utils.module import make_module, run
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.job import (
     choose_backup,

@@ -239,10 +239,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.job import back_up
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, RestoreError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
@@ -255,6 +255,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.job import MakeAside, RestoreRequest, restore
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.side_tables import RowsRequest, restore_rows
 

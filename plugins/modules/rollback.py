@@ -126,9 +126,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
+
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
@@ -146,7 +148,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     session_settings,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.job import RollbackOptions, roll_back
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 
 
 def take_back(module: AnsibleModule) -> dict[str, Any]:

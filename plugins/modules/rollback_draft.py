@@ -124,6 +124,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.job import DraftOptions, draft_rollbacks
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     LOCK_ARGUMENTS,
@@ -135,7 +137,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.job import DraftOptions, draft_rollbacks
 
 
 def draft(module: AnsibleModule) -> dict[str, Any]:

@@ -156,7 +156,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RowChange, from_dict
+
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import RowChange
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.job import count_project
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -165,7 +168,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     milliseconds,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.job import count_project
 
 
 def row_changes(changes: list[dict[str, Any]] | None) -> dict[tuple[str, str], int] | None:

@@ -84,6 +84,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import list_rehearsals
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import list_runs

@@ -123,6 +123,7 @@ import socket
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import (
     Claim,
     LeaseResult,

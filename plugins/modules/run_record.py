@@ -118,6 +118,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
 from ansible_collections.pgops.supabase.plugins.module_utils.report.job import headline, markdown, summary_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import (

@@ -195,6 +195,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.snapshot import Source, compare_sources
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     TIMEOUT_ARGUMENTS,
@@ -204,7 +206,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     read_only_settings,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.snapshot import Source, compare_sources
 
 SIDES = ["live", "file", "other"]
 

@@ -112,6 +112,8 @@ catalog:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.snapshot import describe, keep, read_live
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     TIMEOUT_ARGUMENTS,
@@ -122,7 +124,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     read_only_settings,
     run,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.snapshot import describe, keep, read_live
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:

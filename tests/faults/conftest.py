@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     create_database,
     drop_database,
     ensure_absent,
     ensure_started,
 )
-
 from tests.faults.applier import Applier
 from tests.faults.figures import Figures, closing_line, table
 from tests.faults.kept import Kept, prepare

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     connect,
     execute,
@@ -19,7 +20,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-
 from tests.faults.claims import untrue
 from tests.faults.proxy import OPENING, Moment, Phase, Question, Then
 from tests.faults.stage import Prepared, wait_for, wait_until_alone

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psycopg2 import sql
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     LocalProject,
@@ -26,8 +28,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.server impo
     stop_server,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-from psycopg2 import sql
-
 from tests.faults.applier import Applier, Ended
 from tests.faults.proxy import Interfere, Proxy
 from tests.faults.states import State, read_state

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg2 import sql
+
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, read_catalog, user_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions, session
-from psycopg2 import sql
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     connect,
     execute,
     fetch_all,
     session,
 )
-
 from tests.faults.stage import wait_for
 from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject

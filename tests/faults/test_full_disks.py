@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg2 import sql
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import drop_database
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-from psycopg2 import sql
-
 from tests.faults.conftest import FIGURES
 from tests.faults.figures import Figures
 from tests.faults.kept import ACCIDENT, Disk, Kept, mounted

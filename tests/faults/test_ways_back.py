@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
-from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from psycopg2 import sql
 
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.faults.applier import Ended
 from tests.faults.conftest import FIGURES
 from tests.faults.figures import Figures

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from tests.faults.kept import FORMATS, Kept
 from tests.integration.backups import from_archive, wait_until
 from tests.integration.live import LiveProject

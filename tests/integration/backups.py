@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
-
 from tests.integration.live import LiveProject
 
 # pg_dump reads the value of every sequence, nothing else of a backup does: when one is being dropped, pg_dump waits, alone.

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-
 from tests.integration.live import LiveProject
 
 # The rows of a query that is built at run time, as XML: plain SQL has no other way without a function of our own.

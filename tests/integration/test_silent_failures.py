@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from tests.integration import community_postgresql
 from tests.integration.application import TABLES, Application
 from tests.integration.backups import content_of, from_archive, small_disk, wait_until, waiting_pg_dump

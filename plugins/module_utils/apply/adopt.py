@@ -12,20 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.adoption import decide
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
-    fingerprint,
-    read_catalog,
-    user_schemas,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    connect,
-    fetch_value,
-    server_version,
-    session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Adoption, AdoptionEntry, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Adoption, AdoptionEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     HistoryError,
     InputError,
@@ -33,6 +21,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    fingerprint,
+    read_catalog,
+    user_schemas,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     LedgerEvent,
@@ -44,11 +37,18 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     read_history,
     read_ledger,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import is_verified
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import read_records, require_recorded
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, parse_script, read_sql_file
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, discover
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    connect,
+    fetch_value,
+    server_version,
+    session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
@@ -56,6 +56,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
     take_apply_lock,
     with_retries,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, parse_script, read_sql_file
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

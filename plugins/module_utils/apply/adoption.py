@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import AdoptionEntry, ComparedBy
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AdoptionEntry, ComparedBy
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import PgopsError, Position
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     HistoryRow,

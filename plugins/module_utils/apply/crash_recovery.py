@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Statement
 
 if TYPE_CHECKING:

@@ -15,20 +15,27 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Violation
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Violation
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
     DeferrableConstraint,
-    RunnableScript,
     check_now,
     defer_again,
     deferrable_constraints,
     one_transaction,
     run_statement,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.violations import (
+    count_deferred,
+    is_violation,
+    violation_of,
+    violations_of,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import ROLLED_BACK
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import emptied_by, relations_used, written_by
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Script,
     Statement,
@@ -36,13 +43,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     sets_only_the_session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import commands_of
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import ROLLED_BACK
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.violations import (
-    count_deferred,
-    is_violation,
-    violation_of,
-    violations_of,
-)
 
 if TYPE_CHECKING:
     from psycopg2 import Error as PgError

@@ -9,6 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import MigrationResult
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.dry_run import Trial
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.outside_transaction import run_outside_transaction
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder, sequence_values
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
     remember_before,
     require_files_of_what_is_begun,
@@ -16,6 +20,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements 
     require_promoted_change,
     require_still_pending,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import (
     Apply,
     ApplyOptions,
@@ -29,30 +34,22 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import 
     result_document,
     tried_migration,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
-    Catalog,
-    compare_catalogs,
-    fingerprint,
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
+    require_passed,
+    verify,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    collect_notices,
-    connect,
-    session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    MigrationEntry,
-    MigrationResult,
-    utc_now,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.dry_run import Trial
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     NOTHING_CHANGED,
     PgopsError,
     VerificationFailed,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    Catalog,
+    compare_catalogs,
+    fingerprint,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     append_event,
@@ -62,22 +59,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     read_history,
     read_ledger,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import (
-    read_state,
-    require_agreement,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
-    Batch,
-    PendingMigration,
-    cut_batches,
-    load_pending,
-    lock_table_capacity,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.outside_transaction import run_outside_transaction
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder, sequence_values
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import read_records, require_recorded
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import (
     BEFORE_ALL,
     forget_statements,
@@ -86,19 +68,35 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_lo
     read_statement_log,
     versions_begun,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
+    Batch,
+    PendingMigration,
+    cut_batches,
+    load_pending,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import (
+    read_state,
+    require_agreement,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    collect_notices,
+    connect,
+    session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
     hold_apply_lock,
     keep_apply_lock,
+    lock_table_capacity,
     server_error,
     short_transaction,
     take_apply_lock,
     with_retries,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
-    require_passed,
-    verify,
 )
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.crash_recovery import (
     context_of,
     recover,
     require_valid_index,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import require_plain_strings
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     ConnectionFailed,
     HistoryError,
@@ -27,26 +27,24 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     Position,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_bytes
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
-    RunnableScript,
-    require_plain_strings,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
-    Script,
-    Statement,
-    parse_script,
-    reason_not_transactional,
-    sets_only_the_session,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import (
     BEFORE_ALL,
     LoggedStatement,
     log_statement,
     read_statement_log,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     server_error,
     short_transaction,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Script,
+    Statement,
+    parse_script,
+    reason_not_transactional,
+    sets_only_the_session,
 )
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
     HeldLock,
     MovedSequence,
     Receipt,
@@ -22,6 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.document impor
     UnexecutedStatement,
     Violation,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
 
 if TYPE_CHECKING:

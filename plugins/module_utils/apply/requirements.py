@@ -9,20 +9,20 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import Apply, FileResult
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     change_fingerprint,
     describe_changes,
     fingerprint,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError, InputError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import Batch
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state, require_agreement
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import require_planned_catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import require_same_change
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import Batch
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import require_planned_catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state, require_agreement
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -11,24 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     ConnectionFailed,
-    SqlScriptError,
     StatementFailed,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
-    Script,
-    Statement,
-    makes_temporary,
-    reason_not_transactional,
-    without_outer_transaction,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     LOST_BEFORE_COMMIT,
     ROLLED_BACK,
     server_error,
     transaction_id,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Script,
+    Statement,
 )
 
 if TYPE_CHECKING:
@@ -40,52 +37,12 @@ _RESET_SESSION = "reset session authorization; reset role; reset all; close all;
 
 
 @dataclass(frozen=True)
-class RunnableScript:
-    """A script that was found fit to run in somebody else's transaction, or, where it says so, outside of one."""
-
-    script: Script
-    statements: tuple[Statement, ...]
-    outside_transaction: bool = False
-
-
-@dataclass(frozen=True)
 class DeferrableConstraint:
     """A constraint that may be checked as late as at COMMIT."""
 
     schema: str
     name: str
     initially_deferred: bool
-
-
-def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableScript:
-    """Check that a script can be run.
-
-    :param outside_transaction: whether commands are allowed that PostgreSQL refuses in a transaction block.
-    :raises SqlScriptError: at transaction control, at COPY with inline data, and at commands that are not allowed.
-    """
-    statements = without_outer_transaction(script)
-    outside = [statement for statement in statements if reason_not_transactional(statement)]
-    if outside and not outside_transaction:
-        raise SqlScriptError(
-            f"{reason_not_transactional(outside[0])} cannot run in a transaction, so a failure after it could not be undone",
-            where=outside[0].position,
-            next_step="Use the form without CONCURRENTLY; a rollback has to be one transaction.",
-        )
-    if outside and len(statements) != len(script.statements):
-        raise SqlScriptError(
-            f"{reason_not_transactional(outside[0])} cannot run in the transaction that the file's own BEGIN opens",
-            where=outside[0].position,
-            next_step="Leave out BEGIN and COMMIT, or better, put this statement into a migration of its own.",
-        )
-    temporary = [statement for statement in statements if outside and makes_temporary(statement)]
-    if temporary:
-        raise SqlScriptError(
-            f"A temporary object does not outlive a run that is cut short, and {reason_not_transactional(outside[0])} makes "
-            "this file one that has to be gone on with",
-            where=temporary[0].position,
-            next_step="Put what cannot run in a transaction into a migration of its own.",
-        )
-    return RunnableScript(script, statements, bool(outside))
 
 
 def require_plain_strings(connection: PgConnection, statement: Statement, *, state: str) -> None:

@@ -12,6 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
+    AppliedMigration,
+    MigrationResult,
+    Receipt,
+    RowChange,
+    TriedMigration,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
+    Checks,
+    Verification,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     change_fingerprint,
@@ -21,42 +35,28 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import OwnChanges
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    AppliedMigration,
-    CatalogChange,
-    MigrationPlan,
-    MigrationResult,
-    PromotionProof,
-    Receipt,
-    RowChange,
-    TriedMigration,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, PgopsError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     NewEvent,
     append_event,
     record_applied,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
     Batch,
     PendingMigration,
     TransactionScope,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
     planned_steps,
     planned_validation,
     require_planned,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
-    Checks,
-    Verification,
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
 )
 
 if TYPE_CHECKING:

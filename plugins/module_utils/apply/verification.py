@@ -9,20 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import (
     CountContract,
     OwnChanges,
     compare_counts,
     own_changes,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    CountComparison,
-    Stage,
-    TableCount,
-    ValidationReport,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, TableCount
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, existing_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Stage, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.script import ValidationScript, run_validation
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.verdicts import failing_checks
 

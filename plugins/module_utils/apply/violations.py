@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Violation
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Violation
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import command_of
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import commands_of, strings
 

@@ -15,15 +15,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import (
+    BackupEncryption,
+    BackupManifest,
+    PlainFile,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import (
     abandoned_directories,
     claimed_directory,
     cleaning_up_when_ended,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupEncryption,
-    BackupManifest,
-    PlainFile,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import make_private_directory, sha256_of_file

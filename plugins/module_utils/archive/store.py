@@ -16,8 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry, BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import opened_backup
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import BackupEntry, BackupManifest, from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     read_json,

@@ -11,8 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
-from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import (
+    BackupEncryption,
+    BackupFile,
+    BackupManifest,
+    BackupVerification,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import (
+    encrypt_files,
+    require_recipients,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     BACKUP_NAME,
     DumpTools,
@@ -25,10 +33,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
     require_client_for,
     write_manifest,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import (
-    encrypt_files,
-    require_recipients,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.documents import RemovedBackup
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import (
     remove_unfinished,
     require_place,
@@ -43,22 +48,17 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.source impor
     read_source,
     require_own_database,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import cleaning_up_when_ended
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import fsync_directory
+from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupEncryption,
-    BackupFile,
-    BackupManifest,
-    BackupVerification,
-    RemovedBackup,
-    utc_now,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import fsync_directory
-from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import remove_abandoned
 
 

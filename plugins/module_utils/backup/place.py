@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupFile, PlainFile
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import BACKUP_NAME, INCOMPLETE_PREFIX
 from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import (
     abandoned_directories,
     claimed_directory,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import BackupFile, PlainFile
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     BackupError,
     InputError,

@@ -10,11 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import (
-    plan_restore,
-    read_content,
-    restore_archive,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest, BackupVerification
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     ARCHIVE_NAMES,
     ROLES_NAME,
@@ -23,14 +19,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import FULL_ERRORS, free_bytes, says_full
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import ScratchPlace
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupManifest,
-    BackupVerification,
-    utc_now,
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import (
+    plan_restore,
+    read_content,
+    restore_archive,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.proof import RestoreProof, prove_restored
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import unavailable_extensions
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import find_server_programs, scratch_server

@@ -12,17 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry, BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import BACKUP_NAME, find_backups
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupEntry,
-    BackupManifest,
-    RemovedBackup,
-    RunEntry,
-    RunRecord,
-    UsedBackup,
-    from_dict,
-    utc_now,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.documents import RemovedBackup, UsedBackup
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     fsync_directory,
@@ -30,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     read_json,
     write_json,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunEntry, RunRecord
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import list_runs
 
 REMOVING_PREFIX = ".removing-"

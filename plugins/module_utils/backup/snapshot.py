@@ -12,16 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
-from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     ARCHIVE_NAMES,
     CATALOG_NAME,
     DumpTools,
     dump_database,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.dump_watch import DumpWatch, table_sizes
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import Source
+from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, ToolError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts, TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import CountingSessions, count_in_snapshot
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import user_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -30,13 +38,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     libpq_environment,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RowCounts, TableCount, utc_now
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.dump_watch import DumpWatch, table_sizes
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, ToolError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import CountingSessions, count_in_snapshot
-from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import user_tables
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PrivilegeError
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import read_marker
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     TRANSACTION_POOLER_PORT,
     ConnectionOptions,
@@ -17,8 +19,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     require_all_rows_visible,
     server_version,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PrivilegeError
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import read_marker
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

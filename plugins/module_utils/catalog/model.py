@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import canonical_json, sha256_of_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.expressions import canonical_expression
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.queries import ALL_KINDS, OBJECT_TYPES
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import CatalogChange
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import canonical_json, sha256_of_bytes
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

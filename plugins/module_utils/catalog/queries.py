@@ -1,7 +1,7 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The queries that read a schema as JSON, one per kind of object; ``catalog.py`` runs them.
+"""The queries that read a schema as JSON, one per kind of object; ``model.py`` runs them.
 
 Each returns rows of (key, definition): a readable name that is unique in the database, and a JSON object without OIDs,
 attribute numbers or anything else that depends on the way the object came about. The parameter ``schemas`` is the list

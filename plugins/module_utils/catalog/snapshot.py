@@ -11,6 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    BusyError,
+    InputError,
+    VerificationFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
+    canonical_json,
+    read_json,
+    write_atomically,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import (
+    CatalogChange,
+    ChangeCounts,
+    SchemaDiff,
+    SchemaInfo,
+    SchemaSide,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,
@@ -29,24 +47,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     SessionSettings,
     server_version,
     session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    CatalogChange,
-    ChangeCounts,
-    SchemaDiff,
-    SchemaInfo,
-    SchemaSide,
-    utc_now,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
-    BusyError,
-    InputError,
-    VerificationFailed,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
-    canonical_json,
-    read_json,
-    write_atomically,
 )
 
 Source = Union[ConnectionOptions, Path]

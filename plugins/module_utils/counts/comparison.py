@@ -13,17 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import (
     CountChange,
     CountComparison,
     RowCounts,
     TableCount,
-    Verdict,
-    from_dict,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError, InputError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Verdict
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -16,7 +16,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    CountError,
+    InputError,
+    PrivilegeError,
+    VerificationFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import user_schemas
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import (
+    CountContract,
+    OwnChanges,
+    compare_counts,
+    own_changes,
+    parse_table_name,
+    read_baseline,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, RowCounts
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import count_in_snapshot
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, user_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -26,28 +45,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import (
-    CountContract,
-    OwnChanges,
-    compare_counts,
-    own_changes,
-    parse_table_name,
-    read_baseline,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    CountComparison,
-    RowCounts,
-    utc_now,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
-    CountError,
-    InputError,
-    PrivilegeError,
-    VerificationFailed,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import count_in_snapshot
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, user_tables
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -20,9 +23,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_value,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import TableCount
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed, CountError
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import TableCount
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     execute,
     fetch_all,
     fetch_value,
     is_lost_connection,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import TableCount
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed, CountError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

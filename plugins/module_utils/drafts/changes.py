@@ -9,6 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, relation_of, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
+    ForeignGrant,
+    column_grant_changes,
+    default_privileges_changes,
+    grant_changes,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
     NotMechanical,
@@ -21,12 +27,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     relation_state,
     relation_word,
     word_of,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
-    ForeignGrant,
-    column_grant_changes,
-    default_privileges_changes,
-    grant_changes,
 )
 
 _RELATIONS_THAT_FOLLOW_THEIR_QUERY = ("view", "materialized view")

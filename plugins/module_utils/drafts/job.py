@@ -10,6 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.dry_run import Trial
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    InputError,
+    RollbackError,
+    StatementFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_atomically
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,
@@ -17,40 +27,27 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    execute,
-    session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    CatalogChange,
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.documents import (
     RollbackDraft,
     RollbackDrafts,
     UncoveredObject,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import Draft, draft_rollback
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.text import draft_path, draft_text
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.dry_run import Trial
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
-    InputError,
-    RollbackError,
-    StatementFailed,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_atomically
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import ADVISORY_LOCK
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import PendingMigration, load_pending
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state, require_agreement
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
-    reset_session,
-    run_script,
-    runnable,
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    execute,
+    session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import take_apply_lock, with_retries
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

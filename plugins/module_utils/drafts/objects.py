@@ -9,6 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, relation_of, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
+    ForeignGrant,
+    column_grant_changes,
+    default_privileges_changes,
+    grantees,
+    grants_of_a_new_object,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
     ROUTINES,
     cut,
@@ -16,13 +23,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import
     owner_relation,
     quoted,
     text_of,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
-    ForeignGrant,
-    column_grant_changes,
-    default_privileges_changes,
-    grantees,
-    grants_of_a_new_object,
 )
 
 Definition = Mapping[str, Any]

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, relation_of, split_key
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.changes import alter_statements, must_be_made_anew
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
     RELATIONS,
     ROUTINES,
@@ -33,7 +34,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     drop_statements,
     node_text,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant
 
 Action = Literal["drop", "alter", "create"]
 

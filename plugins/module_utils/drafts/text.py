@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RollbackDraft
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.documents import RollbackDraft
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import DRAFT_MARK
 
 SUFFIX = ".draft"
-MARK = "-- pgops: draft, not reviewed"
-
-
-def is_unreviewed(text: str) -> bool:
-    """Whether the text of a rollback still says that nobody has reviewed it."""
-    return any(line.strip() == MARK for line in text.splitlines())
 
 
 def draft_path(supabase_dir: Path, version: str, name: str) -> Path:
@@ -28,7 +23,7 @@ def draft_text(draft: RollbackDraft, statements: Sequence[str]) -> str:
     """The whole file: what was found, how to go on, the statements."""
     label = f"{draft.version}_{draft.name}"
     lines = [
-        MARK,
+        DRAFT_MARK,
         f"-- Rollback of {label}, made from what the migration changes in the catalog.",
         f"-- Migration's SHA-256: {draft.sha256}",
         "--",

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import Approval
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import SHOWN, Judgement, shown_list
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import (
     ApprovalFacts,
     Signature,
     sign_command,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Approval, MigrationPlan
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import SHOWN, Judgement, shown_list
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA, PLATFORM_SCHEMAS
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    fetch_all,
-    fetch_value,
-    server_version,
-    session,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA, PLATFORM_SCHEMAS
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import (
     DiskSpace,
     InvalidObjects,
@@ -33,9 +25,17 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import 
     ServerIdentity,
     Versions,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, read_script
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import find_program, program_version
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import read_marker
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    fetch_all,
+    fetch_value,
+    server_version,
+    session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import find_program, program_version
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by
 
 if TYPE_CHECKING:

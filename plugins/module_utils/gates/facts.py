@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import Marker
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -19,17 +21,6 @@ class Wanted:
     login_port: int
     login_user: str
     login_db: str
-
-
-@dataclass(frozen=True)
-class Marker:
-    """What the database was marked as, and on which server that was."""
-
-    project: str
-    ref: str | None
-    environment: str
-    created_at: str
-    system_identifier: str | None
 
 
 @dataclass(frozen=True)

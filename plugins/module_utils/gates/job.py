@@ -16,30 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.gates import evidence
-from ansible_collections.pgops.supabase.plugins.module_utils.gates import rules
-from ansible_collections.pgops.supabase.plugins.module_utils.gates import git as git_evidence
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import (
-    ApprovalPolicy,
-    approvals_that_count,
-    judge_approval,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import keygen_program, read_approvals
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import find_backups
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    execute,
-    server_version,
-    session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    Approval,
-    LintReport,
-    MigrationPlan,
-    PreflightReport,
-    utc_now,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     NOTHING_CHANGED,
     InputError,
@@ -47,21 +25,39 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.gates import evidence, rules
+from ansible_collections.pgops.supabase.plugins.module_utils.gates import git as git_evidence
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import (
+    ApprovalPolicy,
+    approvals_that_count,
+    judge_approval,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import Approval, PreflightReport
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import Wanted
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.git import judge_git
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import accepted_findings, judge_lint
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.rehearsal import judge_rehearsal
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import keygen_program, read_approvals
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import (
     GATES,
     decide,
     overall,
     require_valid_waivers,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.git import judge_git
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import accepted_findings, judge_lint
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import write_marker
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintReport
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import write_marker
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.rehearsal import judge_rehearsal
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    execute,
+    server_version,
+    session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import find_rehearsals, hashes_of
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement, shown_list
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import (
     LINT_FAILS_FROM,
     LINT_SEVERITY,
     LintFinding,
     LintReport,
     LintWaiver,
-    MigrationPlan,
-    from_dict,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement, shown_list
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 
 
 def given_report(report: object) -> LintReport | None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Rehearsal
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.documents import Rehearsal
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import FileHashes, rehearsal_key
 
 

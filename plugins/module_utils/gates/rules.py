@@ -9,11 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupEntry,
-    GateVerdict,
-    Lease,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import GateVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import (
     DiskSpace,
     InvalidObjects,
@@ -26,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import 
     Versions,
     Wanted,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import how_to_free, who_holds
 
 OLDEST_SERVER, NEWEST_SERVER = 15, 18

@@ -14,11 +14,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import MigrationPlan
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_bytes
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import run_program
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import differences, load_plan
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import run_program
 
 NAMESPACE = "pgops.supabase.plan"
 VERIFY_SECONDS = 20

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import GateResult, Verdict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import GateResult
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Verdict
 
 # In the order in which they are read and shown.
 GATES = (

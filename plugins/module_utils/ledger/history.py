@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

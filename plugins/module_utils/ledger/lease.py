@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -22,9 +25,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_value,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Lease
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, InputError
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

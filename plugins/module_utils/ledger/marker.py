@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import Marker
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -25,6 +25,17 @@ create table pgops.project_marker (
 );
 comment on table pgops.project_marker is 'Which project this database is. One row, written once by a person''s decision.';
 """
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What the database was marked as, and on which server that was."""
+
+    project: str
+    ref: str | None
+    environment: str
+    created_at: str
+    system_identifier: str | None
 
 
 def read_marker(connection: PgConnection) -> Marker | None:

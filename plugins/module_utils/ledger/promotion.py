@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     LedgerEvent,
     is_anothers,

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import HalfDoneMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import HalfDoneMigration
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -5,11 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    session,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     NewEvent,
@@ -18,6 +13,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     read_ledger,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import is_verified
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    session,
+)
 
 
 def record_verified(options: ConnectionOptions, *, run_id: str, operator: str, dry_run: bool = False) -> list[str]:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding, LintLevel
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding, LintLevel
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, Statement
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import TableChange
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 _SHORT = 80
 _MEGABYTE = 1024 * 1024

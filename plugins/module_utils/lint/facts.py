@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     Batch,
     ColumnFacts,
@@ -18,13 +17,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     Limits,
     TableFacts,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import dropped_by, emptied_by
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import (
     TableChange,
     expression_text,
     table_changes,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -12,34 +12,34 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    fetch_value,
-    session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    LINT_FAILS_FROM,
-    LINT_SEVERITY,
-    LintFinding,
-    LintReport,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     InputError,
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, Limits, LintFile
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import (
+    LINT_FAILS_FROM,
+    LINT_SEVERITY,
+    LintFinding,
+    LintReport,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.facts import read_facts
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.rollback_rules import ROLLBACK_RULES
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.rules import MIGRATION_RULES
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import SquawkFinding, find_squawk, run_squawk
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk_findings import judge_squawk
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.table_rules import TABLE_RULES
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.waivers import apply_waivers, read_waivers
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    fetch_value,
+    session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, parse_script, read_sql_file
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import SquawkFinding, find_squawk, run_squawk
 
 FailLevel = Literal["error", "warning", "notice", "never"]
 

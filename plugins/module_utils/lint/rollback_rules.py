@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, LintFile, finding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     Created,
     created_by,

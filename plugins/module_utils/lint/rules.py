@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, finding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     created_by,
     dropped_by,

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, finding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import SquawkFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject, relation
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import SquawkFinding
 
 # These warn of work that grows with the table; on one that is small, or new in the batch, there is nothing to fear.
 GROWS_WITH_TABLE = frozenset(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     Batch,
     ColumnFacts,
@@ -15,14 +14,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     TableFacts,
     finding,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import dropped_by, emptied_by, written_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import (
     TableChange,
     table_changes,
     tests_not_null,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 _UNBOUNDED_TEXT = ("text", "varchar")
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import finding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, position_at
 
 _WAIVER = re.compile(r"--\s*pgops:\s*allow\b[ \t]*(\S*)[ \t]*(.*)")

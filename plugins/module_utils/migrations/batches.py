@@ -9,15 +9,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import MigrationEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import MigrationFileError
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import entries_in_the_lock_table
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, read_script
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import RunnableScript, runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import entries_in_the_lock_table
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript, runnable
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection as PgConnection
+    pass
 
 TransactionScope = Literal["batch", "file"]
 
@@ -73,17 +72,6 @@ def load_pending(
             script = replace(script, outside_transaction=True)
         pending.append(PendingMigration(file, script))
     return pending
-
-
-def lock_table_capacity(connection: PgConnection) -> int:
-    """About how many locks the server can hold (PostgreSQL, "Lock Management": max_locks_per_transaction)."""
-    return int(
-        fetch_value(
-            connection,
-            "select current_setting('max_locks_per_transaction')::int * "
-            "(current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)",
-        )
-    )
 
 
 def cut_batches(

@@ -16,6 +16,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import s
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, parse_script, read_sql_file
 
 # The Supabase CLI's own pattern (pkg/migration, migrateFilePattern): anything else it skips without a word.
+DRAFT_MARK = "-- pgops: draft, not reviewed"
 _FILE_NAME = re.compile(r"^([0-9]+)_(.*)\.sql$")
 
 
@@ -154,3 +155,8 @@ def recorded_statements(texts: Sequence[str]) -> tuple[str, ...] | None:
     except SqlScriptError:
         return None
     return tuple(statement.sql for statement in script.statements)
+
+
+def is_unreviewed(text: str) -> bool:
+    """Whether the text of a rollback still says that nobody has reviewed it."""
+    return any(line.strip() == DRAFT_MARK for line in text.splitlines())

@@ -10,18 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    MigrationPlan,
-    PlannedMigration,
-    PlannedStep,
-    PlannedValidation,
-    from_dict,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import (
-    entries_in_the_lock_table,
-    expected_locks,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     canonical_json,
     read_json,
@@ -29,6 +19,16 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     sha256_of_file,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import Batch, PendingMigration
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import (
+    MigrationPlan,
+    PlannedMigration,
+    PlannedStep,
+    PlannedValidation,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import (
+    entries_in_the_lock_table,
+    expected_locks,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import reason_not_transactional
 
 # Changes when the meaning of what is hashed does, so that no old signature is taken for a new plan.

@@ -10,11 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     fingerprint,
     read_catalog,
     user_schemas,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
+    TransactionScope,
+    cut_batches,
+    load_pending,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
+    load_plan,
+    plan_hash,
+    planned_steps,
+    planned_validation,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state, require_agreement
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -22,24 +39,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import MigrationPlan
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
-    TransactionScope,
-    cut_batches,
-    load_pending,
-    lock_table_capacity,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state, require_agreement
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
-    load_plan,
-    plan_hash,
-    planned_steps,
-    planned_validation,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import lock_table_capacity
 
 # Reading a definition takes ACCESS SHARE, as a SELECT does: only somebody's exclusive lock makes it wait, and not for longer.
 CATALOG_WAIT_MS = 1000

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value, server_version
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Lease, MigrationEntry, MigrationInfo
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError, PrivilegeError
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     HistoryRow,
     LedgerEvent,
@@ -19,12 +18,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     read_history,
     read_ledger,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import read_half_done
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationEntry, MigrationInfo
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import (
     MigrationFile,
     read_as_others_do,
     recorded_statements,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import read_half_done
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value, server_version
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -9,19 +9,20 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import prove
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationInfo
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import describe, require_agreement
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import MigrationInfo, PromotionProof
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover, read_script
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import describe, require_agreement
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import prove
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 
 
 def migration_info(

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Message, RunVerdict
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Message
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunVerdict
 
 Payload = Literal["slack", "discord", "teams", "document"]
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels import (
     MailServer,
     Undelivered,
@@ -18,18 +21,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels imp
     mail,
     post,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import is_loopback
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    Delivery,
-    Message,
-    Notification,
-    from_dict,
-    utc_now,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import message_of
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Delivery, Message, Notification
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.forms import Payload, body, payload, subject
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import message_of
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import is_loopback
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import load_documents, load_run
 
 NOTIFICATION_FILE = "notification.json"

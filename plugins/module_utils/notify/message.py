@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Message, RunRecord
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Message
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 Documents = Mapping[str, Mapping[str, Any]]
 

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    execute,
-    fetch_all,
-    fetch_value,
-    is_lost_connection,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     BusyError,
     ConnectionFailed,
     PgopsError,
     StatementFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    execute,
+    fetch_all,
+    fetch_value,
+    is_lost_connection,
 )
 
 if TYPE_CHECKING:
@@ -226,4 +226,15 @@ def server_error(
         state=state,
         next_step=_NEXT_STEPS.get(sqlstate, otherwise),
         details={"sqlstate": sqlstate, "context": diagnosis.context},
+    )
+
+
+def lock_table_capacity(connection: PgConnection) -> int:
+    """About how many locks the server can hold (PostgreSQL, "Lock Management": max_locks_per_transaction)."""
+    return int(
+        fetch_value(
+            connection,
+            "select current_setting('max_locks_per_transaction')::int * "
+            "(current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)",
+        )
     )

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    EstimatedStatement,
-    StatementTiming,
-    TableCount,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import StatementTiming
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.documents import EstimatedStatement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import relation, walk
 

@@ -10,33 +10,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import MigrationResult, StatementTiming
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry, BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import find_backups
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupEntry,
-    BackupManifest,
-    MigrationPlan,
-    MigrationResult,
-    PlannedMigration,
-    Rehearsal,
-    RehearsedFile,
-    RollbackDrafts,
-    RollbackResult,
-    RowCounts,
-    SchemaDiff,
-    StatementTiming,
-    from_dict,
-    utc_now,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import make_private_directory, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import SchemaDiff
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.documents import RollbackDrafts
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan, PlannedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.documents import Rehearsal, RehearsedFile
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.estimate import estimate, rows_by_table
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import (
     REHEARSAL_FILE,
     REHEARSALS,
     rehearsal_key,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import new_run_id
 
 _SHOWN = 20

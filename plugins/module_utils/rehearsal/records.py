@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Rehearsal, RehearsalEntry, from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     canonical_json,
@@ -20,6 +20,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     sha256_of_file,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.documents import Rehearsal, RehearsalEntry
 
 REHEARSALS = "rehearsals"
 REHEARSAL_FILE = "rehearsal.json"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RunRecord
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 
 def backup_headline(run: RunRecord, manifest: Mapping[str, Any]) -> str:

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RunRecord, RunVerdict
-from ansible_collections.pgops.supabase.plugins.module_utils.report.receipt import receipt_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.report.backup import backup_facts, backup_headline
+from ansible_collections.pgops.supabase.plugins.module_utils.report.receipt import receipt_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.report.restore import (
     restore_headline,
     restore_identity,
     restore_losses,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord, RunVerdict
 
 Documents = Mapping[str, Mapping[str, Any]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RunRecord
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 
 def restore_headline(run: RunRecord, restored: Mapping[str, Any]) -> str:

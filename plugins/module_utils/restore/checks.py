@@ -9,24 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     DumpTools,
     inspect_backup,
     major_version,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import PrivilegeError, RestoreError, ToolError
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import roles_in
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import read_marker
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     fetch_all,
     fetch_value,
     require_all_rows_visible,
     server_version,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import BackupManifest
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import PrivilegeError, RestoreError, ToolError
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import LOCKS_OF_A_NEW_TABLE
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import lock_table_capacity
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import roles_in
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import read_marker
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import lock_table_capacity
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import unavailable_extensions
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.target import (
     foreign_keys,
@@ -36,6 +35,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.target impo
     stored_tables,
     unwritable_tables,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import LOCKS_OF_A_NEW_TABLE
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import BackupManifest, TableLoss
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConsentNeeded
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import TABLES_PER_STATEMENT
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.documents import TableLoss
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

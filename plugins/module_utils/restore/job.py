@@ -11,22 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import (
-    HISTORY_SCHEMA,
-    BackupContent,
-    RestoredArchive,
-    RestorePlan,
-    plan_restore,
-    read_content,
-    restore_archive,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import opened_backup
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     ARCHIVE_NAMES,
     MANIFEST_NAME,
     DumpTools,
     find_dump_tools,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import opened_backup
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    PgopsError,
+    RestoreError,
+    VerificationFailed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_file
+from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     OWN_SCHEMA,
     compare_catalogs,
@@ -34,6 +35,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     fingerprint,
     read_catalog,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import user_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import ADVISORY_LOCK, read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -41,21 +44,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     execute,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupManifest,
-    CatalogChange,
-    RestoreResult,
-    TableLoss,
-    utc_now,
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    ROLLED_BACK,
+    commit,
+    server_error,
+    take_apply_lock,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
-    PgopsError,
-    RestoreError,
-    VerificationFailed,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_file
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import ADVISORY_LOCK, read_ledger
-from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.checks import (
     Target,
     load_backup,
@@ -70,6 +64,16 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.consent imp
     require_consent,
     required_consent,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.documents import RestoreResult, TableLoss
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import (
+    HISTORY_SCHEMA,
+    BackupContent,
+    RestoredArchive,
+    RestorePlan,
+    plan_restore,
+    read_content,
+    restore_archive,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.proof import (
     RestoreProof,
     outside_of,
@@ -82,13 +86,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.records imp
     restored_since,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.target import lock_tables, stored_tables
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import user_tables
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
-    ROLLED_BACK,
-    commit,
-    server_error,
-    take_apply_lock,
-)
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

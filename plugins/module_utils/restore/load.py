@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.content import Entry, read_entries
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.selection import (
     IF_MISSING,
     Selection,
@@ -24,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.selection i
     load_order,
     select_entries,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import CATALOG_NAME, DumpTools
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.stream import (
     ArchiveScript,
     Rows,
@@ -32,7 +34,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.stream impo
     run_entries,
     run_in,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import CATALOG_NAME, DumpTools
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     OWN_SCHEMA,
     Catalog,
@@ -41,11 +44,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     user_schemas,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupManifest,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, PgopsError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import (
     attach,
     attachments,
@@ -69,7 +68,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.target impo
     stored_tables,
     switch_triggers_off,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 
 if TYPE_CHECKING:
     from psycopg2 import Error as PgError

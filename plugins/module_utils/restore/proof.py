@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     OWN_SCHEMA,
     Catalog,
@@ -20,14 +20,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     split_key,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    CatalogChange,
-    CountComparison,
-    TableCount,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, existing_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import not_ours, place_of
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.target import present_schemas
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, existing_tables
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     LedgerEvent,
     NewEvent,
@@ -24,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     read_ledger,
     widen_ledger,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.content import Entry
-from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, read_content
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import opened_backup
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
+    ARCHIVE_NAMES,
+    DumpTools,
+    find_dump_tools,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.stream import (
     Rows,
     archive_script,
@@ -24,13 +29,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.stream impo
     run_entries,
     run_in,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
-    ARCHIVE_NAMES,
-    DumpTools,
-    find_dump_tools,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import opened_backup
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RestoreError, VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import parse_table_name
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -39,18 +43,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_value,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import parse_table_name
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RestoredRows, RestoredTable, utc_now
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RestoreError, VerificationFailed
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import commit, server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.checks import (
     load_backup,
     read_target,
     require_reader,
     require_right_target,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import commit, server_error
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.documents import RestoredRows, RestoredTable
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, read_content
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

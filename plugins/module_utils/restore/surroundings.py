@@ -15,12 +15,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, split_key
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import (
     PrivilegeChange,
     privilege_changes,
     unquoted,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.target import roles_not_ours
 
 if TYPE_CHECKING:

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data_script import (
-    SCRIPT_NAME,
-    ExportedFile,
-    bring_back_script,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     PRIVATE_FILE,
     fsync_directory,
     make_private_directory,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data_script import (
+    SCRIPT_NAME,
+    ExportedFile,
+    bring_back_script,
 )
 
 if TYPE_CHECKING:

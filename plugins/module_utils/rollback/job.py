@@ -11,6 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
+    Checks,
+    Verification,
+    require_passed,
+    verify,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    PgopsError,
+    RollbackError,
+    StatementFailed,
+    VerificationFailed,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,
@@ -19,33 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    collect_notices,
-    connect,
-    session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    AppliedMigration,
-    RollbackResult,
-    utc_now,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data import (
-    STILL_APPLIED,
-    DroppedData,
-    discard_export,
-    export_dropped_data,
-    find_dropped_data,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.text import MARK, is_unreviewed
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
-    PgopsError,
-    RollbackError,
-    StatementFailed,
-    VerificationFailed,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     NewEvent,
@@ -56,19 +45,20 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     read_ledger,
     record_removed,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import read_script
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice import (
-    choose_versions,
-    expected_fingerprint,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import read_records, require_recorded
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
-    RunnableScript,
-    reset_session,
-    run_script,
-    runnable,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import (
+    DRAFT_MARK,
+    is_unreviewed,
+    read_script,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    collect_notices,
+    connect,
+    session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
@@ -76,12 +66,19 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
     take_apply_lock,
     with_retries,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
-    Checks,
-    Verification,
-    require_passed,
-    verify,
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice import (
+    choose_versions,
+    expected_fingerprint,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data import (
+    STILL_APPLIED,
+    DroppedData,
+    discard_export,
+    export_dropped_data,
+    find_dropped_data,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript, runnable
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -202,7 +199,7 @@ def _load(supabase_dir: Path, version: str, name: str) -> _Reverted:
             f"The rollback of {version}_{name} is a draft that nobody has reviewed",
             where=str(path),
             state="nothing was changed; the migrations are still applied",
-            next_step=f"Read and complete it, then take its first line away ({MARK}).",
+            next_step=f"Read and complete it, then take its first line away ({DRAFT_MARK}).",
         )
     return _Reverted(version, name, path, runnable(script))
 

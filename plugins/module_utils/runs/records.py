@@ -11,20 +11,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    Operation,
-    RunEntry,
-    RunRecord,
-    RunVerdict,
-    from_dict,
-    utc_now,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     make_private_directory,
     read_json,
     write_atomically,
     write_json,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import (
+    Operation,
+    RunEntry,
+    RunRecord,
+    RunVerdict,
 )
 
 RUN_FILE = "run.json"

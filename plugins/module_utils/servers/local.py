@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document, from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, LocalProjectError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     execute,
     fetch_value,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document, from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, LocalProjectError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import find_program, program_version
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.directory import (
     PROJECT_FILE,
     SERVER,
@@ -47,7 +48,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.server impo
     stop_server,
     write_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import find_program, program_version
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import (
     LOGIN_ROLES,
     OWNER,

@@ -26,13 +26,20 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import 
     claimed_directory,
     cleaning_up_when_ended,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     execute,
     libpq_environment,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, ToolError
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import (
+    ProgramVersion,
+    find_program,
+    find_programs,
+    program_version,
+    run_program,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import (
     ORPHANS_END_SECONDS,
     POLL_SECONDS,
@@ -46,13 +53,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.server impo
     start_server,
     stop_server,
     write_settings,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import (
-    ProgramVersion,
-    find_program,
-    find_programs,
-    program_version,
-    run_program,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import (
     LOGIN_ROLES,

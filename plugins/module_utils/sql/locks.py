@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import ExpectedLock
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.documents import ExpectedLock
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Script, Statement
 
 _BY_STATEMENT = {

@@ -9,13 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-    execute,
-    session,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Stage, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     NOTHING_CHANGED,
     InputError,
@@ -23,11 +16,18 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    ConnectionOptions,
+    SessionSettings,
+    execute,
+    session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     created_names,
     parse_script,
     read_sql_file,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Stage, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import (
     ValidationScript,
     read_validation_script,

@@ -17,14 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    Check,
-    Stage,
-    ValidationReport,
-    utc_now,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, Stage, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import (
     ValidationScript,
     read_validation_script,

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed, StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import Savepoint
 
 if TYPE_CHECKING:

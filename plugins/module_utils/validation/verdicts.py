@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Check, Stage, Verdict
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, Stage, Verdict
 
 _ANSI_COLOUR_OR_TICKED_BOX = re.compile(r"\x1b\[[0-9;]*m|^\W*\[[xXvV]\]")
 _WORD = re.compile(r"(PASS(?:ED)?|FAIL(?:ED|URE)?|WARN(?:ING)?|SKIP(?:PED)?)(?!\w)")

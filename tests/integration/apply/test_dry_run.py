@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-
 from tests.integration.application import Application
 from tests.integration.live import LiveProject
 

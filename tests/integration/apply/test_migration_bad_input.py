@@ -12,9 +12,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import ADVISORY_LOCK
 
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import ADVISORY_LOCK
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 from tests.integration.application import TABLES, Application
-from tests.integration.live import LiveProject
 from tests.integration.apply.test_migration import wait_until
+from tests.integration.live import LiveProject
 
 FIRST, INDEXES, THIRD = "20260101000000_first", "20260102000000_indexes", "20260103000000_third"
 CONCURRENTLY = """set search_path = public;

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import find_program, run_program
-
 from tests.integration.backups import archive_of, command_lines, content_of, waiting_pg_dump
 
 RunModule = Callable[..., dict[str, Any]]

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import require_own_database
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import write_marker
-
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from tests.integration import age_program
 from tests.integration.backups import SEQUENCE, archive_of, content_of, wait_for_process
 from tests.integration.live import LiveProject, RunModule

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2.extensions
+
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,

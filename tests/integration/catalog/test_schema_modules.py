@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import libpq_environment
 from tests.integration import live
 

@@ -17,8 +17,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import draft_rollback
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     LocalProject,
     create_database,

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import GATES
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import make_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import ensure_absent, ensure_started
 from tests.integration.conftest import FAST_SETTINGS
 from tests.integration.live import LiveProject, RunModule

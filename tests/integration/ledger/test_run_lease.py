@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import make_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 from tests.integration.live import LiveProject, RunModule
 
 EXPIRE = "update pgops.lease set expires_at = clock_timestamp() - interval '1 second'"

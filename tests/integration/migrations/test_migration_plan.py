@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-
 from tests.integration.application import TABLES, Application
-from tests.integration.live import LiveProject, run_module
 from tests.integration.apply.test_migration import wait_until
+from tests.integration.live import LiveProject, run_module
 
 FIRST, INDEXES, THIRD = "20260101000000_first", "20260102000000_indexes", "20260103000000_third"
 # The plan's session is the one that waits for the ledger.

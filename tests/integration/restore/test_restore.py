@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-
 from tests.integration import snapshots
 from tests.integration.live import LiveProject, NewProject, RunModule
 

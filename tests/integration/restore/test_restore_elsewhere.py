@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     create_database,
     ensure_absent,
     ensure_started,
 )
-
 from tests.integration.conftest import FAST_SETTINGS
 from tests.integration.live import LiveProject, run_module
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     LocalProject,
     create_database,
@@ -18,7 +19,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.local impor
     ensure_started,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
-
 from tests.integration import snapshots
 from tests.integration.conftest import FAST_SETTINGS
 from tests.integration.live import LiveProject, RunModule

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value, session
+
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, ToolError
-from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import NOBODY, running_pid
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value, session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import remove_abandoned, scratch_server
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import NOBODY, running_pid
 
 HOLD = """
 import sys, time

@@ -13,20 +13,21 @@ from typing import Any
 
 import psycopg2
 import pytest
+from psycopg2.extensions import TRANSACTION_STATUS_INTRANS
+from psycopg2.extensions import connection as PgConnection
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed, StatementFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     connect,
     execute,
     fetch_all,
     fetch_value,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Check, ValidationReport, from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed, StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.job import names_created_by
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import parse_validation_script
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.script import run_validation
-from psycopg2.extensions import TRANSACTION_STATUS_INTRANS
-from psycopg2.extensions import connection as PgConnection
-
 from tests.integration.live import LiveProject, RunModule
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "ready_set" / "supabase"

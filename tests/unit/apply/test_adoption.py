@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.adoption import compare_recorded, decide
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import AdoptionEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AdoptionEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import Event, HistoryRow, LedgerEvent
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import prove
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice import choose_versions
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     ConnectionFailed,
     SqlScriptError,
     StatementFailed,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import runnable
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import with_retries
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 
 
 class Attempts:

@@ -8,19 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    Check,
-    Stage,
-    TableCount,
-    ValidationReport,
-    Verdict,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
+
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
     Verification,
     failed_checks,
     require_passed,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import (
+    Check,
+    Stage,
+    ValidationReport,
+    Verdict,
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.content import Entry, entries_of
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.selection import (
     Selection,

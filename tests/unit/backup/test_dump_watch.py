@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.dump_watch import DumpWatch
 
 SIZES = {("public", "big"): 900, ("public", 'od"d name'): 90, ("auth", "big"): 10}

@@ -12,23 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.archive import store as archive
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest, BackupVerification
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.job import summarize
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import (
     NO_BACKUP_MADE,
     require_place,
     seal,
     unfinished_directory,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupManifest,
-    BackupVerification,
-    RowCounts,
-    TableCount,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts, TableCount
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import ProgramVersion
 
 

@@ -9,15 +9,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention import Retention, choose_removals
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
+
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import (
     BackupEntry,
     BackupManifest,
     BackupVerification,
-    RowCounts,
-    RunRecord,
-    RunVerdict,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention import Retention, choose_removals
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord, RunVerdict
 
 DAY = 86_400.0
 READ = BackupVerification(method="read", verified_at="t", entries=1, duration_seconds=1.0)

@@ -9,6 +9,8 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import write_manifest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention import (
     USED_NAME,
@@ -16,9 +18,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention im
     apply_retention,
     note_used,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import BackupManifest, RunRecord, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord, RunVerdict
 from tests.unit.backup.test_job import manifest_of
 
 LONG_AGO, BEFORE, NOW = (f"2026-0{month}-01T00:00:00.000+00:00" for month in (1, 2, 3))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.expressions import canonical_expression
 
 

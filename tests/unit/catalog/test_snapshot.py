@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import SchemaSide
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import fingerprint
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.selection import (
     count_objects,
     of_schemas,
     without_ignored,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import SchemaSide
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.snapshot import compare, keep, read_file
 
 CATALOG: dict[str, dict[str, Any]] = {

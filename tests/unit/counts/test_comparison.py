@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts, parse_table_name
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RowCounts, TableCount
+
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts, parse_table_name
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts, TableCount
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.job import read_baseline
 
 KEY = ("public", "t")

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RollbackDraft, UncoveredObject
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, mentions, owner_relation, quoted
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.documents import RollbackDraft, UncoveredObject
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
     default_privileges_changes,
     grant_changes,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, mentions, owner_relation, quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import draft_rollback
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.text import MARK, draft_text, is_unreviewed
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.text import draft_text
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import DRAFT_MARK, is_unreviewed
 
 
 def table(**more: Any) -> dict[str, Any]:
@@ -152,6 +153,6 @@ def test_the_draft_says_what_it_is_and_no_text_of_it_becomes_sql() -> None:
         rows_written=[],
     )
     text = draft_text(draft, ["drop view public.v;"])
-    assert text.startswith(MARK) and is_unreviewed(text)
+    assert text.startswith(DRAFT_MARK) and is_unreviewed(text)
     assert [line for line in text.splitlines() if line and not line.startswith("--")] == ["drop view public.v;"]
     assert not is_unreviewed(text.split("\n", 1)[1])

@@ -10,23 +10,20 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry, BackupManifest
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts
 from ansible_collections.pgops.supabase.plugins.module_utils.gates import rules
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    BackupEntry,
-    BackupManifest,
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import (
     GateResult,
     GateVerdict,
-    Lease,
     PreflightReport,
-    RowCounts,
-    from_dict,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import (
     DiskSpace,
     GitFacts,
     InvalidObjects,
-    Marker,
     OpenTransaction,
     OpenTransactions,
     PoolingFacts,
@@ -46,6 +43,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import 
     overall,
     require_valid_waivers,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import Marker
 
 REF, OTHER_REF = "abcdefghijklmnopqrst", "zzzzzzzzzzzzzzzzzzzz"
 WANTED = Wanted("app_prod", REF, "prod", f"db.{REF}.supabase.co", 5432, "postgres", "postgres")

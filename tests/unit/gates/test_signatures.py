@@ -12,30 +12,29 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import (
     ApprovalPolicy,
     different_people,
     judge_approval,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import Approval
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import judge_lint
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import (
     ApprovalFacts,
     Signature,
     SignedBefore,
     sign_command,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import (
-    Approval,
-    LintFinding,
-    LintReport,
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding, LintReport
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import (
     MigrationPlan,
     PlannedMigration,
     PlannedStep,
     PlannedValidation,
-    from_dict,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import judge_lint
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
     differences,
     given_plan,

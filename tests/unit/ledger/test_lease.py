@@ -9,9 +9,9 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Lease, from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import (
     Claim,
     how_to_free,
@@ -19,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import
     take_lease,
     who_holds,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
 
 # Nothing listens there: whoever connects fails otherwise than by InputError.
 NOWHERE = ConnectionOptions("127.0.0.1", 1, "postgres", None, "postgres")

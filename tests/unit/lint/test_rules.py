@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import LintFinding
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.job import judge
+
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     Batch,
     ColumnFacts,
@@ -18,11 +17,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     LintFile,
     TableFacts,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.job import judge
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import SquawkFinding, read_findings
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.table_rules import keeps_storage
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by, dropped_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import SquawkFinding, read_findings
 
 NO_RLS_NEEDED = "create table app.t (id int)"
 

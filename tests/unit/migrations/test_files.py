@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import MigrationFileError, SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import (
     discover,

@@ -8,17 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import (
-    entries_in_the_lock_table,
-    expected_locks,
-)
+
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
     Batch,
     PendingMigration,
     cut_batches,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import (
+    entries_in_the_lock_table,
+    expected_locks,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 
 TABLE = "create table t (id int primary key, name text unique);"

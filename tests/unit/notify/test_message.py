@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Message, RunRecord
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import message_of
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Message
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.forms import as_text, payload, subject
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import message_of
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 MIGRATIONS = [{"version": "1", "name": "one"}, {"version": "2", "name": "two"}]
 FAILURE = "A check failed: totals <differ>.\nWhere: VALIDATION_SQL.sql:3:1\nDetail: Key (email)=(a@b.example) exists."

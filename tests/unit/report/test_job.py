@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RunRecord, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.report.job import markdown, summary_lines
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord, RunVerdict
 
 MIGRATIONS = [{"version": "1", "name": "one", "statements": 3, "duration_seconds": 0.5}]
 MIGRATION: dict[str, Any] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import RunRecord, TableLoss
+
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import Event, LedgerEvent
 from ansible_collections.pgops.supabase.plugins.module_utils.report.job import summary_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.consent import (
@@ -17,7 +17,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.consent imp
     has_loss,
     required_consent,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.documents import TableLoss
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.records import history_change, restored_since
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import verdict_of
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Operation, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import Operation, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import (
     close_run,
     list_runs,

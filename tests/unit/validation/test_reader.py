@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import (
     ValidationScript,

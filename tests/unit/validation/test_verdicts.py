@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Check, Stage, Verdict
+
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, Stage, Verdict
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.verdicts import (
     decide,
     failing_checks,

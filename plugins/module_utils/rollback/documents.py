@@ -1,0 +1,35 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shape of a rollback and its proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison
+
+
+@dataclass(kw_only=True)
+class RollbackResult(Document):
+    """rollback.json: what was reverted, and the proof."""
+
+    kind: ClassVar[str] = "rollback"
+    run_id: str | None
+    reason: str
+    dry_run: bool
+    committed: bool
+    started_at: str
+    duration_seconds: float
+    migrations: list[AppliedMigration]
+    exported: list[str]
+    catalog_before: str | None
+    catalog_after: str | None
+    catalog_expected: str | None
+    catalog_changes: list[CatalogChange]
+    counts: CountComparison | None
+    notices: list[str]
