@@ -24,10 +24,12 @@ PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
 KEPT = CLONE / ".local" / "cache" / "pgbouncer"
 NOBODY = 65534
 START_SECONDS = 20
+# Behind Supabase's pooler a project stands in the user's name.
+POOLER_USER = "postgres.abcdefghijklmnopqrst"
 
 SETTINGS = """
 [databases]
-* = host={host} port={server_port}
+* = host={host} port={server_port} user=postgres password={password}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -81,13 +83,14 @@ def running_pooler(project: LiveProject, mode: str, extra: str = "") -> Iterator
     settings = SETTINGS.format(
         host=project.server.host,
         server_port=project.server.port,
+        password=project.server.passwords["postgres"],
         port=port,
         directory=directory,
         mode=mode,
         extra=extra,
     )
     (directory / "pgbouncer.ini").write_text(settings)
-    (directory / "users.txt").write_text(f'"postgres" "{project.server.passwords["postgres"]}"\n')
+    (directory / "users.txt").write_text(f'"postgres" ""\n"{POOLER_USER}" ""\n')
     # PgBouncer refuses to be root, and nobody else may be able to enter the clone.
     account = NOBODY if os.geteuid() == 0 else None
     own = shutil.copy(program, directory / "pgbouncer")

@@ -33,7 +33,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_lo
     log_statement,
     read_statement_log,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    execute,
+    fetch_value,
+    renew_settings,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     server_error,
     short_transaction,
@@ -44,6 +48,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Statement,
     parse_script,
     reason_not_transactional,
+    resets_settings,
     sets_only_the_session,
 )
 
@@ -163,6 +168,8 @@ class _Step:
         require_plain_strings(self._connection, self._statement, state=kept)
         try:
             execute(self._connection, self._statement.sql)
+            if resets_settings(self._statement):
+                renew_settings(self._connection)
         except psycopg2.Error as error:
             if self._connection.closed:
                 raise ConnectionFailed(

@@ -15,7 +15,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     ConnectionFailed,
     StatementFailed,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    execute,
+    fetch_all,
+    renew_settings,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     LOST_BEFORE_COMMIT,
     ROLLED_BACK,
@@ -26,6 +30,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Script,
     Statement,
+    resets_settings,
 )
 
 if TYPE_CHECKING:
@@ -100,9 +105,9 @@ def reset_session(connection: PgConnection) -> None:
     """Make the session as new for the next file, within the transaction: settings, role, temporary objects, cursors.
 
     DISCARD ALL would do, but PostgreSQL refuses it in a transaction block; these are its parts (reference page of DISCARD)
-    less pg_advisory_unlock_all. RESET ALL goes back to the settings the session was opened with, so timeouts stay.
+    less pg_advisory_unlock_all. What the session was opened with is set again: behind a pooler RESET ALL drops it.
     """
-    execute(connection, _RESET_SESSION)
+    renew_settings(connection, after=_RESET_SESSION)
 
 
 def run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> int:
@@ -117,7 +122,10 @@ def run_statement(connection: PgConnection, script: Script, statement: Statement
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement.sql)
-            return int(cursor.rowcount)
+            touched = int(cursor.rowcount)
+        if resets_settings(statement):
+            renew_settings(connection)
+        return touched
     except psycopg2.Error as error:
         if connection.closed:
             raise ConnectionFailed(

@@ -155,6 +155,7 @@ def dump_database(
     directory: Path,
     *,
     environment: Mapping[str, str],
+    conninfo: str,
     snapshot: str,
     excluded_schemas: Sequence[str],
     excluded_tables: Sequence[tuple[str, str]],
@@ -173,6 +174,7 @@ def dump_database(
     """
     argv: list[str | Path] = [
         tools.pg_dump,
+        f"--dbname={conninfo}",
         f"--format={archive_format}",
         f"--file={directory / ARCHIVE_NAMES[archive_format]}",
         f"--compress={_compress_argument(compression)}",
@@ -195,7 +197,7 @@ def dump_database(
             "--no-role-passwords",
             "--no-password",
             f"--file={directory / ROLES_NAME}",
-            f"--database={_conninfo_for(environment['PGDATABASE'])}",
+            f"--dbname={conninfo}",
         ],
         env=environment,
     )
@@ -204,12 +206,6 @@ def dump_database(
 def _pattern(name: str) -> str:
     """A name as pg_dump's patterns take it literally (psql, "Patterns")."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def _conninfo_for(database: str) -> str:
-    """A database as a connection string, so that a name with an equals sign is not taken for one."""
-    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return f"dbname='{escaped}'"
 
 
 def read_archive(tools: DumpTools, directory: Path, archive_format: ArchiveFormat, *, jobs: int = 1) -> ArchiveContent:

@@ -33,6 +33,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables impor
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
+    conninfo_of,
     execute,
     fetch_value,
     libpq_environment,
@@ -150,6 +151,7 @@ def dump_in_snapshot(
                     tools,
                     directory,
                     environment=libpq_environment(options, settings),
+                    conninfo=conninfo_of(options),
                     snapshot=exported,
                     excluded_schemas=source.other_schemas,
                     excluded_tables=source.excluded_tables,

@@ -38,7 +38,7 @@ class ServerIdentity:
 @dataclass(frozen=True)
 class PoolingFacts:
     """How sessions behave. ``backends`` are the server processes that answered two sessions (first, second, first while the
-    second was in a transaction); ``refusal`` is what the server said to settings given at the start of a session."""
+    second was in a transaction); ``refusal`` is what the server said to settings of a session."""
 
     backends: tuple[int, int, int]
     refusal: str | None

@@ -131,7 +131,7 @@ def check_gates(
     waivers = require_valid_waivers(policy.waivers)
     _require_usable(policy)
     checked_at, started = utc_now(), time.monotonic()
-    # Without settings at its start, which a pooler may refuse or drop: that is the pooler gate's to say.
+    # Without settings, which a pooler may refuse: that is the pooler gate's to say.
     with session(options) as connection:
         connection.set_session(readonly=True)
         look = _Look(connection, options, policy, pretend)

@@ -122,7 +122,7 @@ def judge_pooler(wanted: Wanted, pooling: PoolingFacts) -> Judgement:
             f"one session was answered by server processes {first} and {beside}: a transaction pooler swaps them"
         )
     if pooling.refusal:
-        reasons.append(f"settings given at the start of a session are not kept: {pooling.refusal}")
+        reasons.append(f"settings of a session are not kept: {pooling.refusal}")
     if reasons:
         return Judgement(
             "FAIL",

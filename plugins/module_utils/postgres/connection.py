@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 CONNECT_TIMEOUT_SECONDS = 10
 # A server that is gone without a word ends a session within about a minute, instead of never (libpq, "Parameter Key Words").
-_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # Supabase, "Connect to your database": 5432 is the direct connection or the pooler in session mode.
 TRANSACTION_POOLER_PORT = 6543
+# The attribute of a session that holds what it was opened with.
+_START_SETTINGS = "start_settings"
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,11 @@ class ConnectionOptions:
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """Server settings of a session.
+    """Server settings of a session. Milliseconds; 0 is no limit.
 
-    They travel as connection options, so that RESET ALL returns to them instead of dropping them (PostgreSQL, "Parameter
-    Interaction via the Shell": options given at connection start are the session's defaults). Milliseconds; 0 is no limit.
+    They travel twice. As connection options they are the session's defaults, to which RESET ALL returns (PostgreSQL,
+    "Parameter Interaction via the Shell"). Supabase's session pooler drops those, so they are set again once the session is
+    open, and by :func:`renew_settings` after a RESET.
     """
 
     lock_timeout_ms: int | None = None
@@ -91,10 +95,14 @@ def _option_string(settings: Mapping[str, str]) -> str:
     )
 
 
+def _server_settings(options: ConnectionOptions, settings: SessionSettings) -> dict[str, str]:
+    """What every statement of the session runs under, the role last: it may not be allowed to set the others."""
+    role = {"role": options.session_role} if options.session_role else {}
+    return {**settings.as_options(), **role}
+
+
 def _parameters(options: ConnectionOptions, settings: SessionSettings) -> dict[str, Any]:
-    server_settings = settings.as_options()
-    if options.session_role:
-        server_settings["role"] = options.session_role
+    server_settings = _server_settings(options, settings)
     parameters: dict[str, str | None] = {
         "host": options.login_host,
         "port": str(options.login_port),
@@ -125,7 +133,7 @@ def _parameters(options: ConnectionOptions, settings: SessionSettings) -> dict[s
 
 
 def connect(options: ConnectionOptions, settings: SessionSettings | None = None) -> PgConnection:
-    """Open a session and read back that the server took the settings.
+    """Open a session, set its settings and read back that the server took them.
 
     :raises InputError: when libpq knows no such connection parameter, or the port is the transaction pooler's and more than
         reading is meant.
@@ -141,7 +149,9 @@ def connect(options: ConnectionOptions, settings: SessionSettings | None = None)
             next_step="Use port 5432 (project_db_port), of the direct connection or of the session pooler.",
         )
     try:
-        connection: PgConnection = psycopg2.connect(**{**_KEEPALIVES, **_parameters(options, settings)})
+        connection: PgConnection = psycopg2.connect(
+            connection_factory=_session_class(), **{**KEEPALIVES, **_parameters(options, settings)}
+        )
     except psycopg2.ProgrammingError as error:
         raise InputError(
             f"The connection parameters are not valid: {str(error).strip()}",
@@ -151,10 +161,10 @@ def connect(options: ConnectionOptions, settings: SessionSettings | None = None)
     except psycopg2.OperationalError as error:
         raise _connection_failed(options, str(error).strip()) from error
     try:
-        _read_back(connection, settings)
+        _set_and_read_back(connection, _server_settings(options, settings))
     except psycopg2.Error as error:
         connection.close()
-        raise _connection_failed(options, f"the session was lost: {str(error).strip()}") from error
+        raise _connection_failed(options, f"the session could not be set up: {str(error).strip()}") from error
     except BaseException:
         connection.close()
         raise
@@ -211,6 +221,15 @@ def libpq_environment(options: ConnectionOptions, settings: SessionSettings | No
             next_step="Leave them out of connect_params for this task.",
         )
     return {names[name]: value for name, value in parameters.items()}
+
+
+def conninfo_of(options: ConnectionOptions) -> str:
+    """The database and the keepalives as a connection string for a program's C(--dbname): no environment carries those.
+
+    It holds no secret; a database whose name has an equals sign is not taken for a connection string.
+    """
+    name = options.login_db.replace("\\", "\\\\").replace("'", "\\'")
+    return " ".join([f"dbname='{name}'", *(f"{key}={value}" for key, value in KEEPALIVES.items())])
 
 
 def collect_notices(connection: PgConnection) -> deque[str]:
@@ -272,26 +291,58 @@ def server_version(connection: PgConnection) -> str:
     return str(fetch_value(connection, "show server_version")).split(" ", maxsplit=1)[0]
 
 
-def _read_back(connection: PgConnection, settings: SessionSettings) -> None:
-    """A pooler may drop connection options silently: what was asked for has to be what SHOW says."""
-    wanted = settings.as_options()
+def settings_of(connection: PgConnection) -> Mapping[str, str]:
+    """The settings that a session of :func:`connect` was opened with."""
+    return cast("Mapping[str, str]", getattr(connection, _START_SETTINGS, {}))
+
+
+def renew_settings(connection: PgConnection, *, after: str = "") -> None:
+    """Set what the session was opened with again, where a RESET may have dropped it.
+
+    :param after: SQL to run first, in the same message to the server.
+    """
+    settings = settings_of(connection)
+    calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
+    statements = [part for part in (after, f"select {calls}" if settings else "") if part]
+    if statements:
+        execute(connection, "; ".join(statements), [word for pair in settings.items() for word in pair])
+
+
+def _set_and_read_back(connection: PgConnection, wanted: Mapping[str, str]) -> None:
+    """What was asked for has to be what the server says: a setting may be refused or overridden without an error."""
+    setattr(connection, _START_SETTINGS, wanted)
     if not wanted:
         return
     connection.autocommit = True
-    for name, value in wanted.items():
-        shown = fetch_value(
+    renew_settings(connection)
+    shown = dict(
+        fetch_all(
             connection,
-            "select case when unit = 'ms' then setting else current_setting(name) end from pg_catalog.pg_settings "
-            "where name = %s",
-            [name],
+            "select name, case when unit = 'ms' then setting else current_setting(name) end from pg_catalog.pg_settings "
+            "where name = any(%s)",
+            [list(wanted)],
         )
-        if shown != value:
+    )
+    for name, value in wanted.items():
+        # The role is no row of that view.
+        if name != "role" and shown.get(name) != value:
             raise ConnectionFailed(
-                f"The server did not take {name} = {value}, it says {shown}",
+                f"The server did not take {name} = {value}, it says {shown.get(name)}",
                 where=f"{connection.info.host}:{connection.info.port}",
                 next_step="Connect directly or through the session pooler (port 5432), not the transaction pooler (6543).",
             )
     connection.autocommit = False
+
+
+@functools.cache
+def _session_class() -> Any:
+    """psycopg2's connection with room for the settings of its start; psycopg2 is imported when a session is opened."""
+    from psycopg2.extensions import connection
+
+    class Session(connection):
+        """A session that knows what it was opened with."""
+
+    return Session
 
 
 def _connection_failed(options: ConnectionOptions, reason: str) -> ConnectionFailed:

@@ -348,6 +348,13 @@ def sets_only_the_session(statement: Statement) -> bool:
     return bool(calls) and set(calls) == {"set_config"} and not statement.node.get("fromClause")
 
 
+def resets_settings(statement: Statement) -> bool:
+    """Whether a statement puts settings back to the session's defaults: RESET, SET ... TO DEFAULT, DISCARD ALL."""
+    if statement.tag == "VariableSetStmt":
+        return statement.node.get("kind") in ("VAR_RESET", "VAR_RESET_ALL", "VAR_SET_DEFAULT")
+    return statement.tag == "DiscardStmt" and statement.node.get("target") == "DISCARD_ALL"
+
+
 def makes_temporary(statement: Statement) -> bool:
     """Whether a statement makes a table, view or sequence that goes with its session."""
     node = statement.node
