@@ -25,9 +25,13 @@ def _acl(column: str, kind: str, owner: str) -> str:
     )
 
 
-def _sorted(array: str) -> str:
-    """A text array whose order has no meaning, sorted."""
-    return f'(select array_agg(item order by item collate "C") from unnest({array}) as item)'
+def _sorted(array: str, where: str = "true") -> str:
+    """A text array whose order has no meaning, sorted; NULL when nothing is in it."""
+    return f'(select array_agg(item order by item collate "C") from unnest({array}) as item where {where})'
+
+
+# Minor releases of November 2026 number each change of a column there. Nobody sets it, and pg_dump leaves it out.
+_SERVERS_OWN_OPTION = "item !~ '^pg_attver='"
 
 
 def _comment(catalog: str, oid: str, column: str = "0") -> str:
@@ -105,7 +109,7 @@ select 'column ' || {_RELATION} || '.' || quote_ident(a.attname), json_strip_nul
         when 'p' then 'plain' when 'e' then 'external' when 'x' then 'extended' else 'main' end end,
     'compression', case a.attcompression when 'p' then 'pglz' when 'l' then 'lz4' end,
     'statistics target', nullif(a.attstattarget, -1),
-    'options', {_sorted("a.attoptions")},
+    'options', {_sorted("a.attoptions", _SERVERS_OWN_OPTION)},
     'server options', {_sorted("a.attfdwoptions")},
     'privileges', (select array_agg(item::text order by item::text collate "C") from unnest(a.attacl) as item),
     'comment', {_comment("pg_class", "c.oid", "a.attnum")}))

@@ -36,7 +36,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import find_program, program_version
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import PARTS_OF_A_TABLE, created_by
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -122,7 +122,10 @@ def read_rights(connection: PgConnection, schemas: Iterable[str]) -> Rights:
 
 
 def schemas_created_in(files: Iterable[MigrationFile]) -> set[str]:
-    """The schemas in which the files create something, as far as their statements tell.
+    """The project's own schemas in which the files create what needs CREATE there, as far as their statements tell.
+
+    Triggers, policies and columns belong to a table and need no right on its schema (PostgreSQL, "Privileges"). What a role may
+    do in the platform's schemas is decided by extensions of the server as well, so only running it tells: the dry run does.
 
     :raises SqlScriptError: when a file cannot be read or parsed.
     """
@@ -132,6 +135,9 @@ def schemas_created_in(files: Iterable[MigrationFile]) -> set[str]:
         for statement in read_script(file.path).statements
         for created in created_by(statement)
         if created.what.schema
+        and created.what.kind not in PARTS_OF_A_TABLE
+        and not created.renamed
+        and created.what.schema not in PLATFORM_SCHEMAS
     }
 
 

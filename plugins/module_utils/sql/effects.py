@@ -40,7 +40,7 @@ _DROPPED_KINDS = {
     "OBJECT_SCHEMA": "schema",
     "OBJECT_COLUMN": "column",
 }
-_PARTS_OF_A_TABLE = ("column", "trigger", "policy")
+PARTS_OF_A_TABLE = ("column", "trigger", "policy")
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _dropped_object(kind: str, item: Node) -> DatabaseObject:
         types = [type_text(t["TypeName"]) for t in function.get("objargs", []) if "TypeName" in t]
         return named(kind, function["objname"], None if function.get("args_unspecified") else ", ".join(types))
     names = item["List"]["items"] if "List" in item else item["TypeName"]["names"]
-    if kind in _PARTS_OF_A_TABLE:
+    if kind in PARTS_OF_A_TABLE:
         schema, table = schema_and_name(names[:-1])
         return DatabaseObject(kind, schema, names[-1]["String"]["sval"], table)
     return named(kind, names)
@@ -207,7 +207,7 @@ def _renamed(node: Node) -> DatabaseObject | None:
     kind = _DROPPED_KINDS.get(node["renameType"])
     if kind is None:
         return None
-    if kind in _PARTS_OF_A_TABLE:
+    if kind in PARTS_OF_A_TABLE:
         return part_of(kind, relation(node["relation"]), node["subname"])
     if "relation" in node:
         return relation(node["relation"], kind)

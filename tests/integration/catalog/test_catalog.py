@@ -468,3 +468,23 @@ def test_ten_thousand_objects_take_no_more_statements_than_none(project: live.Li
     assert for_many == for_none > 0
     with session(project.options) as connection:
         assert fetch_all(connection, "select count(*) from pg_catalog.pg_policy where polname ~ '^p[0-9]'") == [(1000,)]
+
+
+def test_the_number_that_newer_minor_releases_keep_with_a_column_is_no_part_of_a_schema(
+    project: live.LiveProject,
+) -> None:
+    project.psql("create table public.t (a int, b int); alter table public.t alter column b set (n_distinct = 5)")
+
+    def found() -> str:
+        with session(project.options) as connection:
+            return fingerprint(read_catalog(connection, user_schemas(connection)))
+
+    before = found()
+    # What PostgreSQL 17.12 and its siblings write by themselves; an older one would refuse to be asked for it.
+    project.psql(
+        "set allow_system_table_mods = on; update pg_attribute set attoptions = array_append(attoptions, 'pg_attver=3') "
+        "where attrelid = 'public.t'::regclass and attnum > 0",
+        "supabase_admin",
+    )
+    for _time in range(2):
+        assert found() == before

@@ -164,3 +164,21 @@ def test_a_branch_that_follows_none(application: Application, published: Path) -
     git(published, "checkout", "--quiet", "--detach")
     opened = gate(application, "git")
     assert opened["verdict"] == "PASS" and "its branch follows none" in opened["evidence"]
+
+
+def test_what_hangs_on_the_platforms_tables_needs_no_right_on_their_schemas(application: Application) -> None:
+    project = application.project
+    # As on hosted projects, where CREATE on these schemas was taken from postgres.
+    for schema in ("auth", "storage"):
+        project.psql(f"revoke create on schema {schema} from postgres", "supabase_admin")
+    application.migration(
+        FIRST,
+        "create function public.made() returns trigger language plpgsql as 'begin return new; end';\n"
+        "create trigger made after insert on auth.users for each row execute function public.made();\n"
+        "create policy seen on storage.objects for select to anon using (bucket_id = 'seen');\n"
+        "alter policy seen on storage.objects rename to looked_at;\n"
+        "insert into storage.buckets (id, name) values ('seen', 'seen');\n",
+    )
+    assert gate(application, "privileges")["verdict"] == "PASS"
+    assert application.apply().get("changed") and not application.apply()["changed"]
+    assert project.psql("select polname from pg_policy where polrelid = 'storage.objects'::regclass") == "looked_at"
