@@ -96,6 +96,10 @@ migration_info:
       description: What disagrees, in sentences; empty when all is well.
       type: list
       elements: str
+    left_out:
+      description: What lies in the migrations directory and is no C(<version>_<name>.sql), so it is not applied.
+      type: list
+      elements: str
     last_event:
       description: The newest event of the ledger, V(null) when there is none.
       type: dict

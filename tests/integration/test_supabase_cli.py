@@ -21,6 +21,10 @@ LAST_BEFORE_BRIDGES = "20250902090000"
 
 # Files that are easily split in two ways; the word ME stands for the file's own name, so that all fit into one database.
 HARD_FILES = {
+    "nothing": "",
+    "comments_only": "-- nothing; here\n/* more; */\n\n-- and more",
+    "line_ends_of_another_checkout": "create table ME (id int);\r\n-- why\r\ncomment on table ME is 'a\r\nb';\r\n",
+    "byte_order_mark": "\ufeffcreate table ME (id int);\n",
     "plain": "create table ME (id int);\ninsert into ME values (1);\n",
     "no_semicolon_at_end": "create table ME (id int);\ninsert into ME values (1)",
     "no_semicolon_but_comment": "create table ME (id int); select 1 -- the end",

@@ -53,12 +53,17 @@ def compare_recorded(script: Script, recorded: Sequence[str]) -> Comparison:
     """
     if tuple(recorded) == script.recorded:
         return Comparison("identical")
-    unified = tuple(unify_line_ends(text) for text in recorded)
-    if unified == script.recorded:
+    unified, ours = (tuple(unify_line_ends(text) for text in texts) for texts in (recorded, script.recorded))
+    if _less_last_semicolon(unified) == _less_last_semicolon(ours):
         return Comparison("line_ends")
     place, difference = _first_difference(script, unified)
-    same = recorded_statements(unified) == tuple(statement.sql for statement in script.statements)
+    same = recorded_statements(unified) == tuple(unify_line_ends(statement.sql) for statement in script.statements)
     return Comparison("statements" if same else None, place, difference)
+
+
+def _less_last_semicolon(recorded: Sequence[str]) -> tuple[str, ...]:
+    """The CLI leaves out a semicolon at a file's end, also where it ends a comment."""
+    return (*recorded[:-1], recorded[-1].removesuffix(";")) if recorded else ()
 
 
 def decide(
@@ -163,7 +168,7 @@ def _first_difference(script: Script, recorded: Sequence[str]) -> tuple[Position
     for entry, text in zip(script.recorded, recorded):
         start = script.text.index(entry, end)
         end = start + len(entry)
-        if entry != text:
+        if unify_line_ends(entry) != text:
             same = len(os.path.commonprefix([entry, text]))
             return script.position_of(start + same), (
                 f"the file has {_excerpt(entry, same)}, the history has {_excerpt(text, same)}"

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import MigrationFileError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    MigrationFileError,
+    PgopsError,
+    SqlScriptError,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationEntry
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import (
+    MigrationFile,
+    raise_together,
+    read_script,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import entries_in_the_lock_table
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript, runnable
-
-if TYPE_CHECKING:
-    pass
 
 TransactionScope = Literal["batch", "file"]
 
@@ -56,12 +61,17 @@ def load_pending(
         now: in a transaction they would begin anew, and do twice what is done.
 
     :raises SqlScriptError: when one of them cannot be run.
-    :raises MigrationFileError: when one of them is being changed.
+    :raises MigrationFileError: when one of them is being changed, or several cannot be run: all are named at once.
     """
     by_version = {file.version: file for file in files}
     pending = []
+    problems: list[PgopsError] = []
     for file in (by_version[entry.version] for entry in entries):
-        script = runnable(read_script(file.path), outside_transaction=True)
+        try:
+            script = runnable(read_script(file.path), outside_transaction=True)
+        except SqlScriptError as problem:
+            problems.append(problem)
+            continue
         if script.script.sha256 != file.sha256:
             raise MigrationFileError(
                 f"{file.path.name} was changed while it was read",
@@ -71,6 +81,7 @@ def load_pending(
         if file.version in begun:
             script = replace(script, outside_transaction=True)
         pending.append(PendingMigration(file, script))
+    raise_together(problems)
     return pending
 
 

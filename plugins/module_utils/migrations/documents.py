@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
@@ -50,6 +50,7 @@ class MigrationInfo(Document):
     last_event: dict[str, Any] | None
     half_done: list[HalfDoneMigration]
     lease: Lease | None
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import MigrationFileError, SqlScriptError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_file
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, parse_script, read_sql_file
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    MigrationFileError,
+    PgopsError,
+    SqlScriptError,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Script,
+    parse_script,
+    read_sql_file,
+    sha256_of_sql_file,
+)
 
-# The Supabase CLI's own pattern (pkg/migration, migrateFilePattern): anything else it skips without a word.
 DRAFT_MARK = "-- pgops: draft, not reviewed"
+# The Supabase CLI's own pattern (pkg/migration, migrateFilePattern): it names and skips anything else.
 _FILE_NAME = re.compile(r"^([0-9]+)_(.*)\.sql$")
 
 
@@ -37,13 +45,70 @@ class MigrationFile:
 
 
 def discover(supabase_dir: Path) -> list[MigrationFile]:
-    """All migrations of a project in the order in which they apply.
+    """All migrations of a project in the order in which they apply; what is none is in :func:`left_out`.
 
     :param supabase_dir: the folder that holds C(migrations/) and C(rollbacks/).
-    :raises MigrationFileError: when the directory is missing or empty, a name does not parse, two files share a version, or
-        the versions' text order (Supabase's) and number order (a person's) disagree.
+    :raises MigrationFileError: when the directory is missing or holds no migration, files cannot be read or share a version, or
+        the versions' text order (Supabase's) and number order (a person's) disagree; all of it at once.
     """
     directory = supabase_dir / "migrations"
+    matches = [(path, match) for path in _entries(directory) if (match := _FILE_NAME.match(path.name))]
+    if not matches:
+        others = left_out(supabase_dir)
+        raise MigrationFileError(
+            "The migrations directory holds no migration"
+            + (f"; these names are not <version>_<name>.sql: {', '.join(others)}" if others else ""),
+            where=str(directory),
+            next_step="Check supabase_dir, or make the first migration: <version>_<name>.sql",
+        )
+    rollbacks = supabase_dir / "rollbacks"
+    files, problems = [], _order_problems([(path, match[1]) for path, match in matches])
+    for path, match in matches:
+        try:
+            files.append(MigrationFile(match[1], match[2], path, _sha256(path), _existing(rollbacks / path.name)))
+        except MigrationFileError as problem:
+            problems.append(problem)
+    raise_together(problems)
+    return sorted(files, key=lambda file: file.version)
+
+
+def left_out(supabase_dir: Path) -> list[str]:
+    """The names in the migrations directory that are no migration's, and so are not applied, as by the Supabase CLI.
+
+    Hidden files are not named.
+
+    :raises MigrationFileError: when there is no such directory.
+    """
+    names = [path.name for path in _entries(supabase_dir / "migrations")]
+    return [name for name in names if not _FILE_NAME.match(name) and not name.startswith(".")]
+
+
+def read_script(path: Path) -> Script:
+    """Read and split one migration or rollback. It may hold no statement at all.
+
+    :raises SqlScriptError: when it cannot be read or does not parse.
+    """
+    return parse_script(str(path), read_sql_file(path))
+
+
+def raise_together(problems: Sequence[PgopsError]) -> None:
+    """Raise what is wrong with several files as one error with all of it; nothing where there is none.
+
+    :raises PgopsError: the only problem as it is, or a MigrationFileError that lists them.
+    """
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        lines = [f"{problem.where}: {problem.what} ({problem.next_step})" for problem in problems]
+        raise MigrationFileError(
+            "\n- ".join([f"{len(problems)} problems in the migrations:", *lines]),
+            where=problems[0].where,
+            next_step="Mend all of them; each has what to do behind it.",
+            details={"problems": [problem.as_dict() for problem in problems]},
+        )
+
+
+def _entries(directory: Path) -> list[Path]:
     if not directory.is_dir():
         raise MigrationFileError(
             "There is no migrations directory",
@@ -51,48 +116,9 @@ def discover(supabase_dir: Path) -> list[MigrationFile]:
             next_step="Check supabase_dir (project_supabase_dir in the inventory); it has to hold migrations/.",
         )
     try:
-        paths = sorted(p for p in directory.iterdir() if p.suffix == ".sql" and not p.name.startswith("."))
+        return sorted(directory.iterdir())
     except OSError as error:
         raise _unreadable(directory, error) from error
-    if not paths:
-        raise MigrationFileError(
-            "The migrations directory holds no .sql file",
-            where=str(directory),
-            next_step="Check supabase_dir, or make the first migration: <version>_<name>.sql",
-        )
-    names = [(path, _parsed_name(path)) for path in paths]
-    _require_unambiguous_order([(path, version) for path, (version, _name) in names])
-    rollbacks = supabase_dir / "rollbacks"
-    return [
-        MigrationFile(version, name, path, _sha256(path), _existing(rollbacks / path.name))
-        for path, (version, name) in sorted(names, key=lambda item: item[1][0])
-    ]
-
-
-def read_script(path: Path) -> Script:
-    """Read and split one migration or rollback.
-
-    :raises SqlScriptError: when it cannot be read, does not parse or holds no statement.
-    """
-    script = parse_script(str(path), read_sql_file(path))
-    if not script.statements:
-        raise MigrationFileError(
-            "The file holds no statement",
-            where=str(path),
-            next_step="Write the migration, or remove the file.",
-        )
-    return script
-
-
-def _parsed_name(path: Path) -> tuple[str, str]:
-    match = _FILE_NAME.match(path.name)
-    if match is None:
-        raise MigrationFileError(
-            f"The file name {path.name} is not <version>_<name>.sql with a version of digits",
-            where=str(path),
-            next_step="Rename it, or move it out of the migrations directory.",
-        )
-    return match.group(1), match.group(2)
 
 
 def _sha256(path: Path) -> str:
@@ -100,7 +126,7 @@ def _sha256(path: Path) -> str:
     if path.exists() and not path.is_file():
         raise MigrationFileError(f"{path.name} is not a file", where=str(path), next_step=f"Look at: ls -ld {path}")
     try:
-        return sha256_of_file(path)
+        return sha256_of_sql_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -115,22 +141,27 @@ def _existing(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _require_unambiguous_order(versions: Sequence[tuple[Path, str]]) -> None:
+def _order_problems(versions: Sequence[tuple[Path, str]]) -> list[PgopsError]:
     by_number = sorted(versions, key=lambda item: (int(item[1]), item[0].name))
+    problems: list[PgopsError] = []
     for (first, first_version), (second, second_version) in pairwise(by_number):
         if int(first_version) == int(second_version):
-            raise MigrationFileError(
+            problem = MigrationFileError(
                 f"Two files have the version {first_version}: {first.name} and {second.name}",
                 where=str(second),
                 next_step="Give one of them a version of its own; if one is applied already, change the other.",
             )
-        if first_version > second_version:
-            raise MigrationFileError(
+        elif first_version > second_version:
+            problem = MigrationFileError(
                 f"Versions {first_version} and {second_version} are ordered one way as numbers and the other way as text, "
                 "which is how Supabase orders them",
                 where=str(first),
                 next_step="Give all versions the same length, as 20251014220000.",
             )
+        else:
+            continue
+        problems.append(problem)
+    return problems
 
 
 def read_as_others_do(path: Path) -> str:

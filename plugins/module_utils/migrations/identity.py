@@ -16,7 +16,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     canonical_json,
     read_json,
     sha256_of_bytes,
-    sha256_of_file,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import Batch, PendingMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import (
@@ -29,7 +28,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import (
     entries_in_the_lock_table,
     expected_locks,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import reason_not_transactional
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    reason_not_transactional,
+    sha256_of_sql_file,
+)
 
 # Changes when the meaning of what is hashed does, so that no old signature is taken for a new plan.
 HASH_FORMAT = 1
@@ -197,7 +199,7 @@ def planned_validation(path: Path, supabase_dir: Path) -> PlannedValidation:
     :raises InputError: when it cannot be read.
     """
     try:
-        return PlannedValidation(file=_place(path, supabase_dir), sha256=sha256_of_file(path))
+        return PlannedValidation(file=_place(path, supabase_dir), sha256=sha256_of_sql_file(path))
     except OSError as error:
         raise InputError(
             f"The validation script cannot be read: {error.strerror}",
@@ -259,7 +261,7 @@ def _planned(item: PendingMigration, supabase_dir: Path) -> PlannedMigration:
             for lock in expected_locks(item.script.script)
         ],
         rollback_file=_place(file.rollback, supabase_dir) if file.rollback else None,
-        rollback_sha256=sha256_of_file(file.rollback) if file.rollback else None,
+        rollback_sha256=sha256_of_sql_file(file.rollback) if file.rollback else None,
     )
 
 

@@ -14,15 +14,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents im
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import prove
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import load_pending
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationInfo
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover, read_script
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover, left_out
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import describe, require_agreement
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 
 
 def migration_info(
@@ -39,10 +39,9 @@ def migration_info(
     files = discover(supabase_dir)
     with session(options, SessionSettings(read_only=True)) as connection:
         info = describe(connection, files, read_lease(connection))
+    info.left_out = left_out(supabase_dir)
     if check_files:
-        for entry in require_agreement(info.migrations, allow_out_of_order=allow_out_of_order):
-            if entry.file is not None:
-                runnable(read_script(Path(entry.file)), outside_transaction=True)
+        load_pending(files, require_agreement(info.migrations, allow_out_of_order=allow_out_of_order))
     return info
 
 

@@ -17,10 +17,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     canonical_json,
     read_json,
     sha256_of_bytes,
-    sha256_of_file,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.documents import Rehearsal, RehearsalEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import sha256_of_sql_file
 
 REHEARSALS = "rehearsals"
 REHEARSAL_FILE = "rehearsal.json"
@@ -37,7 +37,7 @@ def rehearsal_key(files: Sequence[FileHashes]) -> str:
 def hashes_of(files: Sequence[MigrationFile]) -> list[FileHashes]:
     """The hashes of migrations as they are on disk now, with their rollbacks'."""
     return [
-        (file.version, file.sha256, sha256_of_file(file.rollback) if file.rollback is not None else None)
+        (file.version, file.sha256, sha256_of_sql_file(file.rollback) if file.rollback is not None else None)
         for file in files
     ]
 

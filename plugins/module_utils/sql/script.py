@@ -98,27 +98,24 @@ def position_at(file: str, text: str, offset: int) -> Position:
 
 
 def read_sql_file(path: Path) -> str:
-    """Read a SQL file that means the same everywhere: UTF-8, no byte order mark, no NUL, LF line ends.
+    """The text of a SQL file as the Supabase CLI runs it (3.1.0 and 2.122.1): less a byte order mark, its line ends as they are.
 
-    :raises SqlScriptError: when it is missing or is not such a file; says where and how to mend it.
+    :raises SqlScriptError: when it is missing, is not UTF-8 or holds a NUL; says where and how to mend it.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SqlScriptError(
-            f"Cannot read the SQL file: {error.strerror}", where=str(path), next_step=f"Look at: ls -l {path}"
-        ) from error
-    return decode_sql(str(path), content)
+    return decode_sql(str(path), _content(path))
+
+
+def sha256_of_sql_file(path: Path) -> str:
+    """The SHA-256 of that text with LF line ends, so that it does not depend on those that Git gives a checkout.
+
+    :raises OSError: when the file cannot be read.
+    """
+    return _sha256(path.read_bytes())
 
 
 def decode_sql(file: str, content: bytes) -> str:
     """The text of a SQL file's bytes; see :func:`read_sql_file`."""
-    if content.startswith(_BOM):
-        raise SqlScriptError(
-            "The file begins with a byte order mark, which PostgreSQL reads as part of the first word",
-            where=Position(file, 1, 1),
-            next_step=f"Remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {file}",
-        )
+    content = content.removeprefix(_BOM)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -135,14 +132,20 @@ def decode_sql(file: str, content: bytes) -> str:
             where=position_at(file, text, nul),
             next_step=f"Remove it: tr -d '\\000' < {file} > {file}.clean && mv {file}.clean {file}",
         )
-    carriage_return = text.find("\r\n")
-    if carriage_return >= 0:
-        raise SqlScriptError(
-            "The file has CRLF line ends; its hash and the bodies of its functions would differ between checkouts",
-            where=position_at(file, text, carriage_return),
-            next_step=f"Convert it: sed -i 's/\\r$//' {file}, and keep it so with '*.sql text eol=lf' in .gitattributes",
-        )
     return text
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SqlScriptError(
+            f"Cannot read the SQL file: {error.strerror}", where=str(path), next_step=f"Look at: ls -l {path}"
+        ) from error
+
+
+def _sha256(content: bytes) -> str:
+    return sha256_of_bytes(content.removeprefix(_BOM).replace(b"\r\n", b"\n"))
 
 
 def parse_script(file: str, text: str) -> Script:
@@ -168,7 +171,7 @@ def parse_script(file: str, text: str) -> Script:
             next_step=f"{hint}Correct the statement at line {position.line} and run again.",
         ) from error
     statements = tuple(_statements(file, text, parsed.get("stmts", [])))
-    return Script(file, text, sha256_of_bytes(text.encode()), statements)
+    return Script(file, text, _sha256(text.encode()), statements)
 
 
 def _parse_error(error: Exception, text: str) -> tuple[str, int]:

@@ -275,7 +275,6 @@ def test_declared_checks(clients: LiveProject, run_module: RunModule) -> None:
         ({"files": ["missing.sql"]}, "missing.sql", "Cannot read the SQL file"),
         ({"files": {"empty.sql": b""}}, "empty.sql:1:1", "holds no statement"),
         ({"files": {"i.sql": b"select 'PASS';\n\\i x.sql\n"}}, "i.sql:2:1", "another file"),
-        ({"files": {"bom.sql": b"\xef\xbb\xbfselect 1;"}}, "bom.sql:1:1", "byte order mark"),
         ({"files": {"latin.sql": b"select '\xe9';"}}, "latin.sql:1:9", "not UTF-8"),
         ({"files": {"nul.sql": b"select '\0';"}}, "nul.sql:1:9", "NUL byte"),
         ({"files": {"commit.sql": b"select 'PASS'; commit;"}}, "commit.sql:1:16", "no transaction was begun"),

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import MigrationFileError, SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import (
     discover,
+    left_out,
     read_script,
     recorded_statements,
 )
@@ -52,15 +53,15 @@ def test_no_directory_and_no_files(tmp_path: Path) -> None:
     assert refused(tmp_path / "none").where == str(tmp_path / "none" / "migrations")
     assert "no migrations directory" in refused(tmp_path / "none").what
     migrations(tmp_path, "README.md")
-    assert "holds no .sql file" in refused(tmp_path).what
+    assert "holds no migration" in refused(tmp_path).what and "README.md" in refused(tmp_path).what
 
 
 @pytest.mark.parametrize("name", ["add.sql", "20260101.sql", "2026-01_a.sql", "v1_a.sql", "_a.sql", "٢٠٢٦_a.sql"])
-def test_names_that_do_not_parse(tmp_path: Path, name: str) -> None:
-    migrations(tmp_path, "20260101_a.sql", name)
-    error = refused(tmp_path)
-    assert error.where == str(tmp_path / "migrations" / name)
-    assert name in error.what
+def test_names_that_are_no_migrations_are_left_out_and_named(tmp_path: Path, name: str) -> None:
+    migrations(tmp_path, "20260101_a.sql", name, ".DS_Store")
+    (tmp_path / "migrations" / "old").mkdir()
+    assert [file.label for file in discover(tmp_path)] == ["20260101_a"]
+    assert left_out(tmp_path) == sorted([name, "old"])
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,24 @@ def test_names_that_do_not_parse(tmp_path: Path, name: str) -> None:
 )
 def test_an_order_that_is_not_clear(tmp_path: Path, names: list[str], text: str) -> None:
     assert text in refused(migrations(tmp_path, *names)).what
+
+
+def test_all_that_is_wrong_with_names_and_files_is_said_at_once(tmp_path: Path) -> None:
+    migrations(tmp_path, "1_a.sql", "1_b.sql", "9_c.sql", "10_d.sql")
+    (tmp_path / "migrations" / "11_folder.sql").mkdir()
+    error = refused(tmp_path)
+    for text in ("3 problems", "Two files have the version 1", "Versions 9 and 10", "11_folder.sql is not a file"):
+        assert text in error.what
+    assert len(error.details["problems"]) == 3
+
+
+def test_the_hash_does_not_depend_on_the_checkout(tmp_path: Path) -> None:
+    migrations(tmp_path, "1_a.sql")
+    hashes = set()
+    for content in (b"select 1;\nselect 2;\n", b"select 1;\r\nselect 2;\r\n", b"\xef\xbb\xbfselect 1;\nselect 2;\n"):
+        (tmp_path / "migrations" / "1_a.sql").write_bytes(content)
+        hashes |= {discover(tmp_path)[0].sha256, read_script(tmp_path / "migrations" / "1_a.sql").sha256}
+    assert hashes == {hashlib.sha256(b"select 1;\nselect 2;\n").hexdigest()}
 
 
 def test_lengths_may_differ_where_the_order_is_the_same(tmp_path: Path) -> None:
@@ -90,8 +109,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
 def test_a_file_without_a_statement(tmp_path: Path) -> None:
     file = tmp_path / "1_a.sql"
     file.write_text("-- nothing\n;;\n")
-    with pytest.raises(MigrationFileError, match="no statement"):
-        read_script(file)
+    assert read_script(file).statements == ()
     file.write_text("selec")
     with pytest.raises(SqlScriptError, match="does not parse"):
         read_script(file)

@@ -38,11 +38,9 @@ def refusal(sql: str) -> SqlScriptError:
 @pytest.mark.parametrize(
     ("content", "where", "text"),
     [
-        (b"\xef\xbb\xbfselect 1;", "f.sql:1:1", "byte order mark"),
         ("select 'é';\n-- ü".encode() + b"\xe9", "f.sql:2:5", "byte 0xE9"),
         (b"\xff\xfes\0e\0", "f.sql:1:1", "byte 0xFF"),
         ("é\n 🎉\0".encode(), "f.sql:2:3", "NUL"),
-        (b"select 1;\nselect 2;\r\n", "f.sql:2:10", "CRLF"),
     ],
 )
 def test_bytes_that_do_not_mean_the_same_everywhere(content: bytes, where: str, text: str) -> None:
@@ -50,6 +48,10 @@ def test_bytes_that_do_not_mean_the_same_everywhere(content: bytes, where: str, 
         decode_sql("f.sql", content)
     assert caught.value.where == where
     assert caught.value.next_step and "f.sql" in caught.value.next_step
+
+
+def test_a_byte_order_mark_is_no_content_and_line_ends_stay() -> None:
+    assert decode_sql("f.sql", b"\xef\xbb\xbfselect 1;\r\nselect 2;\r\n") == "select 1;\r\nselect 2;\r\n"
 
 
 def test_a_lone_carriage_return_is_content() -> None:
