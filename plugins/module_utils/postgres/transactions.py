@@ -15,6 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     BusyError,
     ConnectionFailed,
     PgopsError,
+    State,
     StatementFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -167,7 +168,9 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
     except (PgopsError, psycopg2.Error) as error:
         raise ConnectionFailed(
             f"The connection was lost during COMMIT of {what}, and the server cannot be asked what became of it",
-            state=f"not known: transaction {transaction} is either committed as a whole or not at all",
+            state=State(
+                f"not known: transaction {transaction} is either committed as a whole or not at all", "unknown"
+            ),
             next_step=f"When the server is back: select pg_xact_status('{transaction}'); then run again, which resumes.",
         ) from error
     if status != "committed":
@@ -176,7 +179,10 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
             state=(
                 ROLLED_BACK
                 if status == "aborted"
-                else f"not known: transaction {transaction} is {status}, and ends either committed as a whole or not at all"
+                else State(
+                    f"not known: transaction {transaction} is {status}, and ends either committed as a whole or not at all",
+                    "unknown",
+                )
             ),
             next_step="Run again when the connection is stable: it goes on with what is left.",
         ) from cause
