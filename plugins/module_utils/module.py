@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError, State
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
@@ -188,7 +188,7 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
             error,
             "PostgreSQL refused",
             None,
-            state="the open transaction was rolled back",
+            state=State("the open transaction was rolled back", "unknown"),
             otherwise="Look at the server's log for what refuses it, then run again.",
         )
         module.fail_json(msg=unexpected.message(), error=unexpected.as_dict())
@@ -196,7 +196,7 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
         refused = PgopsError(
             f"The file system refused: {error.strerror or error}",
             where=error.filename2 or error.filename,
-            state="the open transaction was rolled back; what was committed before it stays",
+            state=State("the open transaction was rolled back; what was committed before it stays", "unknown"),
             next_step="Make room, or have the place writable, then run again.",
         )
         module.fail_json(msg=refused.message(), error=refused.as_dict())

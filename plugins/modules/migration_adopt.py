@@ -100,7 +100,10 @@ adoption:
       description: Whether anything was committed.
       type: bool
 error:
-  description: What happened, where, the state the database is in now, and what to type next.
+  description:
+    - What happened, where, the state the database is in now, and what to type next.
+    - RV(error.outcome) is that state for programs, V(unchanged), V(committed), V(partial) (some of it is committed) or
+      V(unknown) (somebody has to look).
   returned: failure
   type: dict
 """

@@ -230,7 +230,10 @@ restore:
       description: Seconds of each step.
       type: dict
 error:
-  description: What happened, where, the state the database is in now, and what to type next.
+  description:
+    - What happened, where, the state the database is in now, and what to type next.
+    - RV(error.outcome) is that state for programs, V(unchanged), V(committed), V(partial) (some of it is committed) or
+      V(unknown) (somebody has to look).
   returned: failure
   type: dict
 """
@@ -243,7 +246,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.job import back_up
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, RestoreError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    BackupError,
+    InputError,
+    PgopsError,
+    RestoreError,
+    State,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
@@ -274,44 +283,59 @@ def bring_back(module: AnsibleModule) -> dict[str, Any]:
             where="aside",
             next_step="Give aside, a directory that is not there yet, or run_dir.",
         )
-    result = restore(
-        options,
-        RestoreRequest(
-            backup=Path(params["backup"]),
-            project=params["project"],
-            operator=operator(),
-            settings=session_settings(params),
-            make_aside=aside_with(options, params),
-            aside=aside,
-            consent=params["consent"],
-            elsewhere=params["elsewhere"],
-            schemas=tuple(params["schemas"]) if params["schemas"] else None,
-            platform_data=params["platform_data"],
-            accept=tuple(params["accept"]),
-            reason=params["reason"],
-            run_id=params["run_id"],
-            pg_bin=params["pg_bin"],
-            identity_file=optional_path(params["identity_file"]),
-            retries=params["retries"],
-            lock_wait_seconds=params["lock_wait_seconds"],
-            analyze=params["analyze"],
-            events_dir=run_dir if params["run_id"] and not module.check_mode else None,
-            dry_run=module.check_mode,
-        ),
-    )
+    document_file = run_dir / "restore.json" if run_dir and not module.check_mode else None
+    try:
+        result = restore(options, restore_request(options, module, aside, run_dir))
+    except PgopsError as error:
+        # What it has changed has to be on record, for the run's verdict.
+        if document_file and error.outcome != "unchanged":
+            try:
+                write_json(document_file, error.details["result"]["restore"])
+            except OSError as unwritten:
+                error.details["unwritten"] = f"{document_file}: {unwritten.strerror}"
+        raise
     document = result.as_dict()
-    if run_dir and not module.check_mode:
+    if document_file:
         try:
-            write_json(run_dir / "restore.json", document)
+            write_json(document_file, document)
         except OSError as error:
             raise RestoreError(
                 f"The result of the restore could not be written: {error.strerror}",
-                where=str(run_dir / "restore.json"),
-                state="the restore is committed and proven",
+                where=str(document_file),
+                state=State("the restore is committed and proven", "committed"),
                 next_step="Make room, or have the directory writable; the ledger tells what was done.",
                 details={"result": {"changed": True, "restore": document}},
             ) from error
     return {"changed": True, "restore": document}
+
+
+def restore_request(
+    options: ConnectionOptions, module: AnsibleModule, aside: Path, run_dir: Path | None
+) -> RestoreRequest:
+    """What is asked for, as the engine takes it."""
+    params = module.params
+    return RestoreRequest(
+        backup=Path(params["backup"]),
+        project=params["project"],
+        operator=operator(),
+        settings=session_settings(params),
+        make_aside=aside_with(options, params),
+        aside=aside,
+        consent=params["consent"],
+        elsewhere=params["elsewhere"],
+        schemas=tuple(params["schemas"]) if params["schemas"] else None,
+        platform_data=params["platform_data"],
+        accept=tuple(params["accept"]),
+        reason=params["reason"],
+        run_id=params["run_id"],
+        pg_bin=params["pg_bin"],
+        identity_file=optional_path(params["identity_file"]),
+        retries=params["retries"],
+        lock_wait_seconds=params["lock_wait_seconds"],
+        analyze=params["analyze"],
+        events_dir=run_dir if params["run_id"] and not module.check_mode else None,
+        dry_run=module.check_mode,
+    )
 
 
 def bring_back_rows(options: ConnectionOptions, module: AnsibleModule) -> dict[str, Any]:

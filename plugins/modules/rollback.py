@@ -116,8 +116,14 @@ rollback:
     counts:
       description: Each table's rows in the baseline and now, with a verdict.
       type: dict
+    failed:
+      description: Whether it ended with an error, perhaps after COMMIT.
+      type: bool
 error:
-  description: What happened, where, the state the database is in now, and what to type next.
+  description:
+    - What happened, where, the state the database is in now, and what to type next.
+    - RV(error.outcome) is that state for programs, V(unchanged), V(committed), V(partial) (some of it is committed) or
+      V(unknown) (somebody has to look).
   returned: failure
   type: dict
 """
@@ -128,7 +134,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import PgopsError, RollbackError, State
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
@@ -156,35 +162,45 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     run_dir = optional_path(params["run_dir"])
     catalog_file = optional_path(params["baseline_catalog"])
     baseline = baseline_tables(params["baseline"])
-    result = roll_back(
-        connection_options(params),
-        RollbackOptions(
-            supabase_dir=Path(params["supabase_dir"]),
-            reason=params["reason"],
-            operator=operator(),
-            settings=session_settings(params),
-            run_id=params["run_id"],
-            of_run=params["of_run"],
-            to_version=params["to_version"],
-            expected_catalog=read_json(catalog_file) if catalog_file and catalog_file.is_file() else None,
-            require_exact_catalog=params["require_exact_catalog"],
-            checks=Checks(baseline=baseline) if baseline is not None else None,
-            export_dir=optional_path(params["export_dir"]) or (run_dir / "rollback-data" if run_dir else None),
-            schemas=params["schemas"],
-            retries=params["retries"],
-            lock_wait_seconds=params["lock_wait_seconds"],
-            dry_run=module.check_mode,
-        ),
+    document_file = run_dir / "rollback.json" if run_dir and not module.check_mode else None
+    how = RollbackOptions(
+        supabase_dir=Path(params["supabase_dir"]),
+        reason=params["reason"],
+        operator=operator(),
+        settings=session_settings(params),
+        run_id=params["run_id"],
+        of_run=params["of_run"],
+        to_version=params["to_version"],
+        expected_catalog=read_json(catalog_file) if catalog_file and catalog_file.is_file() else None,
+        require_exact_catalog=params["require_exact_catalog"],
+        checks=Checks(baseline=baseline) if baseline is not None else None,
+        export_dir=optional_path(params["export_dir"]) or (run_dir / "rollback-data" if run_dir else None),
+        schemas=params["schemas"],
+        retries=params["retries"],
+        lock_wait_seconds=params["lock_wait_seconds"],
+        dry_run=module.check_mode,
     )
+    try:
+        result = roll_back(connection_options(params), how)
+    except PgopsError as error:
+        # What it has changed has to be on record, for the run's verdict.
+        if document_file and error.outcome != "unchanged":
+            try:
+                write_json(document_file, error.details["result"]["rollback"])
+            except OSError as unwritten:
+                error.details["unwritten"] = f"{document_file}: {unwritten.strerror}"
+        raise
     document = result.as_dict()
-    if run_dir and result.committed:
+    if document_file and result.committed:
         try:
-            write_json(run_dir / "rollback.json", document)
+            write_json(document_file, document)
         except OSError as error:
             raise RollbackError(
                 f"The result of the rollback could not be written: {error.strerror}",
-                where=str(run_dir / "rollback.json"),
-                state=f"the rollback is committed: {', '.join(item.version for item in result.migrations)}",
+                where=str(document_file),
+                state=State(
+                    f"the rollback is committed: {', '.join(item.version for item in result.migrations)}", "committed"
+                ),
                 next_step="Make room, or have the directory writable; the ledger tells what was done.",
                 details={"result": {"changed": True, "rollback": document}},
             ) from error

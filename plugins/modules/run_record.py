@@ -52,6 +52,10 @@ options:
   failure:
     description: The failure as it was shown.
     type: str
+  error:
+    description:
+      - The failure as the module returned it in RV(ignore:error). Its C(outcome) decides what the report says of the database.
+    type: dict
   documents:
     description:
       - Documents that are not in O(run_dir), by their names there (V(preflight), V(plan), V(migration) ...). They are written
@@ -155,8 +159,10 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
         record = load_run(directory)
         documents = {**load_documents(directory), **params["documents"]}
     failed = params["failed_phase"] is not None
-    verdict = verdict_of(documents, record.operation, failed=failed)
-    close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"])
+    error = params["error"]
+    outcome = (error or {}).get("outcome", "unchanged")
+    verdict = verdict_of(documents, record.operation, failed=failed, outcome=outcome)
+    close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"], error=error)
     record.headline = headline(record, documents)
     if directory is not None:
         save_documents(directory, params["documents"])
@@ -187,6 +193,7 @@ def main() -> None:
             "run_dir": {"type": "path"},
             "failed_phase": {"type": "str"},
             "failure": {"type": "str"},
+            "error": {"type": "dict"},
             "documents": {"type": "dict", "default": {}},
             "details": {"type": "bool", "default": True},
         },

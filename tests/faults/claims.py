@@ -32,6 +32,11 @@ def untrue(result: dict[str, Any], start: State, found: State) -> Iterator[str]:
         yield f"a lost connection is reported as {error['code']}: {error['what']}"
     state = error["state"]
     committed = found.versions - start.versions
+    outcome = error.get("outcome")
+    if outcome == "unchanged" and start.difference(found):
+        yield f"to programs it says unchanged: {start.difference(found)}"
+    if outcome == "committed" and not committed:
+        yield "to programs it says committed, and nothing is"
     if result.get("changed") and not committed:
         yield f"it says changed, and nothing is committed: {state}"
     if kept := _KEPT.search(state):

@@ -21,16 +21,18 @@ def database(*versions: str, finished: int = 0, clients: int = 3) -> State:
     return State({}, {"public.clients": (clients, None)}, tuple((version, "", ()) for version in versions), (), log)
 
 
-def failure(state: str, *, changed: bool = False, code: str = "connection") -> dict[str, Any]:
+def failure(
+    state: str, *, changed: bool = False, code: str = "connection", outcome: str | None = None
+) -> dict[str, Any]:
     """What a failed run reports."""
-    error = {"code": code, "what": "It failed", "state": state, "next_step": "Run again."}
+    error = {"code": code, "what": "It failed", "outcome": outcome, "state": state, "next_step": "Run again."}
     return {"failed": True, "changed": changed, "msg": "It failed", "error": error}
 
 
 @pytest.mark.parametrize(
     ("result", "found"),
     [
-        (failure("nothing was changed"), database("1")),
+        (failure("nothing was changed", outcome="unchanged"), database("1")),
         (failure(ROLLED_BACK), database("1")),
         (failure(f"{ROLLED_BACK}; committed before and still there: 2", changed=True), database("1", "2")),
         (failure("committed, but not read back: 2, 3", changed=True, code="verification"), database("1", "2", "3")),
@@ -50,6 +52,8 @@ def test_the_truth_passes(result: dict[str, Any], found: State) -> None:
     ("result", "found"),
     [
         (failure("nothing was changed"), database("1", "2")),
+        (failure("not known", outcome="unchanged"), database("1", "2")),
+        (failure("not known", outcome="committed"), database("1")),
         (failure(ROLLED_BACK), database("1", clients=4)),
         (failure(f"{ROLLED_BACK}; committed before and still there: 2", changed=True), database("1")),
         (failure(f"{ROLLED_BACK}; committed before and still there: 2", changed=True), database("1", "2", "3")),

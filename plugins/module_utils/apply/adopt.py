@@ -18,6 +18,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     HistoryError,
     InputError,
     PgopsError,
+    State,
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
@@ -264,7 +265,7 @@ def _read_back(options: ConnectionOptions, document: Adoption) -> None:
         raise VerificationFailed(
             f"After COMMIT the database could not be looked at: {reason}",
             where=options.place,
-            state="the adoption is committed, but not read back",
+            state=State("the adoption is committed, but not read back", "committed"),
             next_step="When the server is back, run again: what is adopted is not adopted twice.",
         ) from error
     events = newest_applied_events(ledger)
@@ -274,7 +275,7 @@ def _read_back(options: ConnectionOptions, document: Adoption) -> None:
         raise VerificationFailed(
             f"After COMMIT history and ledger do not both hold {', '.join(missing)}",
             where="supabase_migrations.schema_migrations, pgops.ledger",
-            state="the adoption is committed, but not as expected",
+            state=State("the adoption is committed, but not as expected", "committed"),
             next_step="Look for triggers or tools that write there, then run again.",
         )
 
@@ -289,7 +290,7 @@ def _keep(how: AdoptOptions, document: Adoption) -> None:
         raise PgopsError(
             f"The result of the adoption could not be written: {error.strerror}",
             where=str(how.document_file),
-            state=f"committed: {adopted or 'nothing was to be adopted'}",
+            state=State(f"committed: {adopted}", "committed") if adopted else "nothing was to be adopted",
             next_step="Make room, or have the directory writable; the ledger tells what was adopted.",
             details={"result": {"changed": document.committed, "adoption": document.as_dict()}},
         ) from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, State, StatementFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Statement
 
@@ -38,7 +38,7 @@ def context_of(connection: PgConnection, statement: Statement) -> dict[str, Any]
             raise StatementFailed(
                 f"There is an INVALID index {name}, which IF NOT EXISTS would take for a good one",
                 where=statement.position,
-                state="nothing of this statement was run",
+                state=State("nothing of this statement was run; what stands before it in the file is done", "partial"),
                 next_step=f'Drop it: drop index concurrently "{name}"; then run again.',
             )
         return {"indexes": sorted(indexes)}
@@ -71,7 +71,7 @@ def recover(connection: PgConnection, statement: Statement, context: Mapping[str
     raise StatementFailed(
         "An earlier run was cut short in this statement, and nothing tells whether it was done",
         where=statement.position,
-        state="what stands before it in the file is done; nothing after it is",
+        state=State("what stands before it in the file is done; nothing after it is", "partial"),
         next_step=(
             "Look whether it was done. If so: update pgops.statement_log set state = 'finished' where state = 'started'; "
             "if not: delete from pgops.statement_log where state = 'started'; then run again."
@@ -93,7 +93,7 @@ def require_valid_index(connection: PgConnection, statement: Statement, context:
         raise StatementFailed(
             f"The index {', '.join(wrong)} was built but is INVALID",
             where=statement.position,
-            state="the index is there and not used; what stands before it in the file is done",
+            state=State("the index is there and not used; what stands before it in the file is done", "partial"),
             next_step="Mend what makes it invalid (duplicates, for a unique index), then run again: it is dropped and rebuilt.",
         )
 
@@ -143,7 +143,7 @@ def _require_not_in_progress(connection: PgConnection, statement: Statement) -> 
         pid, phase = rows[0]
         raise BusyError(
             f"The server is still building an index, pid {pid} ({phase}), perhaps for the run that was cut short",
-            state="what stands before it in the file is done",
+            state=State("what stands before it in the file is done", "partial"),
             next_step=f"Wait for it, or end it (select pg_terminate_backend({pid});), then run again. It is at {statement.position}.",
         )
 
@@ -197,7 +197,7 @@ def _drop_index(connection: PgConnection, name: tuple[str, str]) -> None:
         raise BusyError(
             f"The INVALID index {name[1]} of a run that was cut short cannot be dropped yet: other sessions hold its table",
             where=".".join(name),
-            state="what stands before it in the file is done; the index is there and not used",
+            state=State("what stands before it in the file is done; the index is there and not used", "partial"),
             next_step="Wait for them (select pid, query, xact_start from pg_stat_activity order by xact_start), then run again.",
         ) from error
 

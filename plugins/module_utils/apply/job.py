@@ -42,6 +42,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.document impor
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     NOTHING_CHANGED,
     PgopsError,
+    State,
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
@@ -317,7 +318,7 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
 
     how, progress, item = this.how, this.progress, batch.items[0]
     version = item.file.version
-    state = NOTHING_CHANGED
+    state: str = NOTHING_CHANGED
     with session(this.options, how.settings, autocommit=True) as connection:
         notices = collect_notices(connection)
         try:
@@ -341,7 +342,7 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
                     run_id=how.run_id,
                     context={"catalog_before": began},
                 )
-                state = "the file may be applied without a record of it; running again finds out"
+                state = State("the file may be applied without a record of it; running again finds out", "unknown")
                 seconds = run_outside_transaction(
                     connection,
                     item.script,
@@ -364,7 +365,9 @@ def _outside_transaction(this: Apply, batch: Batch) -> None:
                 progress.committed.append(version)
                 # Only now: it could not be rolled back, so what was done has to be on record, for a rollback to find it.
                 require_promoted_change(
-                    this, result, state="the file is applied and recorded: it could not be rolled back"
+                    this,
+                    result,
+                    state=State("the file is applied and recorded: it could not be rolled back", "partial"),
                 )
         except psycopg2.Error as error:
             raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
@@ -378,6 +381,8 @@ def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
         kept = ", ".join(this.progress.committed)
         state = error.state.replace(NOTHING_CHANGED, "nothing more was changed")
         error.state = f"{state}; committed before and still there: {kept}"
+        if error.outcome == "unchanged":
+            error.outcome = "partial"
     if this.how.dry_run or error.code in ("history", "busy"):
         # Nothing of this run was tried: another run was quicker, or is under way.
         return
@@ -409,7 +414,7 @@ def _read_back(this: Apply) -> None:
         raise VerificationFailed(
             f"After COMMIT the database could not be looked at: {reason}",
             where=this.options.place,
-            state=f"committed, but not read back: {', '.join(progress.committed)}",
+            state=State(f"committed, but not read back: {', '.join(progress.committed)}", "committed"),
             next_step="When the server is back, look at the status (playbook pgops.supabase.status); running again applies nothing twice.",
         ) from error
     missing = [version for version in progress.committed if version not in present]
@@ -417,13 +422,13 @@ def _read_back(this: Apply) -> None:
         raise VerificationFailed(
             f"After COMMIT history and ledger do not both hold {', '.join(missing)}",
             where="supabase_migrations.schema_migrations, pgops.ledger",
-            state="committed, but not as expected",
+            state=State("committed, but not as expected", "committed"),
             next_step="Roll back this run (playbook pgops.supabase.rollback) and look for triggers or tools that write there.",
         )
     if progress.catalog_after is not None and found != fingerprint(progress.catalog_after):
         raise VerificationFailed(
             "After COMMIT the catalog is not the one that was verified before it; another session changed it meanwhile",
             where="pg_catalog",
-            state="the migrations are committed",
+            state=State("the migrations are committed", "committed"),
             next_step="Compare with the run's migration.json, then decide on a rollback (playbook pgops.supabase.rollback).",
         )

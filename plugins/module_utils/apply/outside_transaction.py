@@ -25,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     HistoryError,
     PgopsError,
     Position,
+    State,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import (
@@ -164,7 +165,10 @@ class _Step:
     def _execute(self) -> None:
         import psycopg2
 
-        kept = f"the {self._position} statements before it in the file are done and stay; nothing after it was run"
+        kept = State(
+            f"the {self._position} statements before it in the file are done and stay; nothing after it was run",
+            "partial",
+        )
         require_plain_strings(self._connection, self._statement, state=kept)
         try:
             execute(self._connection, self._statement.sql)
@@ -213,6 +217,6 @@ def _changed(where: Position, what: str) -> HistoryError:
     return HistoryError(
         f"{what} was changed where an earlier run, which was cut short, has been already",
         where=where,
-        state="the statements that the earlier run finished are done and stay",
+        state=State("the statements that the earlier run finished are done and stay", "partial"),
         next_step="Restore the file up to here as it was then, and change only what comes after.",
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     ConnectionFailed,
+    State,
     StatementFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -96,7 +97,7 @@ def one_transaction(connection: PgConnection, script: RunnableScript, what: str)
         raise StatementFailed(
             f"{what} ended the transaction it ran in",
             where=script.script.file,
-            state="parts of the file may be committed; compare the database with the last backup",
+            state=State("parts of the file may be committed; compare the database with the last backup", "unknown"),
             next_step="Remove whatever commits from the file. See the ledger and the run's documents for what was recorded.",
         )
 

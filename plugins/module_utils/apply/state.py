@@ -23,7 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification 
     Checks,
     Verification,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, PgopsError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, PgopsError, State
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
@@ -235,7 +235,7 @@ def keep_result(how: ApplyOptions, progress: Progress, document: MigrationResult
         raise PgopsError(
             f"The result of the run could not be written: {error.strerror}",
             where=str(how.document_file),
-            state=f"committed and there: {committed}" if committed else NOTHING_CHANGED,
+            state=State(f"committed and there: {committed}", "committed") if committed else NOTHING_CHANGED,
             next_step="Make room, or have the directory writable; the ledger tells what was done (playbook pgops.supabase.status).",
         ) from error
 

@@ -11,9 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-NOTHING_CHANGED = "nothing was changed"
+Outcome = Literal["unchanged", "committed", "partial", "unknown"]
+
+
+class State(str):
+    """A sentence about the state the database and the files are in, with its outcome, by which programs decide.
+
+    A plain sentence says that the database is as it was before: V(unchanged).
+    V(committed) says that all that was asked for is committed, V(partial) that some of it is and the rest is not done,
+    V(unknown) that nobody can tell before somebody looks.
+    """
+
+    outcome: Outcome
+
+    def __new__(cls, sentence: str, outcome: Outcome = "unchanged") -> State:
+        """A sentence with its outcome."""
+        state = super().__new__(cls, sentence)
+        state.outcome = outcome
+        return state
+
+
+NOTHING_CHANGED = State("nothing was changed")
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,8 @@ class PgopsError(Exception):
 
     :param what: what happened, one sentence without a final period.
     :param where: a :class:`Position`, a path or the name of a server object.
-    :param state: the state of the database and the files now; by default nothing was changed.
+    :param state: the state of the database and the files now, a plain sentence where the database is as before, and else a
+        :class:`State`; by default nothing was changed.
     :param next_step: what the user types or does next.
     :param details: plain, JSON-compatible facts for automation (SQLSTATE, versions, partial results).
     """
@@ -52,7 +73,8 @@ class PgopsError(Exception):
         super().__init__(what)
         self.what = what
         self.where = None if where is None else str(where)
-        self.state = state
+        self.state = str(state)
+        self.outcome: Outcome = state.outcome if isinstance(state, State) else "unchanged"
         self.next_step = next_step
         self.details = dict(details or {})
 
@@ -74,6 +96,7 @@ class PgopsError(Exception):
             "code": self.code,
             "what": self.what,
             "where": self.where,
+            "outcome": self.outcome,
             "state": self.state,
             "next_step": self.next_step,
             "details": self.details,

@@ -22,6 +22,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     NOTHING_CHANGED,
     InputError,
     PgopsError,
+    State,
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
@@ -173,7 +174,9 @@ def require_open_gates(report: PreflightReport, options: ConnectionOptions) -> N
     raise VerificationFailed(
         f"{len(closed)} of {len(report.gates)} gates are closed: {names}\n{listed}",
         where=options.place,
-        state="the database was marked, nothing else was changed" if report.marked else NOTHING_CHANGED,
+        state=(
+            State("the database was marked, nothing else was changed", "partial") if report.marked else NOTHING_CHANGED
+        ),
         next_step=f"Do what stands at each gate, or waive it with a reason: waivers: {{{closed[0].name}: why}}",
         details={"result": {"changed": report.marked, "preflight": table}},
     )

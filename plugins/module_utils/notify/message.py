@@ -74,11 +74,18 @@ def _migrations(run: RunRecord, documents: Documents) -> list[str]:
 
 
 def _written_since(restored: Mapping[str, Any]) -> str:
-    written = {
-        f"{t['schema']}.{t['table']}": t["written_since"] for t in restored.get("losses", []) if t["written_since"]
-    }
-    named = ", ".join(f"{table}: {rows}" for table, rows in written.items())
-    return f"{sum(written.values())}" + (f" ({named})" if named else "")
+    written = {f"{loss['schema']}.{loss['table']}": _rows_lost(loss) for loss in restored.get("losses", [])}
+    named = [f"{table}: {'not known' if rows is None else rows}" for table, rows in written.items() if rows != 0]
+    total = sum(rows or 0 for rows in written.values())
+    said = "not known" if total == 0 and named else str(total)
+    return f"{said} ({', '.join(named)})" if named else said
+
+
+def _rows_lost(loss: Mapping[str, Any]) -> int | None:
+    """The rows of a table that were written since the backup; None where its rows cannot tell, as it was made anew since."""
+    if loss["written_since"] is not None or not loss.get("now"):
+        return loss["written_since"] or 0
+    return loss["now"] if loss.get("in_backup") is None else None
 
 
 def _next_steps(run: RunRecord, documents: Documents) -> Iterator[str]:

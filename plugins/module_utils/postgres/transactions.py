@@ -15,6 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     BusyError,
     ConnectionFailed,
     PgopsError,
+    State,
     StatementFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -45,6 +46,8 @@ _NEXT_STEPS = {
 }
 # A server sees at once that a connection was reset, and otherwise when it looks, every two seconds; and COMMIT takes its time.
 SETTLE_SECONDS = 10.0
+# Data exceptions and broken constraints: their DETAIL is "Failing row contains (...)", "Key (email)=(...) already exists".
+_CLASSES_THAT_QUOTE_ROWS = ("22", "23")
 _RETRYABLE = frozenset({"55P03", "40P01"})
 
 
@@ -167,7 +170,9 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
     except (PgopsError, psycopg2.Error) as error:
         raise ConnectionFailed(
             f"The connection was lost during COMMIT of {what}, and the server cannot be asked what became of it",
-            state=f"not known: transaction {transaction} is either committed as a whole or not at all",
+            state=State(
+                f"not known: transaction {transaction} is either committed as a whole or not at all", "unknown"
+            ),
             next_step=f"When the server is back: select pg_xact_status('{transaction}'); then run again, which resumes.",
         ) from error
     if status != "committed":
@@ -176,7 +181,10 @@ def _settle_lost_commit(transaction: str, reconnect: Callable[[], PgConnection],
             state=(
                 ROLLED_BACK
                 if status == "aborted"
-                else f"not known: transaction {transaction} is {status}, and ends either committed as a whole or not at all"
+                else State(
+                    f"not known: transaction {transaction} is {status}, and ends either committed as a whole or not at all",
+                    "unknown",
+                )
             ),
             next_step="Run again when the connection is stable: it goes on with what is left.",
         ) from cause
@@ -202,7 +210,9 @@ def server_error(
     state: str = ROLLED_BACK,
     otherwise: str = "Correct the file and run again.",
 ) -> PgopsError:
-    """PostgreSQL's refusal as an error of ours, with all that the server says; or that the connection was lost meanwhile.
+    """PostgreSQL's refusal as an error of ours, or that the connection was lost meanwhile.
+
+    It says all that the server does, but for a DETAIL that quotes rows: errors go to the ledger, to chat and by mail.
 
     :param otherwise: what to do where the kind of the error does not tell.
     """
@@ -215,18 +225,25 @@ def server_error(
             next_step="Run again when the server can be reached: it goes on with what is left.",
             details={"sqlstate": error.pgcode or ""},
         )
-    said = [diagnosis.message_primary or str(error).strip()]
-    for label, text in (("Detail", diagnosis.message_detail), ("Hint", diagnosis.message_hint)):
-        if text:
-            said.append(f"{label}: {text}")
     sqlstate = error.pgcode or ""
+    detail = detail_without_rows(error)
+    said = [diagnosis.message_primary or str(error).strip()]
+    said += [f"{label}: {text}" for label, text in (("Detail", detail), ("Hint", diagnosis.message_hint)) if text]
+    names = {"schema": diagnosis.schema_name, "table": diagnosis.table_name}
+    names |= {"column": diagnosis.column_name, "constraint": diagnosis.constraint_name}
     return StatementFailed(
         f"{what}: {' '.join(said)} [{sqlstate}]",
         where=where,
         state=state,
         next_step=_NEXT_STEPS.get(sqlstate, otherwise),
-        details={"sqlstate": sqlstate, "context": diagnosis.context},
+        details={"sqlstate": sqlstate, "context": diagnosis.context, **{k: v for k, v in names.items() if v}},
     )
+
+
+def detail_without_rows(error: PgError) -> str | None:
+    """The DETAIL of an error, unless it is of the kind that quotes rows."""
+    detail: str | None = error.diag.message_detail
+    return None if (error.pgcode or "")[:2] in _CLASSES_THAT_QUOTE_ROWS else detail
 
 
 def lock_table_capacity(connection: PgConnection) -> int:

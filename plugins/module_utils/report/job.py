@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.report.restore impo
     restore_headline,
     restore_identity,
     restore_losses,
+    state_left,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord, RunVerdict
 
@@ -32,11 +32,6 @@ _HEADLINES: Mapping[RunVerdict, str] = {
     "dry_run": "DRY RUN",
     "nothing_to_do": "NOTHING TO DO",
 }
-# How the engine's errors say that a failure of the apply left everything as it was.
-_AS_BEFORE = re.compile(
-    r"nothing was changed|the (open )?transaction was rolled back|the connection was lost before COMMIT"
-)
-_STATE = "State: "
 _UNCHANGED_TABLES_SHOWN = 40
 
 
@@ -102,6 +97,8 @@ def _headline(run: RunRecord, documents: Documents) -> str:
     if run.verdict == "dry_run" and run.failure:
         return f"DRY RUN FAILED: everything was rolled back; {_what_stays(documents)}"
     if run.verdict == "needs_attention" and run.operation == "rollback":
+        if left := state_left(run):
+            return f"{text}: {left}; see below"
         return f"{text}: the rollback failed, see below; unless it says otherwise the migrations are still applied"
     if run.verdict == "nothing_to_do" and run.operation == "rollback":
         return (
@@ -110,7 +107,7 @@ def _headline(run: RunRecord, documents: Documents) -> str:
         )
     if run.verdict == "nothing_to_do" and run.operation == "migrate" and "migration" not in documents:
         return "NOTHING APPLIED: only other phases were asked for"
-    if run.verdict == "not_applied" and (left := _left_behind(run, documents)):
+    if run.verdict == "not_applied" and (left := state_left(run)):
         return f"NOT APPLIED AS A WHOLE: {left}"
     count = len(documents.get("migration", {}).get("migrations", []))
     if run.verdict == "migrated":
@@ -123,6 +120,8 @@ def _headline(run: RunRecord, documents: Documents) -> str:
         )
         text += f": {_number(taken_back, 'migration')}; {proof}"
     elif run.verdict == "needs_attention":
+        if documents.get("rollback", {}).get("committed"):
+            return f"{text}: the rollback is committed, and was not found so afterwards; see below"
         text += ": the migrations are applied, and a check or the rollback failed; see below"
     elif run.verdict == "dry_run":
         taken_back = len(documents.get("rollback", {}).get("migrations", []))
@@ -142,7 +141,8 @@ def _adoption_headline(run: RunRecord, adoption: Mapping[str, Any]) -> str:
     if run.verdict == "not_applied" or (run.verdict == "dry_run" and run.failure):
         return "NOT ADOPTED: nothing was changed"
     if run.verdict == "needs_attention":
-        return f"{_HEADLINES[run.verdict]}: the adoption is committed, and was not found so afterwards; see below"
+        left = state_left(run) or "the adoption is committed, and was not found so afterwards"
+        return f"{_HEADLINES[run.verdict]}: {left}; see below"
     new = [entry for entry in adoption.get("migrations", []) if entry["verdict"] == "adopted"]
     verified = len(adoption.get("verified", []))
     if run.verdict == "dry_run":
@@ -206,18 +206,9 @@ def _plan(documents: Documents) -> Iterator[tuple[str, str]]:
         yield "accepted", f"{waiver['code']} at {waiver['where']}: {waiver['reason']}"
 
 
-def _left_behind(run: RunRecord, documents: Documents) -> str:
-    """What an apply says it left behind although nothing is recorded as applied; empty when everything is as before."""
-    states = [line.removeprefix(_STATE) for line in (run.failure or "").splitlines() if line.startswith(_STATE)]
-    if "migration" not in documents:
-        # An earlier phase failed, or the module ended without a document.
-        states = [state for state in states if state.startswith("the module ended")]
-    return next((state for state in states if not _AS_BEFORE.match(state)), "")
-
-
 def _failure(run: RunRecord, state_now: str) -> Iterator[tuple[str, str]]:
     yield "phase", run.failed_phase or "not known"
-    labels = {"Where: ": "where", _STATE: "state then", "Next: ": "next"}
+    labels = {"Where: ": "where", "State: ": "state then", "Next: ": "next"}
     for number, line in enumerate((run.failure or "").splitlines()):
         label = next(
             (name for prefix, name in labels.items() if line.startswith(prefix)), "what" if number == 0 else ""

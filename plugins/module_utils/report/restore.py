@@ -11,6 +11,12 @@ from typing import Any
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 
+def state_left(run: RunRecord) -> str:
+    """The state in which a failure left the database, in its error's words; empty when it is as before."""
+    error = run.error or {}
+    return str(error.get("state", "")) if error.get("outcome", "unchanged") != "unchanged" else ""
+
+
 def restore_headline(run: RunRecord, restored: Mapping[str, Any]) -> str:
     """How a restore ended, in one line; empty where the verdict alone says it."""
     if run.verdict == "restored":
@@ -20,7 +26,8 @@ def restore_headline(run: RunRecord, restored: Mapping[str, Any]) -> str:
     if run.verdict == "dry_run":
         return "DRY RUN: everything was checked that can be checked beforehand; nothing was executed"
     if run.verdict == "needs_attention":
-        return "NEEDS ATTENTION: the restore is committed and proven, and a step after it failed; see below"
+        left = state_left(run) or "the restore is committed and proven, and a step after it failed"
+        return f"NEEDS ATTENTION: {left}; see below"
     return ""
 
 

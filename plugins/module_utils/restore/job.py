@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.document impor
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     PgopsError,
     RestoreError,
+    State,
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_file
@@ -327,14 +328,14 @@ def _read_back(options: ConnectionOptions, course: _Course) -> None:
         raise VerificationFailed(
             f"After COMMIT the database could not be looked at: {reason}",
             where=options.place,
-            state="the restore is committed, but not read back",
+            state=State("the restore is committed, but not read back", "committed"),
             next_step="When the server is back, compare it with the backup's catalog.json (module schema_diff).",
         ) from error
     if course.proof is None or found != course.proof.fingerprint:
         raise VerificationFailed(
             "After COMMIT the catalog is another one than before it",
             where=options.place,
-            state="the restore is committed, but somebody has changed the schema since",
+            state=State("the restore is committed, but somebody has changed the schema since", "committed"),
             next_step="Find who else works on this project (playbook pgops.supabase.status).",
             details={"expected": manifest.catalog_fingerprint, "found": found},
         )

@@ -33,3 +33,5 @@ class RollbackResult(Document):
     catalog_changes: list[CatalogChange]
     counts: CountComparison | None
     notices: list[str]
+    # It ended with an error, perhaps after COMMIT.
+    failed: bool = False

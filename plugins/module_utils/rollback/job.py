@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.document impor
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     PgopsError,
     RollbackError,
+    State,
     StatementFailed,
     VerificationFailed,
 )
@@ -152,14 +153,13 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
             with_retries(lambda: _transaction(options, how, reverted, progress), retries=how.retries)
         except PgopsError as error:
             _fail(options, how, reverted, error)
-            error.details["result"] = {"rollback": _document(how, progress, started, started_at).as_dict()}
+            error.details["result"] = {"rollback": _failed(how, progress, started, started_at)}
             raise
         if progress.committed:
             try:
                 _read_back(options, reverted)
             except PgopsError as error:
-                document = _document(how, progress, started, started_at).as_dict()
-                error.details["result"] = {"changed": True, "rollback": document}
+                error.details["result"] = {"changed": True, "rollback": _failed(how, progress, started, started_at)}
                 raise
     return _document(how, progress, started, started_at)
 
@@ -367,7 +367,10 @@ def _read_back(options: ConnectionOptions, reverted: Sequence[_Reverted]) -> Non
         raise VerificationFailed(
             f"After COMMIT the database could not be looked at: {reason}",
             where=options.place,
-            state=f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
+            state=State(
+                f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
+                "committed",
+            ),
             next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
         ) from error
     left = [item.version for item in reverted if item.version in present]
@@ -375,7 +378,7 @@ def _read_back(options: ConnectionOptions, reverted: Sequence[_Reverted]) -> Non
         raise VerificationFailed(
             f"After COMMIT the history still holds {', '.join(left)}",
             where="supabase_migrations.schema_migrations",
-            state="the rollback is committed, but another session has applied these versions again",
+            state=State("the rollback is committed, but another session has applied these versions again", "committed"),
             next_step="Find who else migrates this project (playbook pgops.supabase.status).",
         )
 
@@ -393,6 +396,10 @@ def _done(item: _Reverted, seconds: float) -> AppliedMigration:
         statements=len(item.script.statements),
         duration_seconds=round(seconds, 3),
     )
+
+
+def _failed(how: RollbackOptions, progress: _Progress, started: float, started_at: str) -> dict[str, Any]:
+    return {**_document(how, progress, started, started_at).as_dict(), "failed": True}
 
 
 def _document(how: RollbackOptions, progress: _Progress, started: float, started_at: str) -> RollbackResult:

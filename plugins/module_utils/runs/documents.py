@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 
@@ -43,6 +43,8 @@ class RunRecord(Document):
     reason: str | None = None
     failed_phase: str | None = None
     failure: str | None = None
+    # The failure for programs, as the module returned it; runs of earlier releases have none.
+    error: dict[str, Any] | None = None
     # How it ended, in one line.
     headline: str | None = None
 

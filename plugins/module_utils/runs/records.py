@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, Outcome
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     make_private_directory,
     read_json,
@@ -118,12 +118,19 @@ def load_run(directory: Path) -> RunRecord:
         ) from error
 
 
-def close_run(run: RunRecord, verdict: RunVerdict, *, failed_phase: str | None, failure: str | None) -> RunRecord:
+def close_run(
+    run: RunRecord,
+    verdict: RunVerdict,
+    *,
+    failed_phase: str | None,
+    failure: str | None,
+    error: dict[str, Any] | None = None,
+) -> RunRecord:
     """The run with its end; how long it took is from its own start."""
     run.finished_at = utc_now()
     began, ended = datetime.fromisoformat(run.started_at), datetime.fromisoformat(run.finished_at)
     run.duration_seconds = round((ended - began).total_seconds(), 3)
-    run.verdict, run.failed_phase, run.failure = verdict, failed_phase, failure
+    run.verdict, run.failed_phase, run.failure, run.error = verdict, failed_phase, failure, error
     return run
 
 
@@ -163,18 +170,23 @@ def list_runs(project_dir: Path) -> tuple[list[RunEntry], list[str]]:
     return entries, unreadable
 
 
-def verdict_of(documents: Mapping[str, Mapping[str, Any]], operation: Operation, *, failed: bool) -> RunVerdict:
-    """How a run ended, from what its phases left; pure."""
+def verdict_of(
+    documents: Mapping[str, Mapping[str, Any]], operation: Operation, *, failed: bool, outcome: Outcome = "unchanged"
+) -> RunVerdict:
+    """How a run ended, from what its phases left; pure.
+
+    :param outcome: what the error says about the database, of a run that failed.
+    """
     migration, rollback = documents.get("migration", {}), documents.get("rollback", {})
     adoption = documents.get("adoption", {})
     if (migration or rollback or adoption).get("dry_run"):
         return "dry_run"
     if operation == "adopt":
         if failed:
-            return "needs_attention" if adoption.get("committed") else "not_applied"
+            return "needs_attention" if adoption.get("committed") or outcome != "unchanged" else "not_applied"
         return "adopted" if adoption.get("committed") else "nothing_to_do"
     if operation == "restore":
-        return _verdict_of_restore(documents.get("restore", {}), failed=failed)
+        return _verdict_of_restore(documents.get("restore", {}), failed=failed, outcome=outcome)
     if operation == "backup":
         if failed:
             return "needs_attention" if documents.get("manifest") else "not_applied"
@@ -185,12 +197,12 @@ def verdict_of(documents: Mapping[str, Mapping[str, Any]], operation: Operation,
         return "migrated" if migration.get("committed") else "nothing_to_do"
     if not migration.get("committed"):
         return "not_applied"
-    return "rolled_back" if rollback.get("committed") else "needs_attention"
+    return "rolled_back" if rollback.get("committed") and not rollback.get("failed") else "needs_attention"
 
 
-def _verdict_of_restore(restored: Mapping[str, Any], *, failed: bool) -> RunVerdict:
+def _verdict_of_restore(restored: Mapping[str, Any], *, failed: bool, outcome: Outcome) -> RunVerdict:
     if restored.get("dry_run"):
         return "dry_run"
-    if restored.get("committed"):
-        return "needs_attention" if failed else "restored"
-    return "not_applied" if failed else "nothing_to_do"
+    if failed:
+        return "needs_attention" if restored.get("committed") or outcome != "unchanged" else "not_applied"
+    return "restored" if restored.get("committed") else "nothing_to_do"

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, LocalProjectError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, LocalProjectError, State
 
 PROJECT_FILE = "project.json"
 SERVER = "server"
@@ -93,7 +93,7 @@ def locked(directory: Path) -> Iterator[None]:
         raise LocalProjectError(
             f"The files of the local project {directory.name} cannot be worked on: {error.strerror}",
             where=str(error.filename or directory),
-            state="the project is as far as it came; the next attempt goes on from there",
+            state=State("the project is as far as it came; the next attempt goes on from there", "partial"),
             next_step="Make room or permit it there, or choose another state_dir, and run again.",
         ) from error
 

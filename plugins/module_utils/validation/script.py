@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import detail_without_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, Stage, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import (
@@ -197,7 +198,7 @@ def _error_check(outcome: Outcome, context: _Context, sql: str, expected: frozen
     if missing & expected:
         there_is_no = f"not there yet: created by the pending migrations ({message})"
         return _check(context, "SKIP", there_is_no, "error", offset=offset or 0)
-    details = [message, diagnosis.message_detail, diagnosis.message_hint]
+    details = [message, detail_without_rows(outcome.error), diagnosis.message_hint]
     text = f"{'. '.join(part for part in details if part)} (SQLSTATE {sqlstate})"
     return _check(context, "FAIL", text, "error", offset=offset or 0)
 

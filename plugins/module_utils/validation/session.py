@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed, StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConnectionFailed, State, StatementFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import Savepoint
 
@@ -83,7 +83,7 @@ def _end_savepoint(connection: PgConnection, command: str) -> None:
         raise StatementFailed(
             f"The transaction around the validation is gone: {str(error).strip()}",
             where="the statement that ran last",
-            state="what the validation did up to there may have been committed",
+            state=State("what the validation did up to there may have been committed", "unknown"),
             next_step="Compare the row counts with the baseline, and remove from the script whatever ends transactions.",
             details={"sqlstate": error.pgcode},
         ) from error

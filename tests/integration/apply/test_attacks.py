@@ -56,7 +56,7 @@ def test_a_failure_to_look_after_commit_does_not_say_that_nothing_changed(applic
         result = application.apply()
         assert result.get("failed") and result["changed"], result
         assert "nothing was changed" not in result["msg"] and SECOND[:14] in result["msg"]
-        assert "committed" in result["error"]["state"]
+        assert "committed" in result["error"]["state"] and result["error"]["outcome"] == "committed"
     finally:
         application.project.psql(f"alter database {name} connection limit -1", "supabase_admin")
     assert application.versions() == [FIRST[:14], SECOND[:14]]
@@ -72,6 +72,7 @@ def test_a_document_that_cannot_be_written_does_not_hide_the_commit(application:
     assert application.versions() == [FIRST[:14], SECOND[:14]]
     assert result.get("failed") and result["changed"], result
     assert "committed" in result["error"]["state"] and "migration.json" in result["msg"]
+    assert result["error"]["outcome"] == "committed"
     assert not application.apply()["changed"]
 
 

@@ -206,7 +206,7 @@ def test_migration_info_finds_the_same_when_asked(application: Application) -> N
             "/* é */ insert into public.clients values (1, 'twice');\n",
             1,
             9,
-            ["duplicate key value", "Detail: Key (id)=(1) already exists", "[23505]"],
+            ["duplicate key value", "[23505]"],
             id="duplicate key",
         ),
         pytest.param(
@@ -225,7 +225,7 @@ def test_migration_info_finds_the_same_when_asked(application: Application) -> N
             "insert into public.late values (99);\n",
             None,
             None,
-            ["leaves rows that a deferred constraint refuses", "Key (id)=(99) is not present", "[23503]"],
+            ["leaves rows that a deferred constraint refuses", "[23503]"],
             id="deferred constraint",
         ),
     ],
@@ -236,6 +236,10 @@ def test_a_failure_in_the_second_of_three_undoes_all(
     file = application.migration(SECOND, content)
     result = application.refuses("statement", f"Migration {SECOND}", *texts, ROLLED_BACK, statement_timeout_seconds=1.0)
     assert result["error"]["where"] == (f"{file}:{line}:{column}" if line else str(file))
+    assert result["error"]["outcome"] == "unchanged"
+    # What the server quotes of rows stays on the server.
+    logged = application.project.psql("select pg_catalog.string_agg(details::text, '') from pgops.ledger")
+    assert not any("Key (" in text for text in (result["msg"], str(result["error"]), logged))
     assert result["migration"]["migrations"] == [] and not result["migration"]["committed"]
     assert application.events() == ["failed 20260102000000"] * 2
     recorded = application.project.psql("select details ->> 'where' from pgops.ledger order by event_id desc limit 1")

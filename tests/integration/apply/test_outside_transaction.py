@@ -86,6 +86,7 @@ def test_a_failure_keeps_what_was_done_and_a_further_run_goes_on_there(applicati
         assert result["failed"]
         assert "could not create unique index" in result["msg"] and f"{INDEXES}.sql:3:1" in result["msg"]
         assert "an INVALID index, if it left one, was dropped" in result["error"]["state"]
+        assert result["error"]["outcome"] == "partial"
         assert f"committed before and still there: {FIRST[:14]}" in result["error"]["state"] or dummy
         assert "goes on at this statement" in result["error"]["next_step"]
         assert indexes(application.project) == {"orders_pkey": "t"}

@@ -176,7 +176,7 @@ def test_a_check_that_writes_leaves_nothing_and_an_error_does_not_stop_it(
     column = WRITING.split("\n")[line - 1].index("public.no_such") + 1
     assert missing["where"] == f"{file}:{line}:{column}"
     assert "(SQLSTATE 42P01)" in missing["message"]
-    assert "(SQLSTATE 23505)" in duplicate["message"] and "Key (id)=(1) already exists." in duplicate["message"]
+    assert "(SQLSTATE 23505)" in duplicate["message"] and "Key (" not in duplicate["message"]
     assert "State: the checks changed nothing; what was applied before them stays applied." in result["msg"]
     assert "Next:" in result["msg"] and result["error"]["code"] == "verification"
 

@@ -5,17 +5,42 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Message
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.forms import as_text, payload, subject
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import message_of
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 MIGRATIONS = [{"version": "1", "name": "one"}, {"version": "2", "name": "two"}]
-FAILURE = "A check failed: totals <differ>.\nWhere: VALIDATION_SQL.sql:3:1\nDetail: Key (email)=(a@b.example) exists."
+DETAIL = "Key (email)=(a@b.example) already exists."
+
+
+def refusal() -> str:
+    """A failure as a module shows it, of a server that quotes a row."""
+    diagnosis = SimpleNamespace(
+        severity_nonlocalized="ERROR",
+        message_primary='duplicate key value violates unique constraint "users_<email>"',
+        message_detail=DETAIL,
+        message_hint=None,
+        schema_name="public",
+        table_name="users",
+        column_name=None,
+        constraint_name="users_<email>",
+        context=None,
+    )
+    refused: Any = SimpleNamespace(pgcode="23505", diag=diagnosis)
+    error = server_error(refused, "Migration 1_one failed", Position("one.sql", 3))
+    assert (error.details["table"], error.details["constraint"]) == ("users", "users_<email>")
+    assert DETAIL not in str(error.as_dict())
+    refused.pgcode = "2BP01"
+    assert DETAIL in str(server_error(refused, "Migration 1_one failed", None))
+    return str(error)
 
 
 def told(documents: dict[str, Any] | None = None, **parts: Any) -> Message:
@@ -54,7 +79,7 @@ def test_a_rollback_by_itself_tells_the_failure_as_its_reason() -> None:
         {"rollback": {"migrations": MIGRATIONS, "exported": [], "reason": "Verify: a check failed"}},
         verdict="rolled_back",
         failed_phase="Verify",
-        failure=FAILURE,
+        failure=refusal(),
     )
     assert message.reason == message.facts["Reason"] == "Verify: a check failed"
     assert "Data exported" not in message.facts
@@ -62,9 +87,11 @@ def test_a_rollback_by_itself_tells_the_failure_as_its_reason() -> None:
 
 @pytest.mark.parametrize("verdict", ["not_applied", "needs_attention"])
 def test_of_a_failure_no_rows_are_told(verdict: str) -> None:
-    message = told(verdict=verdict, failed_phase="Apply", failure=FAILURE)
+    message = told(verdict=verdict, failed_phase="Apply", failure=refusal())
     assert message.facts["Failed in"] == "Apply"
-    assert message.facts["Failure"] == "A check failed: totals <differ>."
+    assert message.facts["Failure"] == (
+        'Migration 1_one failed: duplicate key value violates unique constraint "users_<email>" [23505].'
+    )
     assert "a@b.example" not in str(message.as_dict())
     assert message.next_steps
 
@@ -78,6 +105,15 @@ def test_a_restore_says_what_it_replaced() -> None:
     restored = {"backup_id": "b1", "backup_taken_at": "2026-01-01", "losses": losses, "aside": "/runs/one/backup"}
     facts = told({"restore": restored}, operation="restore", verdict="restored").facts
     assert facts["Rows written since"] == "7 (public.orders: 7)"
+    losses += [
+        {"schema": "public", "table": "came", "written_since": None, "in_backup": None, "now": 3},
+        {"schema": "public", "table": "remade", "written_since": None, "in_backup": 2, "now": 2},
+    ]
+    more = told({"restore": restored}, operation="restore", verdict="restored").facts
+    assert more["Rows written since"] == "10 (public.orders: 7, public.came: 3, public.remade: not known)"
+    unknown = {**restored, "losses": losses[-1:]}
+    alone = told({"restore": unknown}, operation="restore", verdict="restored").facts
+    assert alone["Rows written since"] == "not known (public.remade: not known)"
     assert (facts["Backup"], facts["Kept aside"]) == ("b1, taken 2026-01-01", "/runs/one/backup")
 
 

@@ -29,6 +29,15 @@ ROLLBACK: dict[str, Any] = {
     "exported": ["/runs/one/rollback-data/public.labels.csv"],
 }
 
+RESTORE: dict[str, Any] = {
+    "backup_id": "b1",
+    "backup_taken_at": "2026-01-01",
+    "backup_path": "/backups/b1",
+    "target": "shop",
+    "committed": True,
+    "catalog_expected": "f00",
+    "duration_seconds": 1.0,
+}
 
 ADOPTION: dict[str, Any] = {
     "migrations": [
@@ -74,21 +83,46 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
             "NOT APPLIED: it failed before COMMIT, so there is nothing to roll back",
         ),
         (
-            run("not_applied", failure="No.\nState: the 2 statements before it stay."),
+            run("not_applied", failure="No.", error={"outcome": "partial", "state": "the 2 statements before it stay"}),
             {"migration": {**MIGRATION, "committed": False}},
             "NOT APPLIED AS A WHOLE: the 2 statements before it stay",
         ),
         (
-            run("not_applied", failure="No.\nState: the transaction was rolled back: all as before."),
+            run("not_applied", failure="No.", error={"outcome": "unchanged", "state": "it was rolled back"}),
             {"migration": {**MIGRATION, "committed": False}},
             "NOT APPLIED: it failed before COMMIT",
         ),
-        (run("not_applied", failure="No.\nState: no backup was made."), {}, "NOT APPLIED: it failed before COMMIT"),
+        (run("not_applied", failure="No.\nState: half of it stays."), {}, "NOT APPLIED: it failed before COMMIT"),
+        (
+            run("needs_attention", operation="restore", error={"outcome": "unknown", "state": "not known: 7"}),
+            {},
+            "NEEDS ATTENTION: not known: 7",
+        ),
+        (
+            run("needs_attention", operation="restore"),
+            {"restore": RESTORE},
+            "NEEDS ATTENTION: the restore is committed and proven",
+        ),
+        (
+            run("needs_attention", operation="adopt", error={"outcome": "unknown", "state": "not known: 7"}),
+            {},
+            "NEEDS ATTENTION: not known: 7",
+        ),
         (run("rolled_back"), {"rollback": ROLLBACK}, "the catalog is again exactly what it was"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_expected": None}}, "the catalog is not proven"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_after": "bad"}}, "the catalog is not proven"),
         (run("needs_attention"), {"migration": MIGRATION}, "NEEDS ATTENTION: the migrations are applied"),
         (run("needs_attention", operation="rollback"), {}, "NEEDS ATTENTION: the rollback failed"),
+        (
+            run("needs_attention", operation="rollback", error={"outcome": "committed", "state": "it is committed"}),
+            {},
+            "NEEDS ATTENTION: it is committed; see below",
+        ),
+        (
+            run("needs_attention"),
+            {"migration": MIGRATION, "rollback": {**ROLLBACK, "committed": True}},
+            "NEEDS ATTENTION: the rollback is committed",
+        ),
         (run("dry_run"), {"migration": MIGRATION}, "DRY RUN: everything was executed and rolled back; nothing stays"),
         (run("dry_run", failure="No."), {"migration": MIGRATION}, "DRY RUN FAILED: everything was rolled back"),
         (run("nothing_to_do"), {}, "NOTHING APPLIED: only other phases were asked for"),

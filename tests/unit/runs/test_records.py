@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    InputError,
+    Outcome,
+    State,
+    StatementFailed,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import Operation, RunVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import (
     close_run,
@@ -39,6 +44,7 @@ DRY = {"committed": False, "dry_run": True}
         ({"migration": COMMITTED}, "migrate", True, "needs_attention"),
         ({"migration": COMMITTED, "rollback": OPEN}, "migrate", True, "needs_attention"),
         ({"migration": COMMITTED, "rollback": COMMITTED}, "migrate", True, "rolled_back"),
+        ({"migration": COMMITTED, "rollback": {**COMMITTED, "failed": True}}, "migrate", True, "needs_attention"),
         ({"migration": DRY}, "migrate", False, "dry_run"),
         ({"migration": DRY}, "migrate", True, "dry_run"),
         ({}, "rollback", False, "nothing_to_do"),
@@ -55,6 +61,25 @@ DRY = {"committed": False, "dry_run": True}
 def test_verdict(documents: dict[str, dict[str, Any]], operation: Operation, failed: bool, verdict: RunVerdict) -> None:
     assert verdict_of(documents, operation, failed=failed) == verdict
     assert verdict_of(documents, operation, failed=failed) == verdict
+
+
+@pytest.mark.parametrize("operation", ["adopt", "restore"])
+@pytest.mark.parametrize("outcome", ["committed", "partial", "unknown"])
+def test_a_failure_after_which_not_all_is_as_before_needs_attention(operation: Operation, outcome: Outcome) -> None:
+    assert verdict_of({}, operation, failed=True, outcome=outcome) == "needs_attention"
+    assert verdict_of({}, operation, failed=True) == "not_applied"
+
+
+def test_what_a_failure_says_to_programs_is_kept(tmp_path: Path) -> None:
+    error = StatementFailed("No", state=State("half of it stays", "partial")).as_dict()
+    assert (error["outcome"], error["state"]) == ("partial", "half of it stays")
+    run = close_run(new_run("shop", "migrate", "me"), "not_applied", failed_phase="Apply", failure="No.", error=error)
+    save_run(tmp_path, run)
+    assert load_run(tmp_path).error == error
+    written = json.loads((tmp_path / "run.json").read_text())
+    del written["error"]
+    (tmp_path / "run.json").write_text(json.dumps(written))
+    assert load_run(tmp_path).error is None
 
 
 def test_a_run_is_saved_for_its_owner_only_and_read_back(tmp_path: Path) -> None:
