@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import (
@@ -50,10 +48,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.source impor
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import cleaning_up_when_ended
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import new_id, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import fsync_directory
 from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
@@ -111,7 +110,7 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
             changed=True,
             path=request.path,
             manifest=None,
-            summary=f"Would back up {', '.join(source.schemas)} ({_megabytes(source.table_bytes)} on the server)",
+            summary=f"Would back up {', '.join(source.schemas)} ({human_bytes(source.table_bytes)} on the server)",
         )
     progress = Progress("backup", request.project, request.events_dir)
     with cleaning_up_when_ended():
@@ -163,13 +162,9 @@ def summarize(manifest: BackupManifest) -> str:
     if manifest.encryption is not None:
         proof += f", encrypted to {len(manifest.encryption.recipients)} recipients"
     return (
-        f"{_megabytes(manifest.total_bytes)} in {len(manifest.files)} files, {manifest.counts.total:,} rows of "
+        f"{human_bytes(manifest.total_bytes)} in {len(manifest.files)} files, {manifest.counts.total:,} rows of "
         f"{len(manifest.counts.tables)} tables, {proof}, {manifest.duration_seconds:.1f} s"
     )
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
 
 
 def _young_backup(request: BackupRequest, source: Source) -> tuple[Path, BackupManifest] | None:
@@ -214,7 +209,7 @@ def _make(
     progress: Progress,
 ) -> BackupManifest:
     started_at, started = utc_now(), time.monotonic()
-    backup_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    backup_id = new_id()
     with unfinished_directory(request.path, backup_id, source.table_bytes) as directory:
         snapshot = dump_in_snapshot(options, request, source, tools, compression, directory, progress)
         dumped = BackupManifest(
