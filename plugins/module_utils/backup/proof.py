@@ -61,7 +61,7 @@ def prove_by_restore(
     except (PgopsError, OSError) as error:
         # The scratch server says it in its own words.
         by_server = isinstance(error, PgopsError) and (
-            error.details.get("sqlstate") == _DISK_FULL or says_full(error.what)
+            error.details.get("sqlstate") == _DISK_FULL or says_full(f"{error.what} {error.details.get('stderr', '')}")
         )
         if by_server or is_full(error):
             raise _no_space(scratch_place.place) from error
