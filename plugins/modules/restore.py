@@ -301,17 +301,25 @@ def bring_back(module: AnsibleModule) -> dict[str, Any]:
     )
     document = result.as_dict()
     if run_dir and not module.check_mode:
-        try:
-            write_json(run_dir / "restore.json", document)
-        except OSError as error:
-            raise RestoreError(
-                f"The result of the restore could not be written: {error.strerror}",
-                where=str(run_dir / "restore.json"),
-                state="the restore is committed and proven",
-                next_step="Make room, or have the directory writable; the ledger tells what was done.",
-                details={"result": {"changed": True, "restore": document}},
-            ) from error
+        save_result(run_dir, document)
     return {"changed": True, "restore": document}
+
+
+def save_result(run_dir: Path, document: dict[str, Any]) -> None:
+    """Have the run's directory say what was restored.
+
+    :raises RestoreError: when it cannot be written; the restore stands.
+    """
+    try:
+        write_json(run_dir / "restore.json", document)
+    except OSError as error:
+        raise RestoreError(
+            f"The result of the restore could not be written: {error.strerror}",
+            where=str(run_dir / "restore.json"),
+            state="the restore is committed and proven",
+            next_step="Make room, or have the directory writable; the ledger tells what was done.",
+            details={"result": {"changed": True, "restore": document}},
+        ) from error
 
 
 def bring_back_rows(options: ConnectionOptions, module: AnsibleModule) -> dict[str, Any]:
