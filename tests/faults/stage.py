@@ -17,8 +17,8 @@ from typing import Any
 from psycopg2 import sql
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
-    LocalProject,
     create_database,
     drop_database,
 )

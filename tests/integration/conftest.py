@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
-    LocalProject,
     create_database,
     drop_database,
     ensure_absent,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
-from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import LocalProject
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.integration.module_server import ModuleServer
 

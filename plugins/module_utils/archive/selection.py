@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.content import (
     LARGE_OBJECT,
@@ -14,8 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.content imp
     Entry,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError
-
-Table = tuple[str, str]
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 # They tell something of another entry and go with it.
 _ABOUT_OTHERS = ("ACL", "COMMENT", "SECURITY LABEL")
@@ -124,17 +124,13 @@ def load_order(tables: Iterable[Table], references: Mapping[Table, Collection[Ta
 
     :raises BackupError: when tables refer to each other in a circle.
     """
-    waiting = dict.fromkeys(tables)
-    ordered: list[Table] = []
-    while waiting:
-        ready = [t for t in waiting if not any(r in waiting and r != t for r in references.get(t, ()))]
-        if not ready:
-            names = ", ".join(f"{schema}.{table}" for schema, table in waiting)
-            raise BackupError(
-                f"These tables of the platform refer to each other in a circle, so none can be loaded first: {names}",
-                next_step="Connect as a role that may set session_replication_role, or restore with platform_data: false.",
-            )
-        for table in ready:
-            del waiting[table]
-        ordered += ready
-    return ordered
+    loaded = dict.fromkeys(tables)
+    before = {t: [r for r in references.get(t, ()) if r in loaded and r != t] for t in loaded}
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError as error:
+        names = ", ".join(f"{schema}.{table}" for schema, table in error.args[1][:-1])
+        raise BackupError(
+            f"These tables of the platform refer to each other in a circle, so none can be loaded first: {names}",
+            next_step="Connect as a role that may set session_replication_role, or restore with platform_data: false.",
+        ) from error

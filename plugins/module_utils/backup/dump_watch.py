@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import WATCH_SECONDS
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-Table = tuple[str, str]
 
 _BEGUN = re.compile(r'^pg_dump: dumping contents of table "(.*)"$')
 _FINISHED = re.compile(r"^pg_dump: finished item \d+ TABLE DATA (.*)$")

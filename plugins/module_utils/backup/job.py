@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import (
@@ -23,7 +21,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     BACKUP_NAME,
-    DumpTools,
     age_seconds,
     choose_compression,
     find_backups,
@@ -42,7 +39,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention import apply_retention, note_used
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.snapshot import dump_in_snapshot, reading
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.snapshot import (
+    PreparedBackup,
+    Snapshot,
+    dump_in_snapshot,
+    reading,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import (
     Source,
     read_source,
@@ -50,10 +52,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.source impor
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import cleaning_up_when_ended
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import new_id, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import fsync_directory
 from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
@@ -96,6 +99,30 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
             manifest=manifest,
             summary=f"A sound backup, {age_seconds(manifest.started_at):.0f} s old, is there: {summarize(manifest)}",
         )
+    prepared = _prepare(options, request, source)
+    if check_only:
+        return BackupOutcome(
+            changed=True,
+            path=request.path,
+            manifest=None,
+            summary=f"Would back up {', '.join(source.schemas)} ({human_bytes(source.table_bytes)} on the server)",
+        )
+    with cleaning_up_when_ended():
+        remove_unfinished(request.path)
+        # Of a proof that was killed: its server still runs, with the project's rows.
+        remove_abandoned(request.scratch.place)
+        manifest = _make(prepared)
+        removed = _make_room(request, manifest, prepared.progress)
+    return BackupOutcome(
+        changed=True, path=request.path, manifest=manifest, summary=summarize(manifest), removed=removed
+    )
+
+
+def _prepare(options: ConnectionOptions, request: BackupRequest, source: Source) -> PreparedBackup:
+    """Find the programs and check what can be checked before the dump; nothing is written.
+
+    :raises PgopsError: when a precondition does not hold.
+    """
     tools = find_dump_tools(request.pg_bin)
     require_client_for(tools, source.server_version)
     compression = choose_compression(tools, request.compression)
@@ -106,22 +133,14 @@ def back_up(options: ConnectionOptions, request: BackupRequest, *, check_only: b
         from ansible_collections.pgops.supabase.plugins.module_utils.backup.proof import require_scratch
 
         require_scratch(request.scratch, source.server_version, source.table_bytes)
-    if check_only:
-        return BackupOutcome(
-            changed=True,
-            path=request.path,
-            manifest=None,
-            summary=f"Would back up {', '.join(source.schemas)} ({_megabytes(source.table_bytes)} on the server)",
-        )
-    progress = Progress("backup", request.project, request.events_dir)
-    with cleaning_up_when_ended():
-        remove_unfinished(request.path)
-        # Of a proof that was killed: its server still runs, with the project's rows.
-        remove_abandoned(request.scratch.place)
-        manifest = _make(options, request, source, tools, compression, encryption, progress)
-        removed = _make_room(request, manifest, progress)
-    return BackupOutcome(
-        changed=True, path=request.path, manifest=manifest, summary=summarize(manifest), removed=removed
+    return PreparedBackup(
+        options=options,
+        request=request,
+        source=source,
+        tools=tools,
+        compression=compression,
+        encryption=encryption,
+        progress=Progress("backup", request.project, request.events_dir),
     )
 
 
@@ -163,13 +182,9 @@ def summarize(manifest: BackupManifest) -> str:
     if manifest.encryption is not None:
         proof += f", encrypted to {len(manifest.encryption.recipients)} recipients"
     return (
-        f"{_megabytes(manifest.total_bytes)} in {len(manifest.files)} files, {manifest.counts.total:,} rows of "
+        f"{human_bytes(manifest.total_bytes)} in {len(manifest.files)} files, {manifest.counts.total:,} rows of "
         f"{len(manifest.counts.tables)} tables, {proof}, {manifest.duration_seconds:.1f} s"
     )
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
 
 
 def _young_backup(request: BackupRequest, source: Source) -> tuple[Path, BackupManifest] | None:
@@ -204,47 +219,15 @@ def _is_of(manifest: BackupManifest, request: BackupRequest, source: Source) -> 
     )
 
 
-def _make(
-    options: ConnectionOptions,
-    request: BackupRequest,
-    source: Source,
-    tools: DumpTools,
-    compression: str,
-    encryption: BackupEncryption | None,
-    progress: Progress,
-) -> BackupManifest:
+def _make(prepared: PreparedBackup) -> BackupManifest:
+    """Dump, prove and seal in a directory of another name, and give it its name last."""
+    request, source = prepared.request, prepared.source
     started_at, started = utc_now(), time.monotonic()
-    backup_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    backup_id = new_id()
     with unfinished_directory(request.path, backup_id, source.table_bytes) as directory:
-        snapshot = dump_in_snapshot(options, request, source, tools, compression, directory, progress)
-        dumped = BackupManifest(
-            backup_id=backup_id,
-            run_id=request.run_id,
-            project=request.project,
-            database=source.database,
-            host=options.login_host,
-            system_identifier=source.system_identifier,
-            server_version=source.server_version,
-            client_version=str(tools.version),
-            format=request.format,
-            compression=compression,
-            schemas=list(source.schemas),
-            own_schemas=list(source.own_schemas),
-            left_out_schemas=snapshot.left_out_schemas,
-            reason=request.reason,
-            started_at=started_at,
-            finished_at=started_at,
-            duration_seconds=0.0,
-            lsn=snapshot.lsn,
-            snapshot=snapshot.name,
-            catalog_fingerprint=snapshot.catalog_fingerprint,
-            counts=snapshot.counts,
-            files=[],
-            total_bytes=0,
-            verification=None,
-            encryption=encryption,
-        )
-        verification, files = _verify_and_seal(tools, directory, request, dumped, progress)
+        snapshot = dump_in_snapshot(prepared, directory)
+        dumped = _dumped(prepared, snapshot, backup_id, started_at)
+        verification, files = _verify_and_seal(prepared, directory, dumped)
         manifest = replace(
             dumped,
             finished_at=utc_now(),
@@ -252,7 +235,7 @@ def _make(
             files=files,
             total_bytes=sum(file.bytes for file in files),
             verification=verification,
-            timings=dict(progress.timings),
+            timings=dict(prepared.progress.timings),
         )
         write_manifest(directory, manifest)
         directory.rename(request.path)
@@ -260,32 +243,63 @@ def _make(
     return manifest
 
 
+def _dumped(prepared: PreparedBackup, snapshot: Snapshot, backup_id: str, started_at: str) -> BackupManifest:
+    """The manifest of what is dumped and neither proven nor sealed yet."""
+    request, source = prepared.request, prepared.source
+    return BackupManifest(
+        backup_id=backup_id,
+        run_id=request.run_id,
+        project=request.project,
+        database=source.database,
+        host=prepared.options.login_host,
+        system_identifier=source.system_identifier,
+        server_version=source.server_version,
+        client_version=str(prepared.tools.version),
+        format=request.format,
+        compression=prepared.compression,
+        schemas=list(source.schemas),
+        own_schemas=list(source.own_schemas),
+        left_out_schemas=snapshot.left_out_schemas,
+        reason=request.reason,
+        started_at=started_at,
+        finished_at=started_at,
+        duration_seconds=0.0,
+        lsn=snapshot.lsn,
+        snapshot=snapshot.name,
+        catalog_fingerprint=snapshot.catalog_fingerprint,
+        counts=snapshot.counts,
+        files=[],
+        total_bytes=0,
+        verification=None,
+        encryption=prepared.encryption,
+    )
+
+
 def _verify_and_seal(
-    tools: DumpTools, directory: Path, request: BackupRequest, manifest: BackupManifest, progress: Progress
+    prepared: PreparedBackup, directory: Path, manifest: BackupManifest
 ) -> tuple[BackupVerification, list[BackupFile]]:
     """Prove that the archive is whole, and have its files on the disk, encrypted where that is asked for, and hashed."""
 
     def sealed(encryption: BackupEncryption | None) -> list[BackupFile]:
-        with progress.phase("seal"):
+        with prepared.progress.phase("seal"):
             return seal(directory, encrypt_files(directory, encryption) if encryption else {})
 
     if manifest.encryption is not None:
-        verification = _verify(tools, directory, request, manifest, progress)
+        verification = _verify(prepared, directory, manifest)
         return verification, sealed(manifest.encryption)
     # What is sealed is what is read, so the disk can take it meanwhile.
     files = in_background(lambda: sealed(None))
-    verification = _verify(tools, directory, request, manifest, progress)
+    verification = _verify(prepared, directory, manifest)
     return verification, files.result()
 
 
-def _verify(
-    tools: DumpTools, directory: Path, request: BackupRequest, manifest: BackupManifest, progress: Progress
-) -> BackupVerification:
+def _verify(prepared: PreparedBackup, directory: Path, manifest: BackupManifest) -> BackupVerification:
     """Read the archive whole, miss no counted table in it, and restore it to a scratch server where that is asked for.
 
     :raises BackupError: when it cannot be read, lacks a table, or restored is not what was backed up.
     """
     started, tables = time.monotonic(), len(manifest.counts.tables)
+    request, tools, progress = prepared.request, prepared.tools, prepared.progress
     with progress.phase("read"):
         content = read_archive(tools, directory, request.format, jobs=request.jobs)
     if content.tables_with_data < tables:

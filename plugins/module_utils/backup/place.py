@@ -108,7 +108,7 @@ def unfinished_directory(path: Path, backup_id: str, expected_bytes: int) -> Ite
             shutil.rmtree(directory, ignore_errors=True)
             if directory.exists():
                 state = f"the database was not changed, earlier backups are untouched; remove {directory}"
-        if _is_full(error):
+        if is_full(error):
             free = free_bytes(_nearest_directory(path))
             raise _no_space(parent, expected_bytes, free, state=state) from error
         if isinstance(error, PgopsError):
@@ -139,7 +139,8 @@ def remove_unfinished(path: Path) -> None:
             shutil.rmtree(directory)
 
 
-def _is_full(error: BaseException) -> bool:
+def is_full(error: BaseException) -> bool:
+    """Whether the disk was full for this process or for a program that it ran."""
     if isinstance(error, OSError):
         return error.errno in FULL_ERRORS
     return isinstance(error, ToolError) and says_full(str(error.details.get("stderr", "")))

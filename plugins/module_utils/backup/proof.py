@@ -17,7 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
     DumpTools,
     major_version,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import FULL_ERRORS, free_bytes, says_full
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import free_bytes, is_full, says_full
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import ScratchPlace
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, PgopsError
@@ -59,7 +59,11 @@ def prove_by_restore(
     try:
         return _prove(tools, directory, manifest, scratch_place, entries, report)
     except (PgopsError, OSError) as error:
-        if _is_full(error):
+        # The scratch server says it in its own words.
+        by_server = isinstance(error, PgopsError) and (
+            error.details.get("sqlstate") == _DISK_FULL or says_full(f"{error.what} {error.details.get('stderr', '')}")
+        )
+        if by_server or is_full(error):
             raise _no_space(scratch_place.place) from error
         raise
 
@@ -93,13 +97,6 @@ def _no_space(place: Path, needed: int | None = None) -> BackupError:
         next_step="Free space there, point scratch_dir at a larger disk (as large as the database), or use verify: read.",
         details={"free_bytes": free_bytes(place), "needed_bytes": needed},
     )
-
-
-def _is_full(error: PgopsError | OSError) -> bool:
-    """Whether the disk was full, whoever said so: this process, a program, or the scratch server."""
-    if isinstance(error, OSError):
-        return error.errno in FULL_ERRORS
-    return error.details.get("sqlstate") == _DISK_FULL or says_full(f"{error.what} {error.details.get('stderr', '')}")
 
 
 def _prove(

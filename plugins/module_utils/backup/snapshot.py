@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEncryption
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     ARCHIVE_NAMES,
     CATALOG_NAME,
@@ -27,7 +29,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts, TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import CountingSessions, count_in_snapshot
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import user_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -39,6 +41,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     libpq_environment,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -70,6 +73,29 @@ def reading(options: ConnectionOptions, settings: SessionSettings) -> Iterator[P
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreparedBackup:
+    """A backup whose preconditions hold: what is asked, what the database has, and what the archive is made with.
+
+    :param compression: what pg_dump's --compress takes.
+    """
+
+    options: ConnectionOptions
+    request: BackupRequest
+    source: Source
+    tools: DumpTools
+    compression: str
+    encryption: BackupEncryption | None
+    progress: Progress
+
+    @property
+    def settings(self) -> SessionSettings:
+        """Of the sessions that read the rows, which may take as long as it takes."""
+        return SessionSettings(
+            lock_timeout_ms=self.request.lock_timeout_ms, statement_timeout_ms=0, row_security=False, read_only=True
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """What was read in the dump's own snapshot."""
 
@@ -80,20 +106,10 @@ class Snapshot:
     name: str
 
 
-def dump_in_snapshot(
-    options: ConnectionOptions,
-    request: BackupRequest,
-    source: Source,
-    tools: DumpTools,
-    compression: str,
-    directory: Path,
-    progress: Progress,
-) -> Snapshot:
+def dump_in_snapshot(prepared: PreparedBackup, directory: Path) -> Snapshot:
     """Dump and count in one snapshot. It ends with this function: an open one holds back CREATE INDEX CONCURRENTLY."""
-    settings = SessionSettings(
-        lock_timeout_ms=request.lock_timeout_ms, statement_timeout_ms=0, row_security=False, read_only=True
-    )
-    with reading(options, settings) as connection:
+    source = prepared.source
+    with reading(prepared.options, prepared.settings) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         # The session idles while pg_dump works, and its transaction is what keeps the snapshot.
         execute(connection, "set local idle_in_transaction_session_timeout = 0")
@@ -109,67 +125,23 @@ def dump_in_snapshot(
         taken_at = utc_now()
         tables = [t for t in user_tables(connection, source.schemas) if t not in source.excluded_tables]
         sizes = table_sizes(connection, tables)
-        with progress.phase("catalog"):
+        with prepared.progress.phase("catalog"):
             left_out = [s for s in catalog.user_schemas(connection) if s not in source.schemas]
             definitions = catalog.read_catalog(connection, source.own_schemas)
             write_json(directory / CATALOG_NAME, definitions)
-
-        sessions = CountingSessions()
-
-        def count() -> RowCounts:
-            started = time.monotonic()
-            with progress.phase("count", tables_total=len(tables)):
-                counted = count_in_snapshot(
-                    options,
-                    settings,
-                    connection,
-                    tables,
-                    workers=request.jobs,
-                    counted=lambda done: progress.at("count", tables_done=done, tables_total=len(tables)),
-                    sessions=sessions,
-                )
-            return _row_counts(source, counted, taken_at, started)
-
         # The server counts while pg_dump compresses; from here on the connection is the counting's.
-        counting = in_background(count)
-
-        def follow(**figures: Any) -> None:
-            if counting.done():
-                # A count that failed ends the dump at once.
-                counting.result()
-            progress.at("dump", **figures)
-
-        with progress.phase("dump", tables_total=len(tables), bytes_total=sum(sizes.values())):
-            watch = DumpWatch(
-                sizes,
-                directory / ARCHIVE_NAMES[request.format],
-                parallel=request.format == "directory" and request.jobs > 1,
-                report=follow,
-            )
-            try:
-                dump_database(
-                    tools,
-                    directory,
-                    environment=libpq_environment(options, settings),
-                    conninfo=conninfo_of(options),
-                    snapshot=exported,
-                    excluded_schemas=source.other_schemas,
-                    excluded_tables=source.excluded_tables,
-                    archive_format=request.format,
-                    jobs=request.jobs,
-                    compression=compression,
-                    lock_timeout_ms=request.lock_timeout_ms,
-                    watcher=watch,
-                )
-            except BaseException as error:
-                # The session's transaction keeps the snapshot: when the counting fails the dump fails as well, for no reason of its own.
-                failure = counting.exception() if counting.done() else None
-                if failure is not None and isinstance(error, ToolError):
-                    raise failure from error
-                # Nobody needs the counts any more, and neither a session nor the process ends while one counts.
-                sessions.stop()
-                raise
-            progress.note("dump", "dumped", **watch.finished())
+        sessions = CountingSessions()
+        counting = in_background(lambda: _count(prepared, connection, tables, sessions, taken_at))
+        try:
+            _dump(prepared, directory, exported, sizes, counting)
+        except BaseException as error:
+            # The session's transaction keeps the snapshot: when the counting fails the dump fails as well, for no reason of its own.
+            failure = counting.exception() if counting.done() else None
+            if failure is not None and isinstance(error, ToolError):
+                raise failure from error
+            # Nobody needs the counts any more, and neither a session nor the process ends while one counts.
+            sessions.stop()
+            raise
         counts = counting.result()
     return Snapshot(
         counts=counts,
@@ -180,11 +152,67 @@ def dump_in_snapshot(
     )
 
 
-def _row_counts(source: Source, tables: list[TableCount], taken_at: str, started: float) -> RowCounts:
+def _count(
+    prepared: PreparedBackup,
+    connection: PgConnection,
+    tables: Sequence[Table],
+    sessions: CountingSessions,
+    taken_at: str,
+) -> RowCounts:
+    started, progress = time.monotonic(), prepared.progress
+    with progress.phase("count", tables_total=len(tables)):
+        counts = count_in_snapshot(
+            prepared.options,
+            prepared.settings,
+            connection,
+            tables,
+            workers=prepared.request.jobs,
+            counted=lambda done: progress.at("count", tables_done=done, tables_total=len(tables)),
+            sessions=sessions,
+        )
     return RowCounts(
         taken_at=taken_at,
-        server_version=source.server_version,
-        tables=tables,
-        total=sum(table.rows for table in tables),
+        server_version=prepared.source.server_version,
+        tables=counts,
+        total=sum(table.rows for table in counts),
         duration_seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _dump(
+    prepared: PreparedBackup,
+    directory: Path,
+    snapshot: str,
+    sizes: Mapping[Table, int],
+    counting: Future[RowCounts],
+) -> None:
+    request, source, progress = prepared.request, prepared.source, prepared.progress
+
+    def follow(**figures: Any) -> None:
+        if counting.done():
+            # A count that failed ends the dump at once.
+            counting.result()
+        progress.at("dump", **figures)
+
+    with progress.phase("dump", tables_total=len(sizes), bytes_total=sum(sizes.values())):
+        watch = DumpWatch(
+            sizes,
+            directory / ARCHIVE_NAMES[request.format],
+            parallel=request.format == "directory" and request.jobs > 1,
+            report=follow,
+        )
+        dump_database(
+            prepared.tools,
+            directory,
+            environment=libpq_environment(prepared.options, prepared.settings),
+            conninfo=conninfo_of(prepared.options),
+            snapshot=snapshot,
+            excluded_schemas=source.other_schemas,
+            excluded_tables=source.excluded_tables,
+            archive_format=request.format,
+            jobs=request.jobs,
+            compression=prepared.compression,
+            lock_timeout_ms=request.lock_timeout_ms,
+            watcher=watch,
+        )
+        progress.note("dump", "dumped", **watch.finished())

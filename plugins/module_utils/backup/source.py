@@ -19,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     require_all_rows_visible,
     server_version,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import present_schemas
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -75,7 +76,7 @@ def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_s
     :raises PrivilegeError: when rows or tables are hidden from the role.
     """
     require_all_rows_visible(connection, "a backup")
-    present = _present_schemas(connection)
+    present = present_schemas(connection)
     missing = [schema for schema in own_schemas if schema not in present]
     if missing or not own_schemas:
         raise InputError(
@@ -109,14 +110,6 @@ def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_s
         excluded_tables=excluded,
         table_bytes=int(table_bytes),
     )
-
-
-def _present_schemas(connection: PgConnection) -> set[str]:
-    rows = fetch_all(
-        connection,
-        r"select nspname from pg_catalog.pg_namespace where nspname <> 'information_schema' and nspname !~ '^pg_'",
-    )
-    return {str(schema) for (schema,) in rows}
 
 
 def _require_readable(

@@ -9,6 +9,7 @@ Each document is one dataclass with a version. Times are UTC in ISO 8601, durati
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import types
 import typing
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from typing import Any, ClassVar, TypeVar
 def utc_now() -> str:
     """The present moment as documents write it."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def new_id() -> str:
+    """An identifier of a run, a backup or a rehearsal: it sorts by time, and two of the same second do not share it."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 @dataclass(kw_only=True)

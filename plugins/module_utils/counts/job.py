@@ -45,6 +45,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -59,7 +60,6 @@ __all__ = [
     "resolve_tables",
 ]
 
-Table = tuple[str, str]
 
 _SIMILAR = 0.7
 

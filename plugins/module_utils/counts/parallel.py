@@ -23,11 +23,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_value,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-Table = tuple[str, str]
 
 _LARGE_TABLE_PAGES = 1_000
 _SMALL_TABLES_PER_STATEMENT = 200

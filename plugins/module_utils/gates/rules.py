@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import GateVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import (
     DiskSpace,
@@ -333,16 +334,6 @@ def shown_list(items: Sequence[str]) -> str:
     """The first of them, and how many more there are."""
     rest = len(items) - SHOWN
     return ", ".join(items[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def human_bytes(size: int) -> str:
-    """A size for a person, in powers of 1024."""
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(amount) < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
 
 
 def _match(pattern: re.Pattern[str], text: str) -> str | None:

@@ -41,7 +41,7 @@ class Channel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class NotifyOutcome:
     """What was told by now, and what became of the message on the channels that this call tried."""
 
     notification: Notification
@@ -70,7 +70,7 @@ def check_channels(channels: Sequence[Channel]) -> None:
             raise _refused(channel, f"there is no file {channel.to.ca_cert}", "Correct ca_cert, or leave it out.")
 
 
-def notify(channels: Sequence[Channel], run_dir: Path, contacts: Sequence[str], *, send: bool) -> Told:
+def notify(channels: Sequence[Channel], run_dir: Path, contacts: Sequence[str], *, send: bool) -> NotifyOutcome:
     """Tell how the run of a directory ended on every channel that wants to hear of it and was not told yet.
 
     A channel that fails keeps none of the others from being tried, and fails nothing: what became of each is in the result
@@ -108,7 +108,7 @@ def notify(channels: Sequence[Channel], run_dir: Path, contacts: Sequence[str], 
         if send:
             # At once: a run that is killed here does not tell the same people again.
             _keep(run_dir, message, deliveries)
-    return Told(notification=Notification(message=message, deliveries=list(deliveries.values())), tried=tried)
+    return NotifyOutcome(notification=Notification(message=message, deliveries=list(deliveries.values())), tried=tried)
 
 
 def _deliver(channel: Channel, message: Message) -> Delivery:

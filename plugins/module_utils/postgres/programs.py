@@ -185,7 +185,6 @@ def run_program(
     :raises ToolError: when it cannot be started, does not end in time, or its exit code is not 0.
     """
     command = [str(argument) for argument in argv]
-    program = Path(command[0]).name
     advice = next_step or _advice(command[0])
     try:
         process = subprocess.Popen(
@@ -201,26 +200,38 @@ def run_program(
         )
     except OSError as error:
         raise _not_started(command[0], error, state, advice) from error
-    with process:
-        try:
-            if watcher is None:
-                stdout, stderr = process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
-            else:
-                stdout, stderr = b"", _follow(process, process.stderr, watcher)
-        except BaseException as error:
-            _end(process)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise ToolError(
-                    f"{program} did not end within {timeout:g} seconds and was stopped",
-                    where=command[0],
-                    state=state,
-                    next_step=advice,
-                ) from error
-            raise
+    stdout, stderr = _communicate(process, command[0], stdin, timeout, watcher, state, advice)
     complaint = without_secrets(stderr.decode(errors="replace"), env)
     if process.returncode != 0:
         raise _failure(command[0], process.returncode, complaint, state, advice)
     return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
+
+
+def _communicate(
+    process: subprocess.Popen[bytes],
+    command: str,
+    stdin: str | None,
+    timeout: float | None,
+    watcher: Watcher | None,
+    state: str,
+    next_step: str,
+) -> tuple[bytes, bytes]:
+    """Follow a program to its end, which comes at once when anything goes wrong here, and return its stdout and stderr."""
+    with process:
+        try:
+            if watcher is not None:
+                return b"", _follow(process, process.stderr, watcher)
+            return process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
+        except BaseException as error:
+            _end(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ToolError(
+                    f"{Path(command).name} did not end within {timeout:g} seconds and was stopped",
+                    where=command,
+                    state=state,
+                    next_step=next_step,
+                ) from error
+            raise
 
 
 def run_side_by_side(commands: Sequence[Sequence[Path | str]], *, env: Mapping[str, str]) -> None:

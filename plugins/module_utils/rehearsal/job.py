@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import MigrationResult, StatementTiming
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry, BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import find_backups
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, new_id, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import make_private_directory, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import SchemaDiff
@@ -30,7 +30,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records i
     rehearsal_key,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
-from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import new_run_id
 
 _SHOWN = 20
 
@@ -66,7 +65,7 @@ def open_rehearsal(
     """
     path, manifest = backup
     rehearsal = Rehearsal(
-        rehearsal_id=new_run_id(),
+        rehearsal_id=new_id(),
         project=project,
         key=None,
         started_at=utc_now(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 
@@ -41,7 +42,7 @@ def backup_facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What it is, how it was proven, and who can read it."""
     files = len(manifest["files"])
     yield "archive", (
-        f"{manifest['format']}, {manifest['compression']}, {_size(manifest['total_bytes'])} in "
+        f"{manifest['format']}, {manifest['compression']}, {human_bytes(manifest['total_bytes'])} in "
         f"{files} file{'' if files == 1 else 's'}, by pg_dump {manifest['client_version']}"
     )
     yield "verified", f"{backup_proof(manifest)}; sha256 of every file in the manifest"
@@ -54,7 +55,3 @@ def backup_facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "encrypted", f"by {encryption['tool']} to {', '.join(encryption['recipients'])}"
     for note in (manifest.get("verification") or {}).get("notes", []):
         yield "note", note
-
-
-def _size(size: int) -> str:
-    return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
+
 STATEMENTS_SHOWN = 5
 LOCKS_SHOWN = 20
 NAMES_WIDTH = 80
@@ -58,23 +60,15 @@ def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Table]
     if locks := list(_locks(receipt["locks"])):
         yield Table("Locks", ("relation", "mode", "held s", "since", "who waits"), locks)
     if receipt["rewritten_tables"]:
-        rows = [(t["table"], size(t["bytes"]), _place(t["where"]), t["command"]) for t in receipt["rewritten_tables"]]
+        rows = [
+            (t["table"], human_bytes(t["bytes"]), _place(t["where"]), t["command"]) for t in receipt["rewritten_tables"]
+        ]
         yield Table("Rewritten tables", ("table", "now", "by", "statement"), rows)
     if receipt["rows"]:
         rows = [(f"{r['schema']}.{r['table']}", r["inserted"], r["updated"], r["deleted"]) for r in receipt["rows"]]
         yield Table("Rows written", ("table", "inserted", "updated", "deleted"), rows)
     if receipt["sequences"]:
         yield Table("Sequences that moved, and stay so", ("sequence", "from", "to", "by"), list(_sequences(receipt)))
-
-
-def size(count: int) -> str:
-    """Bytes as a person reads them."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
 
 
 def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -96,13 +90,13 @@ def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     rewritten = receipt["rewritten_tables"]
     yield "rewritten", (
-        f"{_number(len(rewritten), 'table')}, {size(sum(table['bytes'] for table in rewritten))}: "
+        f"{_number(len(rewritten), 'table')}, {human_bytes(sum(table['bytes'] for table in rewritten))}: "
         + _names([table["table"] for table in rewritten])
         if rewritten
         else "no table"
     )
     before, after = receipt["database_bytes_before"], receipt["database_bytes_after"]
-    yield "disk", f"{size(max(after - before, 0))} more than the {size(before)} of the database, before the end"
+    yield "disk", f"{human_bytes(max(after - before, 0))} more than the {human_bytes(before)} of the database, before the end"
     rows = receipt["rows"]
     written = sum(row["inserted"] + row["updated"] + row["deleted"] for row in rows)
     yield "rows", f"{written} written in {_number(len(rows), 'table')}" if rows else "none written"

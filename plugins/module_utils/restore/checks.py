@@ -24,11 +24,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     require_all_rows_visible,
     server_version,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import foreign_keys
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import lock_table_capacity
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import unavailable_extensions
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.target import (
-    foreign_keys,
     missing_roles,
     relations_of,
     roles_not_ours,

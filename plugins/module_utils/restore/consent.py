@@ -12,12 +12,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents i
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConsentNeeded
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import TABLES_PER_STATEMENT
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.documents import TableLoss
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-Table = tuple[str, str]
 
 _SHOWN = 12
 

@@ -136,11 +136,11 @@ class RestoreRequest:
 
 
 @dataclass(kw_only=True)
-class _Course:
-    """How a restore went, as far as it came."""
+class _Attempt:
+    """One restore: what was found and done, as far as it came."""
 
     manifest: BackupManifest
-    told: Progress
+    progress: Progress
     target: Target | None = None
     consent: str | None = None
     losses: list[TableLoss] = field(default_factory=list)
@@ -167,40 +167,40 @@ def restore(options: ConnectionOptions, request: RestoreRequest) -> RestoreResul
     manifest = load_backup(request.backup, request.project)
     tools = find_dump_tools(request.pg_bin)
     require_reader(tools, manifest)
-    course = _Course(manifest=manifest, told=Progress("restore", request.project, request.events_dir))
+    attempt = _Attempt(manifest=manifest, progress=Progress("restore", request.project, request.events_dir))
     try:
         with opened_backup(request.backup, manifest, request.identity_file) as opened:
             content = read_content(tools, opened, opened / ARCHIVE_NAMES[manifest.format], manifest)
-            _examine(options, request, content, course)
+            _examine(options, request, content, attempt)
             if not request.dry_run:
-                _require_consent(request, course)
-                _transaction(options, request, tools, content, course)
+                _require_consent(request, attempt)
+                _transaction(options, request, tools, content, attempt)
         if not request.dry_run:
-            _read_back(options, course)
-            _analyze(options, request, course)
+            _read_back(options, attempt)
+            _analyze(options, request, attempt)
     except PgopsError as error:
         if error.state == ROLLED_BACK:
             error.state = UNCHANGED
-        partial = {"restore": _document(request, course, started, started_at).as_dict()}
-        error.details["result"] = {"changed": course.committed, **partial}
+        partial = {"restore": _document(request, attempt, started, started_at).as_dict()}
+        error.details["result"] = {"changed": attempt.committed, **partial}
         raise
-    return _document(request, course, started, started_at)
+    return _document(request, attempt, started, started_at)
 
 
-def _examine(options: ConnectionOptions, request: RestoreRequest, content: BackupContent, course: _Course) -> None:
+def _examine(options: ConnectionOptions, request: RestoreRequest, content: BackupContent, attempt: _Attempt) -> None:
     """Look at the target without touching it, and refuse what could not come out well."""
-    with course.told.phase("examine"), session(options, _READ_ONLY) as connection:
-        target = course.target = read_target(connection, options.login_host, options.login_port)
+    with attempt.progress.phase("examine"), session(options, _READ_ONLY) as connection:
+        target = attempt.target = read_target(connection, options.login_host, options.login_port)
         require_right_target(target, content.manifest, elsewhere=request.elsewhere)
-        plan = course.plan = _plan(connection, request, content)
+        plan = attempt.plan = _plan(connection, request, content)
         require_possible(connection, content, plan)
         tables = [t for t in user_tables(connection, sorted(plan.emptied)) if t not in plan.left] + list(plan.reloaded)
         taken_at = content.manifest.counts.taken_at
         same_rows = not request.elsewhere and not restored_since(read_ledger(connection), taken_at)
-        course.losses = count_losses(connection, content.manifest, tables, same_rows=same_rows)
-    if request.elsewhere and not any(loss.now for loss in course.losses) and not plan.newer:
+        attempt.losses = count_losses(connection, content.manifest, tables, same_rows=same_rows)
+    if request.elsewhere and not any(loss.now for loss in attempt.losses) and not plan.newer:
         return
-    course.consent = required_consent(
+    attempt.consent = required_consent(
         request.project, content.manifest.backup_id, target.name if request.elsewhere else None
     )
 
@@ -209,16 +209,16 @@ def _plan(connection: PgConnection, request: RestoreRequest, content: BackupCont
     return plan_restore(connection, content, schemas=request.schemas, platform_data=request.platform_data)
 
 
-def _require_consent(request: RestoreRequest, course: _Course) -> None:
-    if course.consent is None or course.target is None or course.plan is None:
+def _require_consent(request: RestoreRequest, attempt: _Attempt) -> None:
+    if attempt.consent is None or attempt.target is None or attempt.plan is None:
         return
     require_consent(
         request.consent,
-        course.consent,
-        course.manifest,
-        losses=course.losses,
-        schemas_dropped=sorted(course.plan.newer),
-        where=course.target.name,
+        attempt.consent,
+        attempt.manifest,
+        losses=attempt.losses,
+        schemas_dropped=sorted(attempt.plan.newer),
+        where=attempt.target.name,
     )
 
 
@@ -227,7 +227,7 @@ def _transaction(
     request: RestoreRequest,
     tools: DumpTools,
     content: BackupContent,
-    course: _Course,
+    attempt: _Attempt,
 ) -> None:
     import psycopg2
 
@@ -239,43 +239,43 @@ def _transaction(
             # The session waits, in its transaction, while what is there is dumped aside.
             execute(connection, "set local idle_in_transaction_session_timeout = 0")
             take_apply_lock(connection, ADVISORY_LOCK, request.lock_wait_seconds)
-            plan = course.plan = _plan(connection, request, content)
+            plan = attempt.plan = _plan(connection, request, content)
             tables = [*stored_tables(connection, plan.emptied), *plan.reloaded]
             lock_tables(connection, tables, "share", attempts=request.retries + 1)
-            _dump_aside(request, course)
+            _dump_aside(request, attempt)
             lock_tables(connection, tables, "access exclusive", attempts=request.retries + 1)
             outside = outside_of(connection, content, plan)
-            with course.told.phase("restore"):
-                course.restored = restore_archive(
-                    connection, tools, content, plan, report=lambda **figures: course.told.at("restore", **figures)
+            with attempt.progress.phase("restore"):
+                attempt.restored = restore_archive(
+                    connection, tools, content, plan, report=lambda **figures: attempt.progress.at("restore", **figures)
                 )
-            with course.told.phase("verify"):
-                course.proof = prove_restored(connection, content, plan, accept=request.accept)
-                _require_equal(content, course)
+            with attempt.progress.phase("verify"):
+                attempt.proof = prove_restored(connection, content, plan, accept=request.accept)
+                _require_equal(content, attempt)
                 _require_untouched(compare_catalogs(outside, outside_of(connection, content, plan)), options.place)
-            record = _record(request, content, course)
-            course.history = record_restore(connection, record, time.monotonic() - began)
-            with course.told.phase("commit"):
+            record = _record(request, content, attempt)
+            attempt.history = record_restore(connection, record, time.monotonic() - began)
+            with attempt.progress.phase("commit"):
                 commit(connection, lambda: connect(options, SessionSettings(read_only=True)), what="the restore")
-            course.committed = True
+            attempt.committed = True
         except psycopg2.Error as error:
             raise server_error(error, "The restore failed", options.place) from error
 
 
-def _dump_aside(request: RestoreRequest, course: _Course) -> None:
+def _dump_aside(request: RestoreRequest, attempt: _Attempt) -> None:
     """Keep what is about to be replaced; an empty target has nothing to keep."""
-    if course.consent is None:
+    if attempt.consent is None:
         return
-    with course.told.phase("aside"):
-        schemas = course.plan.emptied - {HISTORY_SCHEMA, OWN_SCHEMA} if course.plan else frozenset()
-        reason = f"before the restore of {course.manifest.backup_id}"
+    with attempt.progress.phase("aside"):
+        schemas = attempt.plan.emptied - {HISTORY_SCHEMA, OWN_SCHEMA} if attempt.plan else frozenset()
+        reason = f"before the restore of {attempt.manifest.backup_id}"
         manifest = request.make_aside(request.aside, reason, tuple(sorted(schemas)))
-    course.aside = request.aside
-    course.aside_id = manifest.backup_id
+    attempt.aside = request.aside
+    attempt.aside_id = manifest.backup_id
 
 
-def _require_equal(content: BackupContent, course: _Course) -> None:
-    proof = course.proof
+def _require_equal(content: BackupContent, attempt: _Attempt) -> None:
+    proof = attempt.proof
     if proof is None or proof.equal:
         return
     wrong = [f"{c.schema}.{c.table}: {c.message}" for c in proof.counts.tables if c.verdict == "FAIL"]
@@ -303,7 +303,7 @@ def _require_untouched(changes: Sequence[CatalogChange], where: str) -> None:
         )
 
 
-def _record(request: RestoreRequest, content: BackupContent, course: _Course) -> RestoreRecord:
+def _record(request: RestoreRequest, content: BackupContent, attempt: _Attempt) -> RestoreRecord:
     return RestoreRecord(
         backup_id=content.manifest.backup_id,
         taken_at=content.manifest.counts.taken_at,
@@ -311,17 +311,17 @@ def _record(request: RestoreRequest, content: BackupContent, course: _Course) ->
         run_id=request.run_id,
         operator=request.operator,
         reason=request.reason,
-        aside=str(course.aside) if course.aside else None,
+        aside=str(attempt.aside) if attempt.aside else None,
     )
 
 
-def _read_back(options: ConnectionOptions, course: _Course) -> None:
+def _read_back(options: ConnectionOptions, attempt: _Attempt) -> None:
     """Look once more, in a session of its own, at what is there after COMMIT."""
     import psycopg2
 
-    manifest = course.manifest
+    manifest = attempt.manifest
     try:
-        with course.told.phase("read_back"), session(options, _READ_ONLY) as connection:
+        with attempt.progress.phase("read_back"), session(options, _READ_ONLY) as connection:
             found = fingerprint(read_catalog(connection, manifest.own_schemas))
     except (PgopsError, psycopg2.Error) as error:
         reason = error.what if isinstance(error, PgopsError) else str(error).strip()
@@ -331,7 +331,7 @@ def _read_back(options: ConnectionOptions, course: _Course) -> None:
             state=State("the restore is committed, but not read back", "committed"),
             next_step="When the server is back, compare it with the backup's catalog.json (module schema_diff).",
         ) from error
-    if course.proof is None or found != course.proof.fingerprint:
+    if attempt.proof is None or found != attempt.proof.fingerprint:
         raise VerificationFailed(
             "After COMMIT the catalog is another one than before it",
             where=options.place,
@@ -341,46 +341,46 @@ def _read_back(options: ConnectionOptions, course: _Course) -> None:
         )
 
 
-def _analyze(options: ConnectionOptions, request: RestoreRequest, course: _Course) -> None:
+def _analyze(options: ConnectionOptions, request: RestoreRequest, attempt: _Attempt) -> None:
     """Tables made anew have no statistics, and plans without them are bad; autovacuum would come by in its own time."""
     import psycopg2
     from psycopg2 import sql
 
-    if not request.analyze or course.restored is None:
+    if not request.analyze or attempt.restored is None:
         return
-    tables = [table for table, rows in course.restored.rows.items() if rows]
+    tables = [table for table, rows in attempt.restored.rows.items() if rows]
     try:
-        with course.told.phase("analyze"), session(options, request.settings, autocommit=True) as connection:
+        with attempt.progress.phase("analyze"), session(options, request.settings, autocommit=True) as connection:
             execute(connection, "set default_transaction_read_only = off")
             execute(connection, "set client_min_messages = error")
             for start in range(0, len(tables), 100):
                 names = sql.SQL(", ").join(sql.Identifier(*table) for table in tables[start : start + 100])
                 execute(connection, sql.SQL("analyze {}").format(names))
     except (PgopsError, psycopg2.Error) as error:
-        course.notes.append(f"the planner's statistics are not made yet, run ANALYZE: {str(error).strip()}")
+        attempt.notes.append(f"the planner's statistics are not made yet, run ANALYZE: {str(error).strip()}")
 
 
-def _document(request: RestoreRequest, course: _Course, started: float, started_at: str) -> RestoreResult:
-    manifest, proof, restored = course.manifest, course.proof, course.restored
-    history = course.history or HistoryChange((), ())
+def _document(request: RestoreRequest, attempt: _Attempt, started: float, started_at: str) -> RestoreResult:
+    manifest, proof, restored = attempt.manifest, attempt.proof, attempt.restored
+    history = attempt.history or HistoryChange((), ())
     return RestoreResult(
         run_id=request.run_id,
         project=request.project,
         backup_id=manifest.backup_id,
         backup_path=str(request.backup),
         backup_taken_at=manifest.counts.taken_at,
-        target=course.target.name if course.target else "",
+        target=attempt.target.name if attempt.target else "",
         elsewhere=request.elsewhere,
         reason=request.reason,
         dry_run=request.dry_run,
-        committed=course.committed,
+        committed=attempt.committed,
         started_at=started_at,
         duration_seconds=round(time.monotonic() - started, 3),
-        consent=course.consent,
-        aside=str(course.aside) if course.aside else None,
-        aside_id=course.aside_id,
-        losses=[loss for loss in course.losses if has_loss(loss)],
-        schemas_dropped=sorted(course.plan.newer) if course.plan else [],
+        consent=attempt.consent,
+        aside=str(attempt.aside) if attempt.aside else None,
+        aside_id=attempt.aside_id,
+        losses=[loss for loss in attempt.losses if has_loss(loss)],
+        schemas_dropped=sorted(attempt.plan.newer) if attempt.plan else [],
         migrations_removed=[event.version for event in history.removed],
         migrations_returned=[event.version for event in history.returned],
         rows=sum(restored.rows.values()) if restored else 0,
@@ -388,6 +388,6 @@ def _document(request: RestoreRequest, course: _Course, started: float, started_
         catalog_expected=manifest.catalog_fingerprint,
         catalog_found=proof.fingerprint if proof else None,
         tolerated=list(proof.tolerated) if proof else [],
-        timings=course.told.timings,
-        notes=course.notes + (restored.notes if restored else []),
+        timings=attempt.progress.timings,
+        notes=attempt.notes + (restored.notes if restored else []),
     )

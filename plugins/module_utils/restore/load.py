@@ -21,7 +21,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents i
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.selection import (
     IF_MISSING,
     Selection,
-    Table,
     load_order,
     select_entries,
 )
@@ -44,6 +43,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     user_schemas,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table, foreign_keys, present_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import (
     attach,
@@ -62,8 +62,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.target impo
     drop_content,
     drop_large_objects,
     drop_schemas,
-    foreign_keys,
-    present_schemas,
     schemas_of_extensions,
     stored_tables,
     switch_triggers_off,

@@ -22,9 +22,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, TableCount
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, existing_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import present_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import not_ours, place_of
-from ansible_collections.pgops.supabase.plugins.module_utils.restore.target import present_schemas
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

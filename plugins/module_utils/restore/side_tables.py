@@ -43,6 +43,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_value,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import commit, server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.checks import (
     load_backup,
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
     from psycopg2.sql import Composable
 
-Table = tuple[str, str]
 
 _IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^" .,()]+)'
 _COPY = re.compile(rf"COPY {_IDENTIFIER}\.{_IDENTIFIER} (\(.*\)) FROM stdin;\n", re.DOTALL)

@@ -11,11 +11,11 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-Table = tuple[str, str]
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _SAVEPOINT = "pgops_restore"
@@ -46,15 +46,6 @@ order by o.type <> 'table', member.classid <> 'pg_catalog.pg_class'::regclass, o
 """
 
 
-def present_schemas(connection: PgConnection) -> frozenset[str]:
-    """All schemas but PostgreSQL's own."""
-    rows = fetch_all(
-        connection,
-        r"select nspname from pg_catalog.pg_namespace where nspname <> 'information_schema' and nspname !~ '^pg_'",
-    )
-    return frozenset(str(name) for (name,) in rows)
-
-
 def schemas_of_extensions(connection: PgConnection) -> frozenset[str]:
     """The schemas that an extension made for itself."""
     rows = fetch_all(
@@ -75,18 +66,6 @@ def stored_tables(connection: PgConnection, schemas: Collection[str]) -> list[Ta
         [sorted(schemas)],
     )
     return [(str(schema), str(table)) for schema, table in rows]
-
-
-def foreign_keys(connection: PgConnection) -> list[tuple[Table, Table]]:
-    """Every foreign key of the database: the table that refers, and the one that is referred to."""
-    rows = fetch_all(
-        connection,
-        "select fn.nspname, f.relname, tn.nspname, t.relname from pg_catalog.pg_constraint k "
-        "join pg_catalog.pg_class f on f.oid = k.conrelid join pg_catalog.pg_namespace fn on fn.oid = f.relnamespace "
-        "join pg_catalog.pg_class t on t.oid = k.confrelid join pg_catalog.pg_namespace tn on tn.oid = t.relnamespace "
-        "where k.contype = 'f'",
-    )
-    return [((a, b), (c, d)) for a, b, c, d in rows]
 
 
 def lock_tables(connection: PgConnection, tables: Sequence[Table], mode: str, *, attempts: int) -> None:

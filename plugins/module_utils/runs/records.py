@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, new_id, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, Outcome
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     make_private_directory,
@@ -44,15 +43,10 @@ DOCUMENT_FILES = {
 }
 
 
-def new_run_id() -> str:
-    """An identifier that sorts by time and that two runs in the same second do not share."""
-    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
 def new_run(project: str, operation: Operation, operator: str, reason: str | None = None) -> RunRecord:
     """A run that begins now."""
     return RunRecord(
-        run_id=new_run_id(),
+        run_id=new_id(),
         project=project,
         operation=operation,
         operator=operator,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document, from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, LocalProjectError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -31,6 +31,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.directory i
     project_directory,
     refuse_foreign,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import (
     HOST,
     Server,
@@ -63,57 +64,6 @@ State = Literal["absent", "stopped", "started"]
 START_ATTEMPTS = 5
 HIGHEST_PORT = 65535
 PASSWORD_BYTES = 24
-
-
-@dataclass(kw_only=True)
-class LocalProject(Document):
-    """project.json: where the project is and how to connect to it."""
-
-    kind: ClassVar[str] = "local_project"
-    name: str
-    host: str
-    port: int
-    database: str
-    user: str
-    superuser: str
-    passwords: dict[str, str] = field(repr=False)
-    directory: str
-    pg_bin: str
-    server_version: str
-    settings: dict[str, Any]
-
-    @property
-    def project_file(self) -> Path:
-        """The file this is read from."""
-        return Path(self.directory) / PROJECT_FILE
-
-    @property
-    def server(self) -> Server:
-        """The server of the project."""
-        return Server(Path(self.directory) / SERVER, Path(self.pg_bin))
-
-    @property
-    def uri(self) -> str:
-        """The libpq URI of the project without its password."""
-        return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
-
-    def connection(self, database: str | None = None, user: str | None = None) -> ConnectionOptions:
-        """How to connect: by default as postgres to the database postgres."""
-        role = user or self.user
-        return ConnectionOptions(
-            login_host=self.host,
-            login_port=self.port,
-            login_user=role,
-            login_password=self.passwords[role],
-            login_db=database or self.database,
-            ssl_mode="disable",
-        )
-
-    def public_dict(self) -> dict[str, Any]:
-        """The document without what is secret: what a module may return and a log may hold."""
-        document = self.as_dict()
-        del document["passwords"]
-        return {**document, "uri": self.uri, "project_file": str(self.project_file)}
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import draft_rollback
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
-    LocalProject,
     create_database,
     drop_database,
 )

@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import LocalProjectError
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
-    LocalProject,
     create_database,
     ensure_absent,
     ensure_started,

@@ -309,8 +309,3 @@ def test_the_report_is_read_back_as_it_was_written() -> None:
         verdict="PASS",
     )
     assert from_dict(PreflightReport, report.as_dict()) == report
-
-
-@pytest.mark.parametrize(("size", "shown"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**40 * 3, "3.0 TiB")])
-def test_sizes_for_people(size: int, shown: str) -> None:
-    assert rules.human_bytes(size) == shown
