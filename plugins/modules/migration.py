@@ -232,7 +232,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.job import apply
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import ApplyOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import ApplyOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables

@@ -11,29 +11,28 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import MigrationResult
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.dry_run import Trial
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.outside_transaction import run_outside_transaction
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply, ApplyOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.outside_transaction import apply_outside_transaction
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress import FileResult, Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.read_back import require_committed
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder, sequence_values
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording import (
+    applied_migration,
+    keep_result,
+    ledger_event,
+    record_file,
+    result_document,
+    tried_migration,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
     remember_before,
+    require_as_planned,
     require_files_of_what_is_begun,
     require_known,
     require_promoted_change,
     require_still_pending,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import (
-    Apply,
-    ApplyOptions,
-    FileResult,
-    Progress,
-    applied_migration,
-    keep_result,
-    ledger_event,
-    record_file,
-    require_as_planned,
-    result_document,
-    tried_migration,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
     require_passed,
     verify,
@@ -42,8 +41,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.document impor
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     NOTHING_CHANGED,
     PgopsError,
-    State,
-    VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
@@ -56,16 +53,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     append_event,
     make_history,
     make_ledger,
-    newest_applied_events,
-    read_history,
-    read_ledger,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import read_records, require_recorded
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import (
-    BEFORE_ALL,
-    forget_statements,
-    log_statement,
-    make_statement_log,
     read_statement_log,
     versions_begun,
 )
@@ -91,11 +81,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
-    hold_apply_lock,
-    keep_apply_lock,
     lock_table_capacity,
     server_error,
-    short_transaction,
     take_apply_lock,
     with_retries,
 )
@@ -155,7 +142,7 @@ def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
         last = batch is batches[-1]
         try:
             if batch.outside_transaction:
-                _outside_transaction(this, batch)
+                apply_outside_transaction(this, batch)
             elif this.how.dry_run:
                 with_retries(lambda: _dry_run(this, batch), retries=this.how.retries)
             else:
@@ -164,7 +151,7 @@ def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
             _fail(this, batch, error)
             raise
     if this.progress.committed:
-        _read_back(this)
+        require_committed(this)
 
 
 def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
@@ -197,18 +184,11 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = own_changes(connection)
             progress.catalog_after = after = this.catalog(connection)
-            verified = False
+            verified = last and how.checks is not None
             if last and how.checks is not None:
                 progress.verification = verify(connection, how.checks, stage="after")
                 require_passed(progress.verification, state=ROLLED_BACK)
-                verified = True
-            facts = {
-                "batch": batch.versions,
-                "catalog_before": fingerprint(before),
-                "catalog_after": fingerprint(after),
-            }
-            for result in results:
-                record_file(this, connection, result, {**facts, "verified": verified})
+            _record(this, connection, batch, results, (before, after), verified=verified)
             require_recorded(connection, records, applied=batch.versions, state=ROLLED_BACK)
             commit(connection, lambda: connect(this.options, SessionSettings(read_only=True)), what=batch.labels)
             progress.committed += batch.versions
@@ -225,6 +205,22 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             raise
         finally:
             progress.notices += [notice.strip() for notice in notices]
+
+
+def _record(
+    this: Apply,
+    connection: PgConnection,
+    batch: Batch,
+    results: Sequence[FileResult],
+    catalogs: tuple[Catalog, Catalog],
+    *,
+    verified: bool,
+) -> None:
+    """Record each file of a transaction, with the catalogs from before and after all of it."""
+    before, after = map(fingerprint, catalogs)
+    facts = {"batch": batch.versions, "catalog_before": before, "catalog_after": after, "verified": verified}
+    for result in results:
+        record_file(this, connection, result, facts)
 
 
 def _run_files(
@@ -312,69 +308,6 @@ def _finished(connection: PgConnection, item: PendingMigration) -> list[int]:
     return [position for position, logged in log.items() if logged.state == "finished"]
 
 
-def _outside_transaction(this: Apply, batch: Batch) -> None:
-    """One file that PostgreSQL does not run in a transaction, from the first statement that no earlier run finished."""
-    import psycopg2
-
-    how, progress, item = this.how, this.progress, batch.items[0]
-    version = item.file.version
-    state: str = NOTHING_CHANGED
-    with session(this.options, how.settings, autocommit=True) as connection:
-        notices = collect_notices(connection)
-        try:
-            with hold_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds):
-                require_still_pending(this, connection, batch)
-                with short_transaction(connection):
-                    make_history(connection)
-                    make_ledger(connection)
-                    make_statement_log(connection)
-                records = read_records(connection)
-                before = this.catalog(connection)
-                remember_before(this, before, state=NOTHING_CHANGED)
-                first = read_statement_log(connection, version).get(BEFORE_ALL)
-                began = first.context["catalog_before"] if first else fingerprint(before)
-                log_statement(
-                    connection,
-                    version,
-                    BEFORE_ALL,
-                    "",
-                    "finished",
-                    run_id=how.run_id,
-                    context={"catalog_before": began},
-                )
-                state = State("the file may be applied without a record of it; running again finds out", "unknown")
-                seconds = run_outside_transaction(
-                    connection,
-                    item.script,
-                    version=version,
-                    run_id=how.run_id,
-                    what=f"Migration {item.file.label}",
-                    keep_lock=lambda: keep_apply_lock(connection, ADVISORY_LOCK),
-                )
-                reset_session(connection)
-                after = this.catalog(connection)
-                change = compare_catalogs(before, after) if first is None else None
-                result = FileResult(item, seconds, change)
-                facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
-                with short_transaction(connection):
-                    record_file(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
-                    forget_statements(connection, version)
-                    require_recorded(connection, records, applied=[version], state=state)
-                progress.catalog_after = after
-                progress.applied.append(applied_migration(result))
-                progress.committed.append(version)
-                # Only now: it could not be rolled back, so what was done has to be on record, for a rollback to find it.
-                require_promoted_change(
-                    this,
-                    result,
-                    state=State("the file is applied and recorded: it could not be rolled back", "partial"),
-                )
-        except psycopg2.Error as error:
-            raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
-        finally:
-            progress.notices += [notice.strip() for notice in notices]
-
-
 def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
     """Say what an earlier file left committed, and put the failure into the ledger in a transaction of its own."""
     if this.progress.committed:
@@ -397,38 +330,3 @@ def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
             connection.commit()
     except (PgopsError, psycopg2.Error) as unrecorded:
         error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"
-
-
-def _read_back(this: Apply) -> None:
-    """Success is what a new session finds, not what the committing one believes."""
-    import psycopg2
-
-    progress = this.progress
-    try:
-        with session(this.options, SessionSettings(read_only=True)) as connection:
-            present = {row.version for row in read_history(connection)}
-            present &= newest_applied_events(read_ledger(connection)).keys()
-            found = fingerprint(this.catalog(connection))
-    except (PgopsError, psycopg2.Error) as error:
-        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
-        raise VerificationFailed(
-            f"After COMMIT the database could not be looked at: {reason}",
-            where=this.options.place,
-            state=State(f"committed, but not read back: {', '.join(progress.committed)}", "committed"),
-            next_step="When the server is back, look at the status (playbook pgops.supabase.status); running again applies nothing twice.",
-        ) from error
-    missing = [version for version in progress.committed if version not in present]
-    if missing:
-        raise VerificationFailed(
-            f"After COMMIT history and ledger do not both hold {', '.join(missing)}",
-            where="supabase_migrations.schema_migrations, pgops.ledger",
-            state=State("committed, but not as expected", "committed"),
-            next_step="Roll back this run (playbook pgops.supabase.rollback) and look for triggers or tools that write there.",
-        )
-    if progress.catalog_after is not None and found != fingerprint(progress.catalog_after):
-        raise VerificationFailed(
-            "After COMMIT the catalog is not the one that was verified before it; another session changed it meanwhile",
-            where="pg_catalog",
-            state=State("the migrations are committed", "committed"),
-            next_step="Compare with the run's migration.json, then decide on a rollback (playbook pgops.supabase.rollback).",
-        )

@@ -19,8 +19,23 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.crash_recover
     recover,
     require_valid_index,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import require_plain_strings
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress import FileResult
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording import (
+    applied_migration,
+    record_file,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
+    remember_before,
+    require_promoted_change,
+    require_still_pending,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
+    require_plain_strings,
+    reset_session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    NOTHING_CHANGED,
     ConnectionFailed,
     HistoryError,
     PgopsError,
@@ -28,18 +43,42 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     State,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    Catalog,
+    compare_catalogs,
+    fingerprint,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    ADVISORY_LOCK,
+    make_history,
+    make_ledger,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import (
+    Records,
+    read_records,
+    require_recorded,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import (
     BEFORE_ALL,
     LoggedStatement,
+    forget_statements,
     log_statement,
+    make_statement_log,
     read_statement_log,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
+    Batch,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    collect_notices,
     execute,
     fetch_value,
     renew_settings,
+    session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    hold_apply_lock,
+    keep_apply_lock,
     server_error,
     short_transaction,
 )
@@ -57,7 +96,73 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
-def run_outside_transaction(
+def apply_outside_transaction(this: Apply, batch: Batch) -> None:
+    """One file that PostgreSQL does not run in a transaction, from the first statement that no earlier run finished."""
+    import psycopg2
+
+    how, progress, item = this.how, this.progress, batch.items[0]
+    version = item.file.version
+    state = NOTHING_CHANGED
+    with session(this.options, how.settings, autocommit=True) as connection:
+        notices = collect_notices(connection)
+        try:
+            with hold_apply_lock(connection, ADVISORY_LOCK, how.lock_wait_seconds):
+                require_still_pending(this, connection, batch)
+                records, before, began, is_first = _begin(this, connection, version)
+                state = State("the file may be applied without a record of it; running again finds out", "unknown")
+                seconds = _run_statements(
+                    connection,
+                    item.script,
+                    version=version,
+                    run_id=how.run_id,
+                    what=f"Migration {item.file.label}",
+                    keep_lock=lambda: keep_apply_lock(connection, ADVISORY_LOCK),
+                )
+                reset_session(connection)
+                after = this.catalog(connection)
+                change = compare_catalogs(before, after) if is_first else None
+                result = FileResult(item, seconds, change)
+                facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
+                with short_transaction(connection):
+                    record_file(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
+                    forget_statements(connection, version)
+                    require_recorded(connection, records, applied=[version], state=state)
+                progress.catalog_after = after
+                progress.applied.append(applied_migration(result))
+                progress.committed.append(version)
+                # Only now: it could not be rolled back, so what was done has to be on record, for a rollback to find it.
+                require_promoted_change(
+                    this,
+                    result,
+                    state=State("the file is applied and recorded: it could not be rolled back", "partial"),
+                )
+        except psycopg2.Error as error:
+            raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
+        finally:
+            progress.notices += [notice.strip() for notice in notices]
+
+
+def _begin(this: Apply, connection: PgConnection, version: str) -> tuple[Records, Catalog, str, bool]:
+    """Have our tables, and the catalog from before the first run of this file on record.
+
+    :returns: history and ledger, the catalog now, the fingerprint from before the first run, and whether this is that run.
+    """
+    with short_transaction(connection):
+        make_history(connection)
+        make_ledger(connection)
+        make_statement_log(connection)
+    records = read_records(connection)
+    before = this.catalog(connection)
+    remember_before(this, before, state=NOTHING_CHANGED)
+    first = read_statement_log(connection, version).get(BEFORE_ALL)
+    began = first.context["catalog_before"] if first else fingerprint(before)
+    log_statement(
+        connection, version, BEFORE_ALL, "", "finished", run_id=this.how.run_id, context={"catalog_before": began}
+    )
+    return records, before, began, first is None
+
+
+def _run_statements(
     connection: PgConnection,
     script: RunnableScript,
     *,

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.state import Apply, FileResult
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply, ApplyOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress import FileResult
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError, InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
@@ -21,7 +23,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion im
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import Batch
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import require_planned_catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
+    planned_steps,
+    planned_validation,
+    require_planned,
+    require_planned_catalog,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state import read_state, require_agreement
 
 if TYPE_CHECKING:
@@ -101,3 +108,20 @@ def require_still_pending(this: Apply, connection: PgConnection, batch: Batch) -
             next_step="Run again: it continues with what is left.",
         )
     require_agreement(entries, allow_out_of_order=this.how.allow_out_of_order)
+
+
+def require_as_planned(how: ApplyOptions, batches: Sequence[Batch]) -> None:
+    """What is about to run is what was planned, where there is a plan.
+
+    :param batches: cut as an apply cuts them, also for a dry run.
+    :raises VerificationFailed: when it is something else.
+    """
+    if how.plan is None:
+        return
+    conditions: dict[str, object] = {"transaction_scope": how.transaction_scope}
+    validations = None
+    if how.checks is not None:
+        validations = [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts]
+        conditions["count_contract"] = dict(how.checks.contract)
+        conditions["warnings_as_failures"] = how.checks.warnings_as_failures
+    require_planned(how.plan, planned_steps(batches, how.supabase_dir), validations, **conditions)

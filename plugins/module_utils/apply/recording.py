@@ -1,141 +1,41 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an apply is asked to do, how far it got, and how that is recorded: in the history, the ledger and the result."""
+"""How an apply is recorded: in the history, the ledger and the result."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
     AppliedMigration,
     MigrationResult,
-    Receipt,
     RowChange,
     TriedMigration,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
-    Checks,
-    Verification,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply, ApplyOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress import FileResult, Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, PgopsError, State
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
-    Catalog,
     change_fingerprint,
     compare_catalogs,
     describe_changes,
     fingerprint,
-    read_catalog,
-    user_schemas,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import OwnChanges
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     NewEvent,
     append_event,
     record_applied,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
-    Batch,
-    PendingMigration,
-    TransactionScope,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
-    planned_steps,
-    planned_validation,
-    require_planned,
-)
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    ConnectionOptions,
-    SessionSettings,
-)
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
-
-
-@dataclass(frozen=True)
-class ApplyOptions:
-    """How to apply. Times are seconds, except in ``settings``.
-
-    :param to_version: the newest version to apply; None for all that are pending.
-    :param waivers: gates that were passed although they are closed, with the reasons.
-    :param lint_waivers: findings of the linter that comments in the files accept.
-    :param plan: what was planned, and nothing else may run; None leaves that out.
-    :param approved_by: who signed that plan.
-    :param promotion: what the project before has proven of each file; the same has to happen here.
-    :param origin: that project's name.
-    :param catalog_file: where the catalog from before is kept, so that a rollback can say what it did not restore.
-    :param document_file: where the result is kept, also when it is a failure.
-    """
-
-    supabase_dir: Path
-    operator: str
-    settings: SessionSettings
-    checks: Checks | None = None
-    run_id: str | None = None
-    transaction_scope: TransactionScope = "batch"
-    schemas: Sequence[str] | None = None
-    to_version: str | None = None
-    allow_out_of_order: bool = False
-    retries: int = 3
-    lock_wait_seconds: float = 10.0
-    waivers: Mapping[str, str] = field(default_factory=dict)
-    lint_waivers: Sequence[Mapping[str, str]] = ()
-    plan: MigrationPlan | None = None
-    approved_by: Sequence[str] = ()
-    promotion: Sequence[PromotionProof] = ()
-    origin: str = "the project before"
-    catalog_file: Path | None = None
-    document_file: Path | None = None
-    dry_run: bool = False
-
-
-@dataclass
-class Progress:
-    """What was done so far; a failure reports it as it stands."""
-
-    applied: list[AppliedMigration] = field(default_factory=list)
-    committed: list[str] = field(default_factory=list)
-    catalog_before: Catalog | None = None
-    catalog_after: Catalog | None = None
-    verification: Verification | None = None
-    # By the first version of each transaction, so that a retry replaces what its predecessor did.
-    row_changes: dict[str, OwnChanges] = field(default_factory=dict)
-    receipt: Receipt | None = None
-    notices: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Apply:
-    """One apply: where, how, and of which files."""
-
-    options: ConnectionOptions
-    how: ApplyOptions
-    files: Sequence[MigrationFile]
-    progress: Progress
-
-    def catalog(self, connection: PgConnection) -> Catalog:
-        """The catalog as the session sees it now."""
-        return read_catalog(connection, self.how.schemas or user_schemas(connection))
-
-
-@dataclass
-class FileResult:
-    """What one file did: how long it took, and how the catalog looked after it, where that was read."""
-
-    item: PendingMigration
-    seconds: float
-    change: list[CatalogChange] | None = None
 
 
 def applied_migration(result: FileResult) -> AppliedMigration:
@@ -202,23 +102,6 @@ def ledger_event(
         duration_seconds=seconds,
         details=details,
     )
-
-
-def require_as_planned(how: ApplyOptions, batches: Sequence[Batch]) -> None:
-    """What is about to run is what was planned, where there is a plan.
-
-    :param batches: cut as an apply cuts them, also for a dry run.
-    :raises VerificationFailed: when it is something else.
-    """
-    if how.plan is None:
-        return
-    conditions: dict[str, object] = {"transaction_scope": how.transaction_scope}
-    validations = None
-    if how.checks is not None:
-        validations = [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts]
-        conditions["count_contract"] = dict(how.checks.contract)
-        conditions["warnings_as_failures"] = how.checks.warnings_as_failures
-    require_planned(how.plan, planned_steps(batches, how.supabase_dir), validations, **conditions)
 
 
 def keep_result(how: ApplyOptions, progress: Progress, document: MigrationResult) -> None:

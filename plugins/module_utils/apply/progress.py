@@ -1,0 +1,52 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far an apply got: what it did, committed and found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
+    AppliedMigration,
+    Receipt,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
+    Verification,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    Catalog,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import OwnChanges
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
+    PendingMigration,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass
+class Progress:
+    """What was done so far; a failure reports it as it stands."""
+
+    applied: list[AppliedMigration] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
+    catalog_before: Catalog | None = None
+    catalog_after: Catalog | None = None
+    verification: Verification | None = None
+    # By the first version of each transaction, so that a retry replaces what its predecessor did.
+    row_changes: dict[str, OwnChanges] = field(default_factory=dict)
+    receipt: Receipt | None = None
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FileResult:
+    """What one file did: how long it took, and how the catalog looked after it, where that was read."""
+
+    item: PendingMigration
+    seconds: float
+    change: list[CatalogChange] | None = None
