@@ -100,12 +100,15 @@ adoption:
       description: Whether anything was committed.
       type: bool
 error:
-  description:
-    - What happened, where, the state the database is in now, and what to type next.
-    - RV(error.outcome) is that state for programs, V(unchanged), V(committed), V(partial) (some of it is committed) or
-      V(unknown) (somebody has to look).
+  description: What happened, where, the state the database is in now, and what to type next.
   returned: failure
   type: dict
+  contains:
+    outcome:
+      description:
+        - That state for programs, V(unchanged), V(committed), V(partial) (some of it is committed) or V(unknown) (somebody has
+          to look).
+      type: str
 """
 
 from pathlib import Path
