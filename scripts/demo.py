@@ -62,7 +62,7 @@ def up() -> None:
     """Have both projects at the end of the runbook."""
     prepare()
     for host, group in ((DEV, "dev"), (PROD, "prod")):
-        say(f"Migrate {host}: ansible-playbook pgops.supabase.migrate -i inventory/demo -l {group}")
+        say(f"Migrate {host}: ansible-playbook pgops.supabase.migrate -l {group}")
         playbook("playbooks/migrate.yml", "-l", group)
     look_around()
 
@@ -80,7 +80,7 @@ def failure() -> None:
     """A migration that is fine on development and wrong on production's older rows: found after COMMIT, taken back."""
     prepare()
     say("Have the first two migrations on both projects")
-    playbook("playbooks/migrate.yml")
+    playbook("playbooks/migrate.yml", "-l", "all")
     merge_third_migration()
     with_third = json.dumps(
         {
@@ -113,12 +113,12 @@ def way_back() -> None:
     """Both ways back on production: by the rollback files, and, after an accident that they know nothing of, by the backup."""
     prepare()
     say("Have the migrations on both projects")
-    playbook("playbooks/migrate.yml")
+    playbook("playbooks/migrate.yml", "-l", "all")
     # Named, because after `make demo-failure` it is not the last one: that was taken back by itself.
     migrated, run = observed(PROD), run_that_stands(PROD)
     words = {"rollback_reason": "the release is postponed", "rollback_of_run": run.name}
 
-    say(f"Take {PROD} back: ansible-playbook pgops.supabase.rollback -i inventory/demo -l prod -e rollback_reason=...")
+    say(f"Take {PROD} back: ansible-playbook pgops.supabase.rollback -l prod -e rollback_reason=...")
     playbook("playbooks/rollback.yml", "-l", "prod", "-e", json.dumps(words))
     taken_back, backed_up = observed(PROD), in_backup(run / "backup")
     compare("in the backup from before the migrations", backed_up, {what: taken_back[what] for what in backed_up})
@@ -135,7 +135,7 @@ def way_back() -> None:
     client(PROD, "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={EXAMPLE / 'accident.sql'}")
     consent = f"{PROD} {read(run_that_stands(PROD) / 'backup' / 'manifest.json')['backup_id']}"
     words = {"restore_consent": consent, "restore_reason": "somebody worked in the wrong window"}
-    say(f"Restore: ansible-playbook pgops.supabase.restore -i inventory/demo -l prod -e restore_consent='{consent}'")
+    say(f"Restore: ansible-playbook pgops.supabase.restore -l prod -e restore_consent='{consent}'")
     playbook("playbooks/restore.yml", "-l", "prod", "-e", json.dumps(words))
     compare("before the migrations and the accident", less_parentheses(taken_back), less_parentheses(observed(PROD)))
 
@@ -189,7 +189,7 @@ def look_around() -> None:
         "select action, count(*) from public.user_audits group by action",
     ):
         print(f'  psql -c "{query}"')
-    print("\nThe status at any time:  .venv/bin/ansible-playbook pgops.supabase.status -i inventory/demo")
+    print("\nThe status at any time:  .venv/bin/ansible-playbook pgops.supabase.status")
     print("Stop the servers:        make demo-down")
 
 

@@ -32,7 +32,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Looks at every gate as always; only the marker and the document in O(run_dir) are not written.
+      - Looks at every gate as always; only the document in O(run_dir) is not written, and missing approvals are a warning.
   diff_mode:
     support: none
   idempotent:
@@ -46,15 +46,8 @@ options:
     description: The project's reference on Supabase. It has to be the one in the host's, the pooler user's and the marker's name.
     type: str
   environment:
-    description: What the project is for, such as V(dev) or V(prod). It has to be the marker's. Required with O(mark).
+    description: What the project is for, such as V(dev) or V(prod). It has to be the marker's.
     type: str
-  mark:
-    description:
-      - Whether to mark a database that is not marked yet, with O(project), O(project_ref), O(environment) and the server's
-        system identifier, in C(pgops.project_marker).
-      - An existing marker is never changed. Nothing is marked that contradicts the other evidence of its identity.
-    type: bool
-    default: false
   supabase_dir:
     description: The project's folder in Supabase's layout. Without it pending files are not looked at.
     type: path
@@ -149,21 +142,12 @@ options:
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
+  - module: pgops.supabase.project_marker
   - module: pgops.supabase.run_lease
   - module: pgops.supabase.backup
 """
 
 EXAMPLES = r"""
-- name: Mark production, once, when you are sure that it is production
-  pgops.supabase.preflight_gates:
-    login_host: db.abcdefghijklmnopqrst.supabase.co
-    login_password: "{{ lookup('ansible.builtin.env', 'SUPABASE_DB_PASSWORD') }}"
-    ca_cert: prod-ca-2021.crt
-    project: my_app_prod
-    project_ref: abcdefghijklmnopqrst
-    environment: prod
-    mark: true
-
 - name: Check the gates, one of them waived
   pgops.supabase.preflight_gates:
     login_host: db.abcdefghijklmnopqrst.supabase.co
@@ -185,7 +169,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed:
-  description: Whether the database was marked, or would be in check mode.
+  description: Always V(false).
   returned: always
   type: bool
 preflight:
@@ -230,9 +214,6 @@ preflight:
       description: The findings that comments in the files accept, each with C(code), C(where) and C(reason).
       type: list
       elements: dict
-    marked:
-      description: Whether the database was marked, or would be in check mode.
-      type: bool
     server_version:
       description: Version of the server.
       type: str
@@ -272,7 +253,6 @@ GATE_ARGUMENTS: ArgumentSpec = {
     "project": {"type": "str", "required": True},
     "project_ref": {"type": "str"},
     "environment": {"type": "str"},
-    "mark": {"type": "bool", "default": False},
     "supabase_dir": {"type": "path"},
     "state_dir": {"type": "path"},
     "pg_bin": {"type": "path"},
@@ -306,7 +286,6 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         project=params["project"],
         project_ref=params["project_ref"] or None,
         environment=params["environment"] or None,
-        mark=params["mark"],
         supabase_dir=optional_path(params["supabase_dir"]),
         state_dir=optional_path(params["state_dir"]),
         pg_bin=optional_path(params["pg_bin"]),
@@ -332,7 +311,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     run_dir = None if module.check_mode else optional_path(params["run_dir"])
     report = check_gates(options, policy, pretend=module.check_mode, run_dir=run_dir)
     require_open_gates(report, options)
-    return {"changed": report.marked, "preflight": report.as_dict()}
+    return {"changed": False, "preflight": report.as_dict()}
 
 
 def main() -> None:

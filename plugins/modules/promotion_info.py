@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Connects to the project that migrations are promoted from, usually development, and looks into its ledger.
   - A file may go on when the very same file, by its hash, is applied there and was verified there.
-  - Reads only.
+  - Reads only, and does not fail by what it finds.
 extends_documentation_fragment:
   - pgops.supabase.attributes
   - pgops.supabase.connection
@@ -33,10 +33,6 @@ options:
     description: Name of the project that is looked at, for the messages.
     type: str
     required: true
-  required:
-    description: Whether to fail when a file may not go on.
-    type: bool
-    default: true
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -53,6 +49,10 @@ EXAMPLES = r"""
     versions: ["20251014220000", "20251014220100"]
     origin: my_app_dev
   register: promotion
+
+- name: Stop where something is not proven
+  ansible.builtin.assert:
+    that: promotion.proofs | rejectattr('problem', 'none') | length == 0
 """
 
 RETURN = r"""
@@ -62,7 +62,7 @@ changed:
   type: bool
 proofs:
   description: What is proven of each version. O(pgops.supabase.migration#module:promotion) takes it.
-  returned: always, unless nothing could be read
+  returned: success
   type: list
   elements: dict
   contains:
@@ -105,7 +105,6 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         Path(params["supabase_dir"]),
         versions=params["versions"],
         origin=params["origin"],
-        required=params["required"],
     )
     return {"changed": False, "proofs": [dataclasses.asdict(proof) for proof in proofs]}
 
@@ -118,7 +117,6 @@ def main() -> None:
             **MIGRATIONS_ARGUMENTS,
             "versions": {"type": "list", "elements": "str", "required": True},
             "origin": {"type": "str", "required": True},
-            "required": {"type": "bool", "default": True},
         },
         libraries=SQL_LIBRARIES,
     )

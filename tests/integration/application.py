@@ -135,7 +135,7 @@ class Application:
         program, path = Path(sys.executable).parent / "ansible-playbook", CLONE / "playbooks" / f"{playbook}.yml"
         home = {"ANSIBLE_HOME": str(CLONE / ".ansible"), "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg")}
         done = subprocess.run(
-            [str(program), "-i", str(inventory), str(path)],
+            [str(program), "-i", str(inventory), "-l", "shop", str(path)],
             env={**module_environment(), **home},
             cwd=CLONE,
             check=False,

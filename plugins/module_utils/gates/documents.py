@@ -50,7 +50,6 @@ class PreflightReport(Document):
     duration_seconds: float
     gates: list[GateResult]
     waivers: dict[str, str]
-    marked: bool
     verdict: Verdict
     plan_hash: str | None = None
     approvals: list[Approval] = dataclasses.field(default_factory=list)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import Marker
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,19 @@ class Wanted:
     login_port: int
     login_user: str
     login_db: str
+
+
+def wanted_project(options: ConnectionOptions, *, project: str, ref: str | None, environment: str | None) -> Wanted:
+    """The project as the inventory names it, and as the options lead to it."""
+    return Wanted(
+        project=project,
+        project_ref=ref,
+        environment=environment,
+        login_host=options.login_host,
+        login_port=options.login_port,
+        login_user=options.login_user,
+        login_db=options.login_db,
+    )
 
 
 @dataclass(frozen=True)

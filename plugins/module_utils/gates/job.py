@@ -22,7 +22,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     NOTHING_CHANGED,
     InputError,
     PgopsError,
-    State,
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
@@ -34,7 +33,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval impo
     judge_approval,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import Approval, PreflightReport
-from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import Wanted
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import Wanted, wanted_project
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.git import judge_git
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import accepted_findings, judge_lint
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rehearsal import judge_rehearsal
@@ -47,7 +46,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import 
     require_valid_waivers,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.marker import write_marker
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintReport
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile, discover
@@ -78,7 +76,6 @@ class GatePolicy:
 
     :param state_dir: where the projects' runs are kept; a project's backups are in C(<state_dir>/<project>/<run>/backup).
     :param lease_owner: who may hold the lease.
-    :param mark: whether to mark the database as this project, if it is not marked yet.
     :param waivers: gate to reason.
     :param git_remote: whether to ask the branch's upstream whether it has the pending files too.
     :param git_push: whether the run will push, so that it has to be allowed to.
@@ -89,7 +86,6 @@ class GatePolicy:
     project: str
     project_ref: str | None = None
     environment: str | None = None
-    mark: bool = False
     supabase_dir: Path | None = None
     state_dir: Path | None = None
     pg_bin: Path | None = None
@@ -122,9 +118,9 @@ class GatePolicy:
 def check_gates(
     options: ConnectionOptions, policy: GatePolicy, *, pretend: bool = False, run_dir: Path | None = None
 ) -> PreflightReport:
-    """Look at every gate. Nothing is written but the marker, if that is asked for.
+    """Look at every gate. Nothing is written to the database.
 
-    :param pretend: do not write the marker, only say whether it would be.
+    :param pretend: this is a dry run, before which nobody has to have approved.
     :param run_dir: where the report is written as C(preflight.json), whatever its verdict.
     :raises InputError: when the policy is not usable; nothing was connected to then.
     :raises ConnectionFailed: when there is no session.
@@ -148,7 +144,6 @@ def check_gates(
         duration_seconds=round(time.monotonic() - started, 3),
         gates=gates,
         waivers=waivers,
-        marked=look.marked,
         plan_hash=policy.plan.plan_hash if policy.plan else None,
         approvals=look.approvals,
         lint_waivers=accepted_findings(policy.lint),
@@ -174,11 +169,9 @@ def require_open_gates(report: PreflightReport, options: ConnectionOptions) -> N
     raise VerificationFailed(
         f"{len(closed)} of {len(report.gates)} gates are closed: {names}\n{listed}",
         where=options.place,
-        state=(
-            State("the database was marked, nothing else was changed", "partial") if report.marked else NOTHING_CHANGED
-        ),
+        state=NOTHING_CHANGED,
         next_step=f"Do what stands at each gate, or waive it with a reason: waivers: {{{closed[0].name}: why}}",
-        details={"result": {"changed": report.marked, "preflight": table}},
+        details={"result": {"changed": False, "preflight": table}},
     )
 
 
@@ -190,7 +183,6 @@ class _Look:
     options: ConnectionOptions
     policy: GatePolicy
     pretend: bool
-    marked: bool = False
     approvals: list[Approval] = field(default_factory=list)
 
     def bounded(self, read: Callable[[PgConnection], Any]) -> Any:
@@ -206,15 +198,9 @@ class _Look:
     @cached_property
     def wanted(self) -> Wanted:
         """The project as the inventory names it."""
-        options, policy = self.options, self.policy
-        return Wanted(
-            project=policy.project,
-            project_ref=policy.project_ref,
-            environment=policy.environment,
-            login_host=options.login_host,
-            login_port=options.login_port,
-            login_user=options.login_user,
-            login_db=options.login_db,
+        policy = self.policy
+        return wanted_project(
+            self.options, project=policy.project, ref=policy.project_ref, environment=policy.environment
         )
 
     def pending(self) -> list[MigrationFile]:
@@ -243,29 +229,7 @@ def _judge(look: _Look, name: str) -> Judgement:
 
 
 def _identity(look: _Look) -> Judgement:
-    server = look.bounded(evidence.read_identity)
-    judgement = rules.judge_identity(look.wanted, server)
-    if not look.policy.mark or server.marker is not None or judgement.verdict == "FAIL":
-        return judgement
-    if not look.pretend:
-        _mark(look, server.system_identifier)
-        judgement = rules.judge_identity(look.wanted, look.bounded(evidence.read_identity))
-    look.marked = True
-    return judgement
-
-
-def _mark(look: _Look, system_identifier: str | None) -> None:
-    policy = look.policy
-    with session(look.options, policy.settings) as connection:
-        connection.set_session(readonly=False)
-        write_marker(
-            connection,
-            project=policy.project,
-            ref=policy.project_ref,
-            environment=policy.environment or "",
-            system_identifier=system_identifier,
-        )
-        connection.commit()
+    return rules.judge_identity(look.wanted, look.bounded(evidence.read_identity))
 
 
 def _pooler(look: _Look) -> Judgement:
@@ -398,12 +362,6 @@ _CHECKS: Mapping[str, Callable[[_Look], Judgement]] = {
 
 
 def _require_usable(policy: GatePolicy) -> None:
-    if policy.mark and not policy.environment:
-        raise InputError(
-            "A database is marked with its environment, and none is given",
-            where="environment",
-            next_step="Give environment: dev, prod or what you call it.",
-        )
     if policy.require_rehearsal and (policy.state_dir is None or policy.supabase_dir is None):
         raise InputError(
             "A rehearsal is required, but not where rehearsals and migrations are",

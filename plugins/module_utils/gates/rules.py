@@ -55,14 +55,14 @@ def judge_identity(wanted: Wanted, server: ServerIdentity) -> Judgement:
             f"{'; '.join(contradictions)}. {evidence}",
             "Check the inventory (login_host, login_db, project, project_ref, environment): this is not the database it means. "
             "If the database is right and its marker is not (a copy of another project, a server made anew): "
-            "delete from pgops.project_marker; then mark it again with mark: true.",
+            "delete from pgops.project_marker; then mark it again (module pgops.supabase.project_marker).",
         )
     if server.marker is None:
         return Judgement(
             "WARNING",
             f"The database is not marked, so nothing in it says that it is {wanted.project}. {evidence}",
-            f"When you are sure: pgops.supabase.preflight_gates with mark: true, project: {wanted.project}, "
-            f"environment: {wanted.environment or '(dev, prod ...)'}.",
+            f"When you are sure: pgops.supabase.project_marker with project: {wanted.project}, "
+            f"environment: {wanted.environment or '(dev, prod ...)'}; in a playbook of the collection -e preflight_mark=true.",
         )
     return Judgement("PASS", evidence)
 

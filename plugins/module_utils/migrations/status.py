@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
@@ -46,11 +45,10 @@ def migration_info(
 
 
 def promotion_info(
-    options: ConnectionOptions, supabase_dir: Path, *, versions: Sequence[str], origin: str, required: bool
+    options: ConnectionOptions, supabase_dir: Path, *, versions: Sequence[str], origin: str
 ) -> list[PromotionProof]:
     """What the project that is promoted from, to which the options lead, has proven of each version's file.
 
-    :raises VerificationFailed: with ``required``, when a file may not go on; the proofs are in its details.
     :raises InputError: when there is no file of a version.
     """
     files = {file.version: file for file in discover(supabase_dir)}
@@ -64,16 +62,4 @@ def promotion_info(
     with session(options, SessionSettings(read_only=True)) as connection:
         ledger, history = read_ledger(connection), {row.version for row in read_history(connection)}
     wanted = {version: (files[version].name, files[version].sha256) for version in versions}
-    proofs = prove(wanted, ledger, origin, history)
-    problems = [f"{proof.version}_{proof.name} {proof.problem}" for proof in proofs if proof.problem]
-    if problems and required:
-        raise VerificationFailed(
-            f"What is to be applied was not proven on {origin}: {'; '.join(problems)}",
-            where=options.place,
-            next_step=(
-                f"Migrate {origin} first (playbook pgops.supabase.migrate -l {origin}), with the same files. What another tool "
-                f"applied there is adopted and verified by the playbook pgops.supabase.adopt -l {origin}."
-            ),
-            details={"result": {"proofs": [dataclasses.asdict(proof) for proof in proofs]}},
-        )
-    return proofs
+    return prove(wanted, ledger, origin, history)

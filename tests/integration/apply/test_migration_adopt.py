@@ -181,7 +181,6 @@ def test_rows_without_statements_need_trust_with_a_reason(pushed: Application) -
         supabase_dir=str(pushed.directory),
         versions=[name[:14] for name in FILES],
         origin="dev",
-        required=False,
         **project.login,
     )["proofs"]
     assert [proof["problem"] is None for proof in proofs] == [False, True]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gates on a real server: what closes each, that nothing is written but the marker, and that a table is whole."""
+"""The gates on a real server: what closes each, that nothing is written, and that a table is whole."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def table(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def look(project: LiveProject, run_module: RunModule, /, **params: Any) -> dict[str, Any]:
     return run_module("preflight_gates", **{**project.login, "project": "app_dev", **params})
+
+
+def mark(project: LiveProject, run_module: RunModule, /, **params: Any) -> dict[str, Any]:
+    given = {"project": "app_dev", "environment": "dev", **params}
+    return run_module("project_marker", **{**project.login, **given})
 
 
 @pytest.fixture
@@ -84,12 +89,15 @@ def test_all_gates_of_a_sound_project_are_open(
         "state_dir": tmp_path / "runs",
         "run_dir": run_dir,
     }
-    foreseen = look(project, run_module, check=True, mark=True, **given)
-    assert (foreseen["changed"], project.psql(NO_SCHEMA), run_dir.exists()) == (True, "t", False)
-    for changed in (True, False):
-        result = look(project, run_module, mark=True, **given)
-        assert result["changed"] is changed, result
-        assert project.psql(MARKER) == "app_dev|abcdefghijklmnopqrst|dev|t"
+    foreseen = look(project, run_module, check=True, **given)
+    assert (foreseen["changed"], project.psql(NO_SCHEMA), run_dir.exists()) == (False, "t", False)
+    assert mark(project, run_module, project_ref="abcdefghijklmnopqrst")["changed"]
+    marked = project.psql(MARKER)
+    assert marked == "app_dev|abcdefghijklmnopqrst|dev|t"
+    for _time in range(2):
+        result = look(project, run_module, **given)
+        assert result["changed"] is False, result
+        assert project.psql(MARKER) == marked
         verdicts = {name: gate["verdict"] for name, gate in table(result).items()}
         assert verdicts == {
             **dict.fromkeys(GATES, "PASS"),
@@ -105,7 +113,7 @@ def test_an_unmarked_database_is_not_marked_by_looking(project: LiveProject, run
         result = look(project, run_module, check=check)
         identity = table(result)["identity"]
         assert (result["changed"], identity["verdict"]) == (False, "WARNING")
-        assert "mark: true" in identity["next_step"] and "app_dev" in identity["next_step"]
+        assert "project_marker" in identity["next_step"] and "app_dev" in identity["next_step"]
         assert project.psql(NO_SCHEMA) == "t"
 
 
@@ -122,10 +130,12 @@ def test_dev_is_not_prod(
     project: LiveProject, run_module: RunModule, other: dict[str, str], said: str, check: bool
 ) -> None:
     given = {"environment": "dev", "project_ref": "abcdefghijklmnopqrst"}
-    look(project, run_module, mark=True, **given)
+    mark(project, run_module, **given)
     marked = project.psql("select * from pgops.project_marker")
     for _time in range(2):
-        result = look(project, run_module, mark=True, check=check, **{**given, **other})
+        refused = mark(project, run_module, check=check, **{**given, **other})
+        assert refused["failed"] and not refused["changed"] and said in refused["msg"]
+        result = look(project, run_module, check=check, **{**given, **other})
         assert result["failed"] and not result["changed"]
         assert said in result["msg"] and "identity" in result["msg"]
         assert table(result)["identity"]["verdict"] == "FAIL"
@@ -140,7 +150,7 @@ def test_dev_is_not_prod(
 def test_a_copy_of_a_marked_database_on_another_server_is_not_the_project(
     project: LiveProject, run_module: RunModule
 ) -> None:
-    look(project, run_module, mark=True, environment="dev")
+    mark(project, run_module)
     project.psql("update pgops.project_marker set system_identifier = '7000000000000000001'")
     for _time in range(2):
         result = look(project, run_module, environment="dev")
@@ -157,7 +167,7 @@ def test_records_in_any_order_are_closed_to_the_api(project: LiveProject, run_mo
     makers: dict[str, Callable[[], object]] = {
         "ledger": ledger,
         "lease": lambda: run_module("run_lease", **project.login, run_id="run-1"),
-        "marker": lambda: look(project, run_module, mark=True, environment="dev", run_id="run-1"),
+        "marker": lambda: mark(project, run_module),
     }
     project.psql("alter default privileges grant all on tables to anon, authenticated, service_role")
     for name in [first, *(name for name in makers if name != first)]:
@@ -212,7 +222,7 @@ def test_a_role_that_misses_rights(project: LiveProject, run_module: RunModule, 
 
 
 def test_evidence_that_may_not_be_read_closes_its_gate_only(project: LiveProject, run_module: RunModule) -> None:
-    look(project, run_module, mark=True, environment="dev")
+    mark(project, run_module)
     run_module("run_lease", **project.login, run_id="run-1")
     with login_role(project, "grant usage on schema pgops to {role}") as login:
         for _time in range(2):
@@ -360,7 +370,6 @@ def test_a_backup_that_is_required(project: LiveProject, run_module: RunModule, 
         ({"waivers": {"weather": "fine"}}, "no gate weather"),
         ({"waivers": {"disk": "  "}}, "without a reason"),
         ({"waivers": {"disk": None}}, "without a reason"),
-        ({"mark": True}, "environment"),
         ({"max_backup_age_seconds": 60}, "state_dir"),
     ],
 )

@@ -91,7 +91,7 @@ def test_the_project_that_is_meant() -> None:
 def test_another_project(wanted: dict[str, Any], server: dict[str, Any], said: str) -> None:
     judged = rules.judge_identity(dataclasses.replace(WANTED, **wanted), dataclasses.replace(SERVER, **server))
     assert judged.verdict == "FAIL" and said in judged.evidence
-    assert judged.next_step and "mark: true" in judged.next_step
+    assert judged.next_step and "project_marker" in judged.next_step
 
 
 def test_identity_where_little_is_known() -> None:
@@ -305,7 +305,6 @@ def test_the_report_is_read_back_as_it_was_written() -> None:
         duration_seconds=0.1,
         gates=[GateResult(name=name, verdict="PASS", evidence="") for name in GATES],
         waivers={"disk": "why"},
-        marked=False,
         verdict="PASS",
     )
     assert from_dict(PreflightReport, report.as_dict()) == report
