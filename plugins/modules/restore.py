@@ -363,14 +363,14 @@ def bring_back_rows(options: ConnectionOptions, module: AnsibleModule) -> dict[s
 def aside_with(options: ConnectionOptions, params: dict[str, Any]) -> MakeAside:
     """How what is there now is kept: as an ordinary backup, which the next restore can bring back."""
 
-    def make(path: Path, reason: str, schemas: tuple[str, ...]) -> BackupManifest:
+    def make(path: Path, restored_id: str, schemas: tuple[str, ...]) -> BackupManifest:
         outcome = back_up(
             options,
             BackupRequest(
                 path=path,
                 project=params["project"],
                 run_id=params["run_id"],
-                reason=reason,
+                before_restore_of=restored_id,
                 schemas=schemas or None,
                 pg_bin=params["pg_bin"],
                 recipients=tuple(params["recipients"]),

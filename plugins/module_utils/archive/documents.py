@@ -61,7 +61,8 @@ class BackupManifest(Document):
     """backup/manifest.json: what was backed up, from which snapshot, and how it was verified.
 
     ``own_schemas`` are those that the catalog's fingerprint covers, ``left_out_schemas`` the user's that were there and were
-    not to be backed up; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
+    not to be backed up; ``before_restore_of`` is the backup whose restore made this one, of what it was about to replace;
+    ``reason`` says so in words; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
     """
 
     kind: ClassVar[str] = "backup_manifest"
@@ -79,6 +80,7 @@ class BackupManifest(Document):
     own_schemas: list[str]
     left_out_schemas: list[str]
     reason: str | None = None
+    before_restore_of: str | None = None
     started_at: str
     finished_at: str
     duration_seconds: float
@@ -91,6 +93,11 @@ class BackupManifest(Document):
     verification: BackupVerification | None
     encryption: BackupEncryption | None = None
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Older manifests say only in words that a restore made them."""
+        if self.reason and self.before_restore_of is None:
+            self.before_restore_of = self.reason.rpartition(" ")[2]
 
 
 @dataclass(kw_only=True)

@@ -34,7 +34,7 @@ class BackupRequest:
     """What to back up, and where to.
 
     :param path: the directory that becomes the backup; it must not exist.
-    :param reason: why, for the manifest.
+    :param before_restore_of: the id of the backup that is about to replace what this one keeps, for the manifest.
     :param schemas: the project's schemas, None for all that are the user's own.
     :param platform_schemas: the platform's schemas to back up as well, those that exist.
     :param jobs: connections that count, and for the directory format dump, at the same time.
@@ -55,7 +55,7 @@ class BackupRequest:
     path: Path
     project: str
     run_id: str | None = None
-    reason: str | None = None
+    before_restore_of: str | None = None
     schemas: tuple[str, ...] | None = None
     platform_schemas: tuple[str, ...] = PLATFORM_SCHEMAS
     format: ArchiveFormat = "directory"

@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     canonical_json,
-    read_json,
     sha256_of_bytes,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.documents import Rehearsal, RehearsalEntry
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import load_record
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import sha256_of_sql_file
 
 REHEARSALS = "rehearsals"
@@ -47,14 +46,12 @@ def load_rehearsal(directory: Path) -> Rehearsal:
 
     :raises InputError: when there is none, or it is not one.
     """
-    try:
-        return from_dict(Rehearsal, read_json(directory / REHEARSAL_FILE))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"This is not the directory of a rehearsal: {error}",
-            where=str(directory / REHEARSAL_FILE),
-            next_step="Give the rehearsal_dir that the module rehearsal returned when it was started.",
-        ) from error
+    return load_record(
+        Rehearsal,
+        directory / REHEARSAL_FILE,
+        "rehearsal",
+        "Give the rehearsal_dir that the module rehearsal returned when it was started.",
+    )
 
 
 def find_rehearsals(project_dir: Path) -> tuple[list[tuple[Path, Rehearsal]], list[str]]:

@@ -93,7 +93,7 @@ if TYPE_CHECKING:
 
 UNCHANGED = "the restore was rolled back: the database is as it was before"
 MakeAside = Callable[[Path, str, tuple[str, ...]], BackupManifest]
-"""Back up the schemas named into a directory, for a reason, and return the manifest of what was read back whole."""
+"""Back up into a directory, before the restore of the backup of this id, the schemas named; the manifest of what was read back whole."""
 
 _READ_ONLY = SessionSettings(read_only=True, row_security=False)
 
@@ -268,8 +268,7 @@ def _dump_aside(request: RestoreRequest, attempt: _Attempt) -> None:
         return
     with attempt.progress.phase("aside"):
         schemas = attempt.plan.emptied - {HISTORY_SCHEMA, OWN_SCHEMA} if attempt.plan else frozenset()
-        reason = f"before the restore of {attempt.manifest.backup_id}"
-        manifest = request.make_aside(request.aside, reason, tuple(sorted(schemas)))
+        manifest = request.make_aside(request.aside, attempt.manifest.backup_id, tuple(sorted(schemas)))
     attempt.aside = request.aside
     attempt.aside_id = manifest.backup_id
 

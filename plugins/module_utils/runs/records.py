@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, new_id, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, Outcome
@@ -24,6 +24,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents impo
     RunRecord,
     RunVerdict,
 )
+
+_Record = TypeVar("_Record")
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.md"
@@ -102,13 +104,22 @@ def load_run(directory: Path) -> RunRecord:
 
     :raises InputError: when there is none, or it is not one.
     """
+    return load_record(
+        RunRecord, directory / RUN_FILE, "run", "Give the run_dir that run_record returned when the run was started."
+    )
+
+
+def load_record(shape: type[_Record], file: Path, of: str, next_step: str) -> _Record:
+    """Read the document that makes a directory one of its kind.
+
+    :param of: what such a directory is of, for the error.
+    :raises InputError: when there is none, or it is not one.
+    """
     try:
-        return from_dict(RunRecord, read_json(directory / RUN_FILE))
+        return from_dict(shape, read_json(file))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"This is not the directory of a run: {error}",
-            where=str(directory / RUN_FILE),
-            next_step="Give the run_dir that run_record returned when the run was started.",
+            f"This is not the directory of a {of}: {error}", where=str(file), next_step=next_step
         ) from error
 
 

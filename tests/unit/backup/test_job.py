@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import
     unfinished_directory,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts, TableCount
@@ -113,6 +114,14 @@ def test_a_flipped_bit_is_seen_by_its_checksum_only(tmp_path: Path) -> None:
     (path / "database.dump").write_bytes(content)
     assert archive.inspect_backup(path, verify="none").sound
     assert "SHA-256" in archive.inspect_backup(path, verify="checksums").problems[0]
+
+
+def test_a_manifest_that_says_only_in_words_that_a_restore_made_it_is_understood(tmp_path: Path) -> None:
+    old = manifest_of(tmp_path).as_dict()
+    del old["before_restore_of"]
+    assert from_dict(BackupManifest, old).before_restore_of is None
+    old["reason"] = "before the restore of 20251111T000000Z-cafe"
+    assert from_dict(BackupManifest, old).before_restore_of == "20251111T000000Z-cafe"
 
 
 def test_a_missing_file_and_a_broken_manifest_are_named(tmp_path: Path) -> None:
