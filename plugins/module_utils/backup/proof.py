@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest, BackupVerification
@@ -56,15 +57,51 @@ def prove_by_restore(
     :raises BackupError: when it cannot be restored, is not what the manifest says then, or the scratch server's disk is full.
     :raises PgopsError: when no scratch server can be had.
     """
+    started = time.monotonic()
+    major = major_version(manifest.server_version)
+    content = read_content(tools, directory, directory / ARCHIVE_NAMES[manifest.format], manifest)
+    with (
+        _full_disk_told(scratch_place.place),
+        scratch_server(major=major, pg_bin=scratch_place.pg_bin, place=scratch_place.directory) as scratch,
+    ):
+        notes = [f"roles.sql: {reason}" for reason in scratch.take_roles(directory / ROLES_NAME)]
+        try:
+            with session(scratch.create_database(DATABASE)) as connection:
+                missing = unavailable_extensions(connection, content.catalog)
+                if missing:
+                    raise _missing_extensions(missing, str(scratch.version), scratch.server.pg_bin)
+                plan = plan_restore(connection, content)
+                restored = restore_archive(connection, tools, content, plan, report=report)
+                proof = prove_restored(connection, content, plan)
+                _require_equal(proof, directory)
+                connection.commit()
+        except PgopsError as error:
+            error.state = "the project was not changed; the scratch server was removed"
+            error.details["roles"] = notes
+            raise
+        return BackupVerification(
+            method="restore",
+            verified_at=utc_now(),
+            entries=entries,
+            duration_seconds=round(time.monotonic() - started, 3),
+            restored_with=scratch.version.text,
+            restored_rows=sum(restored.rows.values()),
+            notes=notes + restored.notes + describe_changes(proof.tolerated),
+        )
+
+
+@contextmanager
+def _full_disk_told(place: Path) -> Iterator[None]:
+    """Have a full disk named as such, whoever met it: this process, a program, or the scratch server."""
     try:
-        return _prove(tools, directory, manifest, scratch_place, entries, report)
+        yield
     except (PgopsError, OSError) as error:
         # The scratch server says it in its own words.
         by_server = isinstance(error, PgopsError) and (
             error.details.get("sqlstate") == _DISK_FULL or says_full(f"{error.what} {error.details.get('stderr', '')}")
         )
         if by_server or is_full(error):
-            raise _no_space(scratch_place.place) from error
+            raise _no_space(place) from error
         raise
 
 
@@ -97,44 +134,6 @@ def _no_space(place: Path, needed: int | None = None) -> BackupError:
         next_step="Free space there, point scratch_dir at a larger disk (as large as the database), or use verify: read.",
         details={"free_bytes": free_bytes(place), "needed_bytes": needed},
     )
-
-
-def _prove(
-    tools: DumpTools,
-    directory: Path,
-    manifest: BackupManifest,
-    scratch_place: ScratchPlace,
-    entries: int,
-    report: Callable[..., None],
-) -> BackupVerification:
-    started = time.monotonic()
-    major = major_version(manifest.server_version)
-    content = read_content(tools, directory, directory / ARCHIVE_NAMES[manifest.format], manifest)
-    with scratch_server(major=major, pg_bin=scratch_place.pg_bin, place=scratch_place.directory) as scratch:
-        notes = [f"roles.sql: {reason}" for reason in scratch.take_roles(directory / ROLES_NAME)]
-        try:
-            with session(scratch.create_database(DATABASE)) as connection:
-                missing = unavailable_extensions(connection, content.catalog)
-                if missing:
-                    raise _missing_extensions(missing, str(scratch.version), scratch.server.pg_bin)
-                plan = plan_restore(connection, content)
-                restored = restore_archive(connection, tools, content, plan, report=report)
-                proof = prove_restored(connection, content, plan)
-                _require_equal(proof, directory)
-                connection.commit()
-        except PgopsError as error:
-            error.state = "the project was not changed; the scratch server was removed"
-            error.details["roles"] = notes
-            raise
-        return BackupVerification(
-            method="restore",
-            verified_at=utc_now(),
-            entries=entries,
-            duration_seconds=round(time.monotonic() - started, 3),
-            restored_with=scratch.version.text,
-            restored_rows=sum(restored.rows.values()),
-            notes=notes + restored.notes + describe_changes(proof.tolerated),
-        )
 
 
 def _require_equal(proof: RestoreProof, directory: Path) -> None:
