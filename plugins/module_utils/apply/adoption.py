@@ -61,7 +61,7 @@ def compare_recorded(script: Script, recorded: Sequence[str]) -> Comparison:
     return Comparison("statements" if same else None, place, difference)
 
 
-def decide(
+def judge_history(
     files: Sequence[MigrationFile],
     scripts: Mapping[str, Script | PgopsError],
     history: Sequence[HistoryRow],
@@ -82,13 +82,7 @@ def decide(
     entries = []
     for row in history:
         file, event = by_version.get(row.version), events.get(row.version)
-        entry = AdoptionEntry(
-            version=row.version,
-            name=file.name if file else row.name or "",
-            file=str(file.path) if file else None,
-            sha256=file.sha256 if file else None,
-            verdict="adopted",
-        )
+        entry = _entry(row, file)
         if numbers[_number(row.version)] > 1:
             _refuse(entry, _HISTORY, "stands in the history more than once", "Remove the rows that are too many.")
         elif file is None:
@@ -113,6 +107,16 @@ def decide(
             _judge(entry, row, scripts[row.version], trusted.get(row.version))
         entries.append(entry)
     return entries
+
+
+def _entry(row: HistoryRow, file: MigrationFile | None) -> AdoptionEntry:
+    return AdoptionEntry(
+        version=row.version,
+        name=file.name if file else row.name or "",
+        file=str(file.path) if file else None,
+        sha256=file.sha256 if file else None,
+        verdict="adopted",
+    )
 
 
 def _judge(entry: AdoptionEntry, row: HistoryRow, script: Script | PgopsError, reason: str | None) -> None:

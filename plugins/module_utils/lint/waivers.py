@@ -15,7 +15,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents impo
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, position_at
 
 _WAIVER = re.compile(r"--\s*pgops:\s*allow\b[ \t]*(\S*)[ \t]*(.*)")
-WAIVER_CODES = ("waiver-without-reason", "unused-waiver")
 
 
 @dataclass(frozen=True)
