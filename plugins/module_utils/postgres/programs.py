@@ -185,7 +185,6 @@ def run_program(
     :raises ToolError: when it cannot be started, does not end in time, or its exit code is not 0.
     """
     command = [str(argument) for argument in argv]
-    program = Path(command[0]).name
     advice = next_step or _advice(command[0])
     try:
         process = subprocess.Popen(
@@ -203,24 +202,35 @@ def run_program(
         raise _not_started(command[0], error, state, advice) from error
     with process:
         try:
-            if watcher is None:
-                stdout, stderr = process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
-            else:
-                stdout, stderr = b"", _follow(process, process.stderr, watcher)
-        except BaseException as error:
-            _end(process)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise ToolError(
-                    f"{program} did not end within {timeout:g} seconds and was stopped",
-                    where=command[0],
-                    state=state,
-                    next_step=advice,
-                ) from error
-            raise
+            stdout, stderr = _read_to_end(process, stdin, timeout, watcher)
+        except subprocess.TimeoutExpired as error:
+            raise _not_ended(command[0], error.timeout, state, advice) from error
     complaint = without_secrets(stderr.decode(errors="replace"), env)
     if process.returncode != 0:
         raise _failure(command[0], process.returncode, complaint, state, advice)
     return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
+
+
+def _read_to_end(
+    process: subprocess.Popen[bytes], stdin: str | None, timeout: float | None, watcher: Watcher | None
+) -> tuple[bytes, bytes]:
+    """What a program writes until it ends; whatever interrupts that ends the program."""
+    try:
+        if watcher is not None:
+            return b"", _follow(process, process.stderr, watcher)
+        return process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _not_ended(program: str, timeout: float, state: str, advice: str) -> ToolError:
+    return ToolError(
+        f"{Path(program).name} did not end within {timeout:g} seconds and was stopped",
+        where=program,
+        state=state,
+        next_step=advice,
+    )
 
 
 def run_side_by_side(commands: Sequence[Sequence[Path | str]], *, env: Mapping[str, str]) -> None:
