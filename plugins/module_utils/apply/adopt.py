@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.adoption import decide
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.adoption import judge_history
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Adoption, AdoptionEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
@@ -146,7 +146,9 @@ def _document(
     known, present = newest_applied_events(ledger), {row.version for row in history}
     _require_reasons(how.trust_files, present)
     scripts = {file.version: _read(file) for file in files if file.version in present - known.keys()}
-    entries = decide(files, scripts, history, ledger, trusted=how.trust_files, half_done=versions_begun(connection))
+    entries = judge_history(
+        files, scripts, history, ledger, trusted=how.trust_files, half_done=versions_begun(connection)
+    )
     return Adoption(
         run_id=how.run_id,
         database=str(fetch_value(connection, "select pg_catalog.current_database()")),

@@ -66,7 +66,7 @@ def _less_last_semicolon(recorded: Sequence[str]) -> tuple[str, ...]:
     return (*recorded[:-1], recorded[-1].removesuffix(";")) if recorded else ()
 
 
-def decide(
+def judge_history(
     files: Sequence[MigrationFile],
     scripts: Mapping[str, Script | PgopsError],
     history: Sequence[HistoryRow],
@@ -87,13 +87,7 @@ def decide(
     entries = []
     for row in history:
         file, event = by_version.get(row.version), events.get(row.version)
-        entry = AdoptionEntry(
-            version=row.version,
-            name=file.name if file else row.name or "",
-            file=str(file.path) if file else None,
-            sha256=file.sha256 if file else None,
-            verdict="adopted",
-        )
+        entry = _entry(row, file)
         if numbers[_number(row.version)] > 1:
             _refuse(entry, _HISTORY, "stands in the history more than once", "Remove the rows that are too many.")
         elif file is None:
@@ -118,6 +112,16 @@ def decide(
             _judge(entry, row, scripts[row.version], trusted.get(row.version))
         entries.append(entry)
     return entries
+
+
+def _entry(row: HistoryRow, file: MigrationFile | None) -> AdoptionEntry:
+    return AdoptionEntry(
+        version=row.version,
+        name=file.name if file else row.name or "",
+        file=str(file.path) if file else None,
+        sha256=file.sha256 if file else None,
+        verdict="adopted",
+    )
 
 
 def _judge(entry: AdoptionEntry, row: HistoryRow, script: Script | PgopsError, reason: str | None) -> None:

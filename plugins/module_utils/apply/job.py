@@ -34,7 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
-    require_passed,
+    require_verified,
     verify,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
@@ -187,7 +187,7 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             verified = last and how.checks is not None
             if last and how.checks is not None:
                 progress.verification = verify(connection, how.checks, stage="after")
-                require_passed(progress.verification, state=ROLLED_BACK)
+                require_verified(progress.verification, state=ROLLED_BACK)
             _record(this, connection, batch, results, (before, after), verified=verified)
             require_recorded(connection, records, applied=batch.versions, state=ROLLED_BACK)
             commit(connection, lambda: connect(this.options, SessionSettings(read_only=True)), what=batch.labels)
@@ -283,7 +283,7 @@ def _dry_run(this: Apply, batch: Batch) -> None:
                 progress.verification = verify(connection, how.checks, stage="dry_run")
                 recorder.checks = "run"
                 if recorder.is_complete:
-                    require_passed(progress.verification, state=ROLLED_BACK)
+                    require_verified(progress.verification, state=ROLLED_BACK)
         except psycopg2.Error as error:
             raise server_error(error, f"The dry run of {batch.labels} failed", batch.items[0].file.path) from error
         finally:

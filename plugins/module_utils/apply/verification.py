@@ -76,7 +76,7 @@ def verify(
     return Verification(counts, validation, checks.warnings_as_failures)
 
 
-def require_passed(verification: Verification, *, state: str) -> None:
+def require_verified(verification: Verification, *, state: str) -> None:
     """Turn a failed verification into an error that names each failure.
 
     :raises VerificationFailed: when a count or a check failed.

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Violation
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import command_of
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import commands_of, strings
 
@@ -30,7 +32,6 @@ _COUNTED = {
     UNIQUE: "that share their key with another row",
     CHECK: "for which the check is false",
 }
-_SAVEPOINT = "pgops_counted"
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,15 @@ def _in_a_savepoint(connection: PgConnection, count: Any) -> list[_Refused]:
     """What a count finds; nothing when it cannot be made (a lock, a timeout, a column that the statement was to add)."""
     import psycopg2
 
-    execute(connection, f"savepoint {_SAVEPOINT}")
-    try:
-        # Rows that row level security hides are an error here, not a smaller number.
-        execute(connection, "set local row_security = off")
-        found: list[_Refused] = list(count())
-    except psycopg2.Error:
-        if connection.closed:
-            raise
-        found = []
-    execute(connection, f"rollback to savepoint {_SAVEPOINT}; release savepoint {_SAVEPOINT}")
+    with taken_back(connection, "pgops_counted"):
+        try:
+            # Rows that row level security hides are an error here, not a smaller number.
+            execute(connection, "set local row_security = off")
+            found: list[_Refused] = list(count())
+        except psycopg2.Error:
+            if connection.closed:
+                raise
+            found = []
     return [refused for refused in found if refused.rows]
 
 
@@ -144,7 +144,7 @@ def _refused_by_alter(connection: PgConnection, statement: Statement) -> Iterato
             columns = strings(constraint["keys"])
             if constraint["contype"] == "CONSTR_PRIMARY":
                 yield from (_nulls(connection, table, column) for column in columns)
-            yield _duplicates(connection, table, constraint.get("conname"), [_quoted(c) for c in columns], None)
+            yield _duplicates(connection, table, constraint.get("conname"), [always_quoted(c) for c in columns], None)
     relaxed = [
         command
         for command in alter.cmds
@@ -167,7 +167,7 @@ def _refused_by_index(connection: PgConnection, statement: Statement) -> Iterato
     index = _tree(statement)
     if index.unique and not index.nulls_not_distinct:
         table = fetch_value(connection, "select %s::regclass::oid", [RawStream()(index.relation)])
-        keys = [_quoted(item.name) if item.name else f"({RawStream()(item.expr)})" for item in index.indexParams]
+        keys = [always_quoted(item.name) if item.name else f"({RawStream()(item.expr)})" for item in index.indexParams]
         where = RawStream()(index.whereClause) if index.whereClause else None
         yield _duplicates(connection, table, index.idxname, keys, where)
 
@@ -219,11 +219,11 @@ def _by_oid(connection: PgConnection, constraints: Sequence[int]) -> Iterator[_R
         elif kind == "f":
             yield _orphans(connection, table, name, own, parent, theirs, full=match == "f")
         elif kind in ("u", "p"):
-            yield _duplicates(connection, table, name, [_quoted(column) for column in own], None)
+            yield _duplicates(connection, table, name, [always_quoted(column) for column in own], None)
 
 
 def _nulls(connection: PgConnection, table: int, column: str) -> _Refused:
-    name = _quoted(column)
+    name = always_quoted(column)
     return _count(
         connection, NOT_NULL, table, f"not null of {column}", f"{name} is null", _COUNTED[NOT_NULL].format(column)
     )
@@ -302,10 +302,6 @@ def _schema_and_name(connection: PgConnection, oid: int) -> tuple[str, str]:
         [oid],
     )
     return str(schema), str(name)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _message(error: PgError) -> str:

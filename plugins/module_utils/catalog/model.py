@@ -21,6 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents i
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.expressions import canonical_expression
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.queries import ALL_KINDS, OBJECT_TYPES
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -83,7 +84,6 @@ _CANONICAL_SETTINGS = {
 _EXPRESSIONS = ("definition", "default", "generated", "using", "check")
 _FUNCTION_DEFINITION = "CREATE OR REPLACE "
 
-_SAVEPOINT = "pgops_catalog"
 _DETAIL_LENGTH = 60
 WITH_COLUMNS = frozenset({"table", "foreign table", "view", "materialized view", "type"})
 """The types of what may have columns."""
@@ -178,15 +178,13 @@ def _canonical_session(connection: PgConnection) -> Iterator[None]:
         execute(connection, "begin")
     if own_transaction:
         execute(connection, "set transaction isolation level repeatable read, read only")
-    execute(connection, f"savepoint {_SAVEPOINT}")
     try:
-        for name, value in _CANONICAL_SETTINGS.items():
-            execute(connection, "select pg_catalog.set_config(%s, %s, true)", [name, value])
-        yield
+        with taken_back(connection, "pgops_catalog"):
+            for name, value in _CANONICAL_SETTINGS.items():
+                execute(connection, "select pg_catalog.set_config(%s, %s, true)", [name, value])
+            yield
     finally:
         if not connection.closed:
-            execute(connection, f"rollback to savepoint {_SAVEPOINT}")
-            execute(connection, f"release savepoint {_SAVEPOINT}")
             if own_transaction and connection.autocommit:
                 execute(connection, "rollback")
             elif own_transaction:

@@ -15,7 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
     default_privileges_changes,
     grant_changes,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, quoted
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
     NotMechanical,
     column_of,
@@ -28,6 +28,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     relation_word,
     word_of,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
 
 _RELATIONS_THAT_FOLLOW_THEIR_QUERY = ("view", "materialized view")
 # They bound each other, so that one after the other might be refused.

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import split_key
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import privilege_changes, unquoted
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, quoted
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
 
 # What PUBLIC may do with new objects of a kind unless somebody changed it; the owner may do everything.
 _PUBLIC_BY_DEFAULT = {"functions": "X", "types": "U"}

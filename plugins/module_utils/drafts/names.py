@@ -1,7 +1,7 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names in a catalog: which relation an object belongs to, where another object's name is mentioned, and how to quote. Pure.
+"""Names in a catalog: which relation an object belongs to, and where another object's name is mentioned. Pure.
 
 A catalog writes every name as PostgreSQL's quote_ident does and with its schema, so that a name is found again in any
 definition as it stands.
@@ -20,23 +20,7 @@ RELATIONS = WITH_COLUMNS | {"domain"}
 
 ROUTINES = frozenset({"function", "procedure", "aggregate"})
 _ON_A_RELATION = frozenset({"constraint", "policy", "rule", "trigger"})
-_SIMPLE = re.compile(r"[a-z_][a-z0-9_]*")
 _BODY = re.compile(r"\nAS (\$\w*\$|')")
-
-
-def quoted(name: str) -> str:
-    """An identifier as SQL, quoted where it has to be."""
-    from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
-
-    keywords = RESERVED_KEYWORDS | COL_NAME_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS
-    if _SIMPLE.fullmatch(name) and name not in keywords:
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string as SQL, with standard_conforming_strings as it is by default."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def cut(text: str, separator: str) -> tuple[str, str]:

@@ -16,14 +16,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
     grantees,
     grants_of_a_new_object,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
-    ROUTINES,
-    cut,
-    literal,
-    owner_relation,
-    quoted,
-    text_of,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import ROUTINES, cut, owner_relation, text_of
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import literal, quoted
 
 Definition = Mapping[str, Any]
 

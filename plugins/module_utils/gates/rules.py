@@ -26,9 +26,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import how_to_free, who_holds
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import TRANSACTION_POOLER_PORT
 
 OLDEST_SERVER, NEWEST_SERVER = 15, 18
-TRANSACTION_POOLER_PORT = 6543
 SHOWN = 10
 
 _PROJECT_HOST = re.compile(r"^db\.([a-z0-9]+)\.supabase\.(?:co|red)$")

@@ -15,7 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import (
+    close_own_schema,
+    make_own_schema,
+    utc_text,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 
 if TYPE_CHECKING:
@@ -137,7 +141,7 @@ def read_ledger(connection: PgConnection) -> list[LedgerEvent]:
     try:
         rows = fetch_all(
             connection,
-            "select event_id, to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"+00:00\"'), event, "
+            f"select event_id, {utc_text('recorded_at')}, event, "
             "version, name, sha256, run_id, operator, details from pgops.ledger order by event_id",
         )
     except psycopg2.errors.UndefinedColumn as error:

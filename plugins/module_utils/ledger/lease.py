@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import (
+    close_own_schema,
+    make_own_schema,
+    utc_text,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -51,12 +55,11 @@ create table pgops.lease (
 comment on table pgops.lease is 'Which run may work on this project, and until when. At most one row.';
 """
 
-# Times as documents write them.
-_COLUMNS = """
+_COLUMNS = f"""
 owner, run_id, operator, host,
-to_char(acquired_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"'),
-to_char(renewed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"'),
-to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"'),
+{utc_text("acquired_at")},
+{utc_text("renewed_at")},
+{utc_text("expires_at")},
 expires_at <= clock_timestamp(), taken_over_from
 """
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import (
+    close_own_schema,
+    make_own_schema,
+    utc_text,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ def read_marker(connection: PgConnection) -> Marker | None:
     rows = fetch_all(
         connection,
         "select project, ref, environment, "
-        "to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"+00:00\"'), system_identifier "
+        f"{utc_text('created_at')}, system_identifier "
         "from pgops.project_marker",
     )
     return Marker(*rows[0]) if rows else None

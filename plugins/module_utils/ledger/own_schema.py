@@ -12,6 +12,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
+
+def utc_text(column: str) -> str:
+    """SQL for a time as documents write it: in UTC, to the millisecond."""
+    return f"""to_char({column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')"""
+
+
 _MAKE_SCHEMA = """
 create schema pgops;
 comment on schema pgops is 'Records of pgops.supabase: what was done to this project, by whom, when. Append-only.';

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import HalfDoneMigration
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import utc_text
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 
 if TYPE_CHECKING:
@@ -39,13 +40,12 @@ comment on table pgops.statement_log is
 revoke all on pgops.statement_log from public;
 """
 
-# Times as documents write them.
-_HALF_DONE = """
+_HALF_DONE = f"""
 select version,
        count(*) filter (where state = 'finished')::int,
        max(context ->> 'sql') filter (where state = 'started'),
        (array_agg(run_id order by recorded_at desc))[1],
-       to_char(max(recorded_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"')
+       {utc_text("max(recorded_at)")}
 from pgops.statement_log where position <> %s group by version order by version
 """
 

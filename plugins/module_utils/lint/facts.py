@@ -17,7 +17,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     Limits,
     TableFacts,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import dropped_by, emptied_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import (
     TableChange,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 # Counting stops here: that there are so many is all that anybody has to know.
 MOST_VIOLATIONS = 10_000
-_SAVEPOINT = "pgops_lint"
 
 _SIZE = """
 select coalesce((select sum(pg_catalog.pg_table_size(relid)) from pg_catalog.pg_partition_tree(%(table)s)),
@@ -110,12 +110,11 @@ def _guarded(connection: PgConnection, *, own_sql: bool = False) -> Iterator[_Ou
         # What its expression needs may not be there yet, or fail on the rows.
         expected += (psycopg2.ProgrammingError, psycopg2.DataError)
     outcome = _Outcome()
-    execute(connection, f"savepoint {_SAVEPOINT}")
-    try:
-        yield outcome
-    except expected as error:
-        outcome.problem = str(error.diag.message_primary)
-    execute(connection, f"rollback to savepoint {_SAVEPOINT}")
+    with taken_back(connection, "pgops_lint"):
+        try:
+            yield outcome
+        except expected as error:
+            outcome.problem = str(error.diag.message_primary)
 
 
 def _existing(connection: PgConnection, batch: Batch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:

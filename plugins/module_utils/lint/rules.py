@@ -20,10 +20,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import 
     relations_used,
     row_security_enabled_by,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import without_outer_transaction
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Statement,
     reason_not_transactional,
-    without_outer_transaction,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 

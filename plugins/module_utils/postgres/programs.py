@@ -200,38 +200,37 @@ def run_program(
         )
     except OSError as error:
         raise _not_started(command[0], error, state, advice) from error
-    stdout, stderr = _communicate(process, command[0], stdin, timeout, watcher, state, advice)
+    with process:
+        try:
+            stdout, stderr = _read_to_end(process, stdin, timeout, watcher)
+        except subprocess.TimeoutExpired as error:
+            raise _not_ended(command[0], error.timeout, state, advice) from error
     complaint = without_secrets(stderr.decode(errors="replace"), env)
     if process.returncode != 0:
         raise _failure(command[0], process.returncode, complaint, state, advice)
     return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
 
 
-def _communicate(
-    process: subprocess.Popen[bytes],
-    command: str,
-    stdin: str | None,
-    timeout: float | None,
-    watcher: Watcher | None,
-    state: str,
-    next_step: str,
+def _read_to_end(
+    process: subprocess.Popen[bytes], stdin: str | None, timeout: float | None, watcher: Watcher | None
 ) -> tuple[bytes, bytes]:
-    """Follow a program to its end, which comes at once when anything goes wrong here, and return its stdout and stderr."""
-    with process:
-        try:
-            if watcher is not None:
-                return b"", _follow(process, process.stderr, watcher)
-            return process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
-        except BaseException as error:
-            _end(process)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise ToolError(
-                    f"{Path(command).name} did not end within {timeout:g} seconds and was stopped",
-                    where=command,
-                    state=state,
-                    next_step=next_step,
-                ) from error
-            raise
+    """What a program writes until it ends; whatever interrupts that ends the program."""
+    try:
+        if watcher is not None:
+            return b"", _follow(process, process.stderr, watcher)
+        return process.communicate(None if stdin is None else stdin.encode(), timeout=timeout)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _not_ended(program: str, timeout: float, state: str, advice: str) -> ToolError:
+    return ToolError(
+        f"{Path(program).name} did not end within {timeout:g} seconds and was stopped",
+        where=program,
+        state=state,
+        next_step=advice,
+    )
 
 
 def run_side_by_side(commands: Sequence[Sequence[Path | str]], *, env: Mapping[str, str]) -> None:

@@ -98,6 +98,21 @@ def short_transaction(connection: PgConnection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def taken_back(connection: PgConnection, savepoint: str) -> Iterator[None]:
+    """A savepoint that is always rolled back: what happens in it leaves the open transaction as it was.
+
+    :param savepoint: its name, by which the server's log tells whose it is.
+    """
+    execute(connection, f"savepoint {savepoint}")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            execute(connection, f"rollback to savepoint {savepoint}")
+            execute(connection, f"release savepoint {savepoint}")
+
+
 def take_apply_lock(connection: PgConnection, key: tuple[int, int], wait_seconds: float) -> None:
     """Take the project's apply lock until the end of the transaction.
 

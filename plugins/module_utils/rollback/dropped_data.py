@@ -19,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     make_private_directory,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data_script import (
     SCRIPT_NAME,
     ExportedFile,
@@ -28,7 +29,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_da
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-_SAVEPOINT = "pgops_dropped_data"
 STILL_APPLIED = "the rollback itself was rolled back: the migrations are still applied and nothing was changed"
 
 
@@ -73,12 +73,10 @@ def find_dropped_data(
     and the drop. Row level security stays off in the session until it is reset.
     """
     before = _stored_tables(connection, schemas)
-    execute(connection, f"savepoint {_SAVEPOINT}")
-    execute_scripts()
-    # By their identity, wherever they are now: renaming loses nothing, and a table made anew under an old name is not the old one.
-    after = {table.oid: table.columns.keys() for table in _stored_tables(connection)}
-    execute(connection, f"rollback to savepoint {_SAVEPOINT}")
-    execute(connection, f"release savepoint {_SAVEPOINT}")
+    with taken_back(connection, "pgops_dropped_data"):
+        execute_scripts()
+        # By their identity, wherever they are now: renaming loses nothing, and a table made anew under an old name is not the old one.
+        after = {table.oid: table.columns.keys() for table in _stored_tables(connection)}
     # A row that row level security hides has to be an error, not a row that is lost.
     execute(connection, "set local row_security = off")
     candidates = (

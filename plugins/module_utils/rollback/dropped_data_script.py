@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted, literal
+
 SCRIPT_NAME = "bring-back.sql"
 Table = tuple[str, str]
 
@@ -42,16 +44,18 @@ def bring_back_script(files: Sequence[ExportedFile], references: Collection[tupl
         "begin;",
     ]
     for file in whole:
-        columns = ", ".join(map(_name, file.columns))
-        lines.append(f"\\copy {_table(file)} ({columns}) from {_text(str(file.path))} with (format csv, header)")
+        columns = ", ".join(map(always_quoted, file.columns))
+        lines.append(f"\\copy {_table(file)} ({columns}) from {literal(str(file.path))} with (format csv, header)")
     for number, file in enumerate(parts):
         held = f"pgops_exported_{number}"
-        columns = ", ".join(map(_name, (*file.key, *file.columns)))
-        changes = ", ".join(f"{_name(column)} = held.{_name(column)}" for column in file.columns)
-        same = " and ".join(f"there.{_name(column)} is not distinct from held.{_name(column)}" for column in file.key)
+        columns = ", ".join(map(always_quoted, (*file.key, *file.columns)))
+        changes = ", ".join(f"{always_quoted(column)} = held.{always_quoted(column)}" for column in file.columns)
+        same = " and ".join(
+            f"there.{always_quoted(column)} is not distinct from held.{always_quoted(column)}" for column in file.key
+        )
         lines += [
             f"create temporary table {held} on commit drop as select {columns} from {_table(file)} with no data;",
-            f"\\copy {held} from {_text(str(file.path))} with (format csv, header)",
+            f"\\copy {held} from {literal(str(file.path))} with (format csv, header)",
             f"update {_table(file)} as there set {changes} from {held} as held where {same};",
         ]
     return "\n".join([*lines, "commit;", ""])
@@ -72,13 +76,5 @@ def _referred_first(
         return files
 
 
-def _name(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
 def _table(file: ExportedFile) -> str:
-    return f"{_name(file.schema)}.{_name(file.table)}"
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"{always_quoted(file.schema)}.{always_quoted(file.table)}"

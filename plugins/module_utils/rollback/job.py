@@ -16,7 +16,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
     Checks,
     Verification,
-    require_passed,
+    require_verified,
     verify,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
@@ -232,7 +232,7 @@ def _transaction(
             if how.checks is not None:
                 stage: Literal["dry_run", "after"] = "dry_run" if how.dry_run else "after"
                 progress.verification = verify(connection, how.checks, stage=stage, own_before=own_before)
-                require_passed(progress.verification, state=STILL_APPLIED)
+                require_verified(progress.verification, state=STILL_APPLIED)
             if how.dry_run:
                 connection.rollback()
                 return

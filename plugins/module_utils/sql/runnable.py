@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    UNPARSED_COPY,
     Script,
     Statement,
     makes_temporary,
     reason_not_transactional,
-    without_outer_transaction,
 )
 
 
@@ -55,3 +55,37 @@ def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableSc
             next_step="Put what cannot run in a transaction into a migration of its own.",
         )
     return RunnableScript(script, statements, bool(outside))
+
+
+def without_outer_transaction(script: Script) -> tuple[Statement, ...]:
+    """The statements to run when somebody else owns the transaction: a file's own outer BEGIN and COMMIT are left out.
+
+    :raises SqlScriptError: at any other transaction control at top level, and at COPY with inline data.
+    """
+    statements = script.statements
+    if (
+        len(statements) >= 2
+        and statements[0].transaction_command in ("BEGIN", "START")
+        and statements[-1].transaction_command == "COMMIT"
+    ):
+        for control, allowed in ((statements[0], "options"), (statements[-1], "chain")):
+            if control.node.get(allowed):
+                raise SqlScriptError(
+                    f"{control.sql.upper()} asks for a transaction of its own kind, but the runner owns the transaction",
+                    where=control.position,
+                    next_step="Write a plain BEGIN; and COMMIT; or leave both out.",
+                )
+        statements = statements[1:-1]
+    for statement in statements:
+        if statement.is_transaction_control:
+            raise SqlScriptError(
+                f"Transaction control in the middle of a file: {statement.sql.upper()}. What follows it would run outside "
+                "the transaction that protects the database",
+                where=statement.position,
+                next_step="Remove it, or split the file into two migrations. One BEGIN; ... COMMIT; around the whole file is fine.",
+            )
+        if statement.tag == "CopyStmt" and "filename" not in statement.node:
+            raise SqlScriptError(
+                UNPARSED_COPY, where=statement.position, next_step="Write the rows as INSERT statements."
+            )
+    return statements

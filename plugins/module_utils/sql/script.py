@@ -22,7 +22,7 @@ _BOM = b"\xef\xbb\xbf"
 _IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_][A-Za-z0-9_$]*)')
 # COPY ... FROM STDIN as the last statement before the place where its rows do not parse.
 _INLINE_COPY = re.compile(r"\bcopy\b[^;]*\bfrom\s+stdin\b[^;]*;\s*[^;\n]*\Z", re.IGNORECASE)
-_UNPARSED_COPY = "COPY with inline data needs psql; a driver cannot send the rows that follow it"
+UNPARSED_COPY = "COPY with inline data needs psql; a driver cannot send the rows that follow it"
 
 # "cannot be executed inside a transaction block" / "cannot run inside a transaction block" in PostgreSQL's reference pages
 # of the commands. ALTER TYPE ... ADD VALUE left this list with PostgreSQL 12.
@@ -162,7 +162,7 @@ def parse_script(file: str, text: str) -> Script:
         position = position_at(file, text, offset)
         hint = ""
         if _INLINE_COPY.search(text, 0, offset):
-            hint = f"{_UNPARSED_COPY}: write the rows as INSERT statements. "
+            hint = f"{UNPARSED_COPY}: write the rows as INSERT statements. "
         elif text[offset : offset + 1] == "\\":
             hint = "psql's backslash commands cannot be used here. "
         raise SqlScriptError(
@@ -252,40 +252,6 @@ def _end_of_comment(text: str, index: int) -> int:
         else:
             index += 1
     return index
-
-
-def without_outer_transaction(script: Script) -> tuple[Statement, ...]:
-    """The statements to run when somebody else owns the transaction: a file's own outer BEGIN and COMMIT are left out.
-
-    :raises SqlScriptError: at any other transaction control at top level, and at COPY with inline data.
-    """
-    statements = script.statements
-    if (
-        len(statements) >= 2
-        and statements[0].transaction_command in ("BEGIN", "START")
-        and statements[-1].transaction_command == "COMMIT"
-    ):
-        for control, allowed in ((statements[0], "options"), (statements[-1], "chain")):
-            if control.node.get(allowed):
-                raise SqlScriptError(
-                    f"{control.sql.upper()} asks for a transaction of its own kind, but the runner owns the transaction",
-                    where=control.position,
-                    next_step="Write a plain BEGIN; and COMMIT; or leave both out.",
-                )
-        statements = statements[1:-1]
-    for statement in statements:
-        if statement.is_transaction_control:
-            raise SqlScriptError(
-                f"Transaction control in the middle of a file: {statement.sql.upper()}. What follows it would run outside "
-                "the transaction that protects the database",
-                where=statement.position,
-                next_step="Remove it, or split the file into two migrations. One BEGIN; ... COMMIT; around the whole file is fine.",
-            )
-        if statement.tag == "CopyStmt" and "filename" not in statement.node:
-            raise SqlScriptError(
-                _UNPARSED_COPY, where=statement.position, next_step="Write the rows as INSERT statements."
-            )
-    return statements
 
 
 def reason_not_transactional(statement: Statement) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.adoption import compare_recorded, decide
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.adoption import compare_recorded, judge_history
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AdoptionEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import Event, HistoryRow, LedgerEvent
@@ -45,7 +45,7 @@ def decided(
         "trusted": {} if trusted is None else {"1": trusted},
         "half_done": half_done,
     }
-    (first,), (second,) = decide(**arguments), decide(**arguments)
+    (first,), (second,) = judge_history(**arguments), judge_history(**arguments)
     assert first == second
     return first
 
@@ -114,13 +114,13 @@ def test_what_is_half_done_or_unreadable_is_refused() -> None:
     assert "half done" in str(decided(RECORDED, half_done=("1",)).problem)
     file = MigrationFile("1", "n", Path("/m/1_n.sql"), "hash", None)
     broken = SqlScriptError("The file does not parse", where="/m/1_n.sql:3:4", next_step="Mend it.")
-    (entry,) = decide([file], {"1": broken}, [HistoryRow("1", "n", ("x",))], [], trusted={"1": "sure"})
+    (entry,) = judge_history([file], {"1": broken}, [HistoryRow("1", "n", ("x",))], [], trusted={"1": "sure"})
     assert (entry.verdict, entry.where, entry.next_step) == ("refused", "/m/1_n.sql:3:4", "Mend it.")
 
 
 def test_rows_without_a_file_and_twice_are_refused() -> None:
     rows = [HistoryRow(version, "n", ("select 1",)) for version in ("01", "1", "2", "baseline")]
-    problems = [str(entry.problem) for entry in decide([], {}, rows, [], trusted={"2": "sure"})]
+    problems = [str(entry.problem) for entry in judge_history([], {}, rows, [], trusted={"2": "sure"})]
     assert ["more than once" in problem for problem in problems] == [True, True, False, False]
     assert ["no file" in problem for problem in problems] == [False, False, True, True]
 

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
     Verification,
     failed_checks,
-    require_passed,
+    require_verified,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
@@ -50,7 +50,7 @@ def counts(before: int, after: int, own: int) -> Any:
 
 
 def test_nothing_to_check_is_no_failure() -> None:
-    require_passed(Verification(None, None), state="as it was")
+    require_verified(Verification(None, None), state="as it was")
 
 
 def test_warnings_pass_unless_they_are_failures() -> None:
@@ -64,7 +64,7 @@ def test_warnings_pass_unless_they_are_failures() -> None:
 def test_every_failure_is_named() -> None:
     verification = Verification(counts(3, 1, -2), report("FAIL", "PASS", "FAIL"))
     with pytest.raises(VerificationFailed) as caught:
-        require_passed(verification, state="rolled back")
+        require_verified(verification, state="rolled back")
     error = caught.value
     assert error.what.startswith("The verification failed (3): table public.t: -2 rows")
     assert "v.sql:1:1: check 1: said; v.sql:3:1: check 3: said" in error.what

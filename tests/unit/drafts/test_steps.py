@@ -15,10 +15,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
     default_privileges_changes,
     grant_changes,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, mentions, owner_relation, quoted
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, mentions, owner_relation
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import draft_rollback
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.text import draft_text
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import DRAFT_MARK, is_unreviewed
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
 
 
 def table(**more: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import without_outer_transaction
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Statement,
     created_names,
@@ -18,7 +19,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     position_at,
     read_sql_file,
     reason_not_transactional,
-    without_outer_transaction,
 )
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "ready_set" / "supabase"
