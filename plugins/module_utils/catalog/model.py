@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import canonical_json, sha256_of_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.expressions import canonical_expression
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.queries import ALL_KINDS, OBJECT_TYPES
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, relation_of
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.queries import ALL_KINDS
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 
@@ -138,7 +139,7 @@ def compare_catalogs(
     columns_before, columns_after = _columns_of_relations(before), _columns_of_relations(after)
     changes = []
     for key in before.keys() | after.keys():
-        object_type, name = split_key(key)
+        object_type, name = CatalogKey.parse(key)
         if object_type == "column" and _told_by_number(relation_of(name), relations_before, relations_after):
             continue
         if key not in before:
@@ -158,14 +159,6 @@ def describe_changes(changes: Sequence[CatalogChange]) -> list[str]:
 def change_fingerprint(changes: Sequence[CatalogChange]) -> str:
     """The hash of what was changed, equal wherever the same was."""
     return sha256_of_bytes(canonical_json(describe_changes(changes)))
-
-
-def split_key(key: str) -> tuple[str, str]:
-    """A catalog's key as type and name: C(event trigger e) is V(event trigger) and V(e)."""
-    for object_type in OBJECT_TYPES:
-        if key.startswith(f"{object_type} "):
-            return object_type, key[len(object_type) + 1 :]
-    raise ValueError(f"not a catalog's key: {key}")
 
 
 @contextmanager
@@ -206,25 +199,14 @@ def _change(
     return CatalogChange(change=change, object_type=object_type, object_name=name, detail=detail)
 
 
-def relation_of(column: str) -> str:
-    """The relation in a column's name: what stands before the last dot outside quotes."""
-    quoted, last_dot = False, 0
-    for place, character in enumerate(column):
-        if character == '"':
-            quoted = not quoted
-        elif character == "." and not quoted:
-            last_dot = place
-    return column[:last_dot]
-
-
 def _relations(catalog: Mapping[str, Any]) -> frozenset[str]:
     """The names of what may have columns; a table without any is one too."""
-    return frozenset(name for object_type, name in map(split_key, catalog) if object_type in WITH_COLUMNS)
+    return frozenset(name for object_type, name in map(CatalogKey.parse, catalog) if object_type in WITH_COLUMNS)
 
 
 def _columns_of_relations(catalog: Mapping[str, Any]) -> Counter[str]:
     """The number of columns of each relation that has any."""
-    return Counter(relation_of(name) for object_type, name in map(split_key, catalog) if object_type == "column")
+    return Counter(relation_of(name) for object_type, name in map(CatalogKey.parse, catalog) if object_type == "column")
 
 
 def _told_by_number(relation: str, before: frozenset[str], after: frozenset[str]) -> bool:

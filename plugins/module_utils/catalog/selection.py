@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import (
+    WITHOUT_SCHEMA,
+    CatalogKey,
+    cut,
+    relation_of,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     PLATFORM_SCHEMAS,
     WITH_COLUMNS,
     Catalog,
-    relation_of,
-    split_key,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
 
-_WITHOUT_SCHEMA = frozenset({"event trigger", "extension", "publication"})
-_ON_A_RELATION = frozenset({"constraint", "policy", "rule", "trigger"})
 _ON_THE_PLATFORM_TOO = frozenset({"policy", "trigger"})
 
 
@@ -39,7 +42,7 @@ class Remainder:
 
 def count_objects(catalog: Catalog) -> dict[str, int]:
     """The number of objects of each type that there is one of, sorted by type."""
-    return dict(sorted(Counter(split_key(key)[0] for key in catalog).items()))
+    return dict(sorted(Counter(CatalogKey.parse(key).kind for key in catalog).items()))
 
 
 def of_schemas(catalog: Catalog, schemas: Sequence[str]) -> Catalog:
@@ -81,7 +84,7 @@ def without_ignored(catalog: Catalog, patterns: Sequence[str]) -> Remainder:
 
 def _relation_keys(key: str) -> list[str]:
     """The keys that the relation of a column may have."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     if object_type != "column":
         return []
     relation = relation_of(name)
@@ -89,45 +92,17 @@ def _relation_keys(key: str) -> list[str]:
 
 
 def _is_of(key: str, schemas: frozenset[str]) -> bool:
-    object_type, name = split_key(key)
-    if object_type in _WITHOUT_SCHEMA:
+    parsed = CatalogKey.parse(key)
+    schema = unquoted(parsed.schema)
+    # Default privileges without a schema are of every schema.
+    if parsed.kind in WITHOUT_SCHEMA or parsed.kind == "default privileges" and not schema:
         return True
-    if object_type == "default privileges":
-        # C(<role> for tables in <schema>), or for every schema.
-        schema = _after(name, " in ")
-        return schema is None or _first_identifier(schema) in schemas
-    if object_type in _ON_A_RELATION:
-        schema_of_relation = _first_identifier(_after(name, " on ") or name)
-        if object_type in _ON_THE_PLATFORM_TOO and schema_of_relation in PLATFORM_SCHEMAS:
-            return True
-        return schema_of_relation in schemas
-    return _first_identifier(name) in schemas
+    return schema in schemas or parsed.kind in _ON_THE_PLATFORM_TOO and schema in PLATFORM_SCHEMAS
 
 
 def _of_publication(definition: dict[str, Any], schemas: frozenset[str]) -> dict[str, Any]:
     if "tables" not in definition:
         return definition
-    tables = {name: told for name, told in definition["tables"].items() if _first_identifier(name) in schemas}
+    tables = {name: told for name, told in definition["tables"].items() if unquoted(cut(name, ".")[0]) in schemas}
     rest = {attribute: value for attribute, value in definition.items() if attribute != "tables"}
     return {**rest, "tables": tables} if tables else rest
-
-
-def _after(text: str, separator: str) -> str | None:
-    """What follows the first separator outside quotes."""
-    quoted = False
-    for place, character in enumerate(text):
-        if character == '"':
-            quoted = not quoted
-        elif not quoted and text.startswith(separator, place):
-            return text[place + len(separator) :]
-    return None
-
-
-def _first_identifier(name: str) -> str:
-    """The first part of a dotted name, as PostgreSQL stores it."""
-    if not name.startswith('"'):
-        return name.split(".", 1)[0]
-    end = 1
-    while not (name[end] == '"' and name[end + 1 : end + 2] != '"'):
-        end += 2 if name[end] == '"' else 1
-    return name[1:end].replace('""', '"')

@@ -29,12 +29,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents i
     SchemaInfo,
     SchemaSide,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,
     fingerprint,
     read_catalog,
-    split_key,
     user_schemas,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.selection import (
@@ -144,7 +144,7 @@ def read_file(file: Path) -> Catalog:
         if not isinstance(catalog, dict):
             raise ValueError("it is not a JSON object")
         for key, definition in catalog.items():
-            split_key(key)
+            CatalogKey.parse(key)
             if not isinstance(definition, dict):
                 raise ValueError(f"the definition of {key} is not a JSON object")
     except OSError as error:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, relation_of, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
     column_grant_changes,
     default_privileges_changes,
     grant_changes,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
     NotMechanical,
-    column_of,
     comment_statement,
     grant_target,
     options_list,
@@ -56,7 +55,7 @@ _MADE_OF = {
 
 def must_be_made_anew(key: str, before: Catalog, after: Catalog) -> bool:
     """Whether PostgreSQL has no ALTER that gives the earlier definition back, so that it is dropped and made again."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     then, now = before[key], after[key]
     if not any(then.get(attribute) != now.get(attribute) for attribute in _MADE_OF.get(object_type, ())):
         return False
@@ -69,7 +68,7 @@ def must_be_made_anew(key: str, before: Catalog, after: Catalog) -> bool:
 
 def alter_statements(key: str, before: Catalog, after: Catalog) -> tuple[list[str], list[str]]:
     """What gives the object its earlier definition back, and what of it is not mechanical, each as a reason."""
-    object_type, _name = split_key(key)
+    object_type, _name = CatalogKey.parse(key)
     then, now = before[key], after[key]
     differs = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
     statements: list[str] = []
@@ -92,7 +91,7 @@ def alter_statements(key: str, before: Catalog, after: Catalog) -> tuple[list[st
 
 
 def _attribute(key: str, attribute: str, before: Catalog, after: Catalog) -> list[str]:
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     then, now = before[key].get(attribute), after[key].get(attribute)
     target = grant_target(key)
     if attribute == "owner":
@@ -133,7 +132,7 @@ def _options(alter: str, now: Sequence[str] | None, then: Sequence[str] | None, 
 
 def _column(key: str, before: Catalog, after: Catalog, differs: Sequence[str]) -> tuple[list[str], list[str]]:
     """Identity before NOT NULL, which PostgreSQL does not take from an identity column."""
-    name = split_key(key)[1]
+    name = CatalogKey.parse(key).name
     relation, column = relation_of(name), column_of(name)
     word = relation_word(relation, before)
     follows = word.startswith(_RELATIONS_THAT_FOLLOW_THEIR_QUERY)
@@ -265,7 +264,7 @@ def _only_in(these: Iterable[str] | None, those: Iterable[str] | None) -> list[s
 
 
 def _all_at_once(key: str, then: Mapping[str, Any]) -> str:
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     if object_type == "publication":
         return f"alter publication {name} set {publish_options(then)};"
     return (
@@ -277,9 +276,9 @@ def _all_at_once(key: str, then: Mapping[str, Any]) -> str:
 def _columns(relation: str, catalog: Catalog) -> list[tuple[int, str, str, str | None]]:
     """The columns of a view: CREATE OR REPLACE changes none of them."""
     return sorted(
-        (told["position"], column_of(split_key(key)[1]), told["type"], told.get("collation"))
+        (told["position"], column_of(CatalogKey.parse(key).name), told["type"], told.get("collation"))
         for key, told in catalog.items()
-        if key.startswith("column ") and relation_of(split_key(key)[1]) == relation
+        if key.startswith("column ") and relation_of(CatalogKey.parse(key).name) == relation
     )
 
 

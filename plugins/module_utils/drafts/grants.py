@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, cut
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import privilege_changes, unquoted
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
 
 # What PUBLIC may do with new objects of a kind unless somebody changed it; the owner may do everything.
@@ -56,8 +55,7 @@ def default_privileges_changes(key: str, found: Sequence[str] | None, wanted: Se
 
     :param key: the catalog's key, C(default privileges of postgres for tables in public).
     """
-    role, rest = cut(split_key(key)[1].removeprefix("of "), " for ")
-    kind, schema = cut(rest, " in ")
+    role, kind, schema = CatalogKey.parse(key).defaults
     built_in: list[str] = []
     if not schema:
         own = f"{role}="

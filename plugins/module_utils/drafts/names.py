@@ -13,34 +13,28 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import WITH_COLUMNS, relation_of, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import (
+    ON_A_RELATION,
+    CatalogKey,
+    cut,
+    relation_of,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import WITH_COLUMNS
 
 RELATIONS = WITH_COLUMNS | {"domain"}
 """The types of what other objects belong to and go with."""
 
 ROUTINES = frozenset({"function", "procedure", "aggregate"})
-_ON_A_RELATION = frozenset({"constraint", "policy", "rule", "trigger"})
 _BODY = re.compile(r"\nAS (\$\w*\$|')")
-
-
-def cut(text: str, separator: str) -> tuple[str, str]:
-    """What stands before and after the first separator outside quotes; without one, all of it and nothing."""
-    in_quotes = False
-    for place, character in enumerate(text):
-        if character == '"':
-            in_quotes = not in_quotes
-        elif not in_quotes and text.startswith(separator, place):
-            return text[:place], text[place + len(separator) :]
-    return text, ""
 
 
 def owner_relation(key: str, definition: Mapping[str, Any]) -> str | None:
     """The relation, or the domain, that an object belongs to and goes with; None when it stands for itself."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     if object_type == "column":
         return relation_of(name)
-    if object_type in _ON_A_RELATION:
-        return cut(name, " on ")[1]
+    if object_type in ON_A_RELATION:
+        return CatalogKey.parse(key).on
     if object_type == "index":
         return cut(cut(str(definition.get("definition", "")), " ON ")[1], " USING ")[0].removeprefix("ONLY ")
     if object_type == "sequence":
@@ -53,11 +47,8 @@ def owner_relation(key: str, definition: Mapping[str, Any]) -> str | None:
 
 def schema_of(key: str) -> str | None:
     """The schema in which an object is; None for what is in no schema."""
-    object_type, name = split_key(key)
-    if object_type in ("schema", "extension", "publication", "event trigger", "default privileges"):
-        return None
-    place = cut(name, " on ")[1] if object_type in _ON_A_RELATION else name
-    return cut(place, ".")[0]
+    parsed = CatalogKey.parse(key)
+    return None if parsed.kind in ("schema", "default privileges") else parsed.schema or None
 
 
 def text_of(definition: Any) -> str:
@@ -67,7 +58,7 @@ def text_of(definition: Any) -> str:
 
 def mentions(text: str, key: str) -> bool:
     """Whether a definition speaks of the object, by its name with its schema."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     if object_type in ROUTINES:
         name = f"{cut(name, '(')[0]}("
     elif object_type not in (*RELATIONS, "sequence", "column", "collation", "operator"):

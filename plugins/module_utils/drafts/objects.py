@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, relation_of, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
     column_grant_changes,
@@ -16,7 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
     grantees,
     grants_of_a_new_object,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import ROUTINES, cut, owner_relation, text_of
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import ROUTINES, owner_relation, text_of
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import literal, quoted
 
 Definition = Mapping[str, Any]
@@ -63,7 +64,7 @@ class NotMechanical(Exception):
 
 def word_of(key: str) -> str:
     """The object as COMMENT, ALTER ... OWNER and DROP name it."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     if object_type == "aggregate":
         return f"routine {name}"
     return f"{object_type} {name}"
@@ -80,14 +81,14 @@ def relation_word(relation: str, catalog: Catalog) -> str:
 
 def grant_target(key: str) -> str | None:
     """What stands between ON and TO in a GRANT; None for what has no access list."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     word = _GRANT_WORD.get(object_type)
     return f"{word} {name}" if word else None
 
 
 def drop_statements(key: str, catalog: Catalog) -> list[str]:
     """What drops the object, with nothing else."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     if object_type == "column":
         relation = relation_word(relation_of(name), catalog)
         part = "attribute" if relation.startswith("type ") else "column"
@@ -105,20 +106,15 @@ def create_statements(key: str, catalog: Catalog) -> list[str]:
 
     :raises NotMechanical: when it held data, or when a catalog does not hold enough of it.
     """
-    object_type, _name = split_key(key)
+    object_type, _name = CatalogKey.parse(key)
     if object_type in _WITH_DATA:
         raise NotMechanical(_WITH_DATA[object_type])
     return [*_MAKERS[object_type](key, catalog), *_finish(key, catalog)]
 
 
-def column_of(name: str) -> str:
-    """The column in a column's name."""
-    return name[len(relation_of(name)) + 1 :]
-
-
 def policy_statement(key: str, definition: Definition) -> str:
     """CREATE POLICY as the catalog describes it."""
-    policy, relation = cut(split_key(key)[1], " on ")
+    policy, relation = cut(CatalogKey.parse(key).name, " on ")
     parts = [
         f"create policy {policy} on {relation} as {definition['kind']} for {definition['command']}",
         f"to {', '.join(definition['roles'])}",
@@ -151,7 +147,7 @@ def publish_options(definition: Definition) -> str:
 
 def relation_state(key: str, definition: Definition) -> list[str]:
     """Whether a trigger or a rule fires, where that is not the default."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     if object_type == "event trigger":
         return [
             f"alter event trigger {name} {TRIGGER_STATES[definition['enabled']].replace('enable origin', 'enable')};"
@@ -161,7 +157,7 @@ def relation_state(key: str, definition: Definition) -> list[str]:
 
 
 def _finish(key: str, catalog: Catalog) -> list[str]:
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     definition, statements = catalog[key], []
     if "owner" in definition and object_type != "schema":
         statements.append(f"alter {word_of(key)} owner to {quoted(definition['owner'])};")
@@ -187,7 +183,7 @@ def _finish(key: str, catalog: Catalog) -> list[str]:
 
 def comment_statement(key: str, comment: str | None, catalog: Catalog) -> str:
     """COMMENT ON, or its removal."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     what = word_of(key)
     if object_type == "constraint":
         constraint, relation = cut(name, " on ")
@@ -199,9 +195,9 @@ def comment_statement(key: str, comment: str | None, catalog: Catalog) -> str:
 def _view_columns(view: str, definition: Definition, catalog: Catalog) -> list[str]:
     statements = []
     for key, column in catalog.items():
-        if not key.startswith("column ") or relation_of(split_key(key)[1]) != view:
+        if not key.startswith("column ") or relation_of(CatalogKey.parse(key).name) != view:
             continue
-        name = column_of(split_key(key)[1])
+        name = column_of(CatalogKey.parse(key).name)
         if "default" in column:
             statements.append(f"alter view {view} alter column {name} set default {column['default']};")
         statements += column_grant_changes(view, name, None, column.get("privileges"), definition["owner"])
@@ -221,11 +217,11 @@ def _granted_by_default(object_type: str, catalog: Catalog) -> set[str]:
 
 
 def _schema(key: str, catalog: Catalog) -> list[str]:
-    return [f"create schema {split_key(key)[1]} authorization {quoted(catalog[key]['owner'])};"]
+    return [f"create schema {CatalogKey.parse(key).name} authorization {quoted(catalog[key]['owner'])};"]
 
 
 def _view(key: str, catalog: Catalog) -> list[str]:
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     definition = catalog[key]
     if object_type == "materialized view" and "tablespace" in definition:
         raise NotMechanical("it is in a tablespace of its own")
@@ -237,16 +233,16 @@ def _view(key: str, catalog: Catalog) -> list[str]:
 
 
 def _type(key: str, catalog: Catalog) -> list[str]:
-    _object_type, name = split_key(key)
+    _object_type, name = CatalogKey.parse(key)
     definition = catalog[key]
     if definition["kind"] == "enum":
         return [f"create type {name} as enum ({', '.join(map(literal, definition.get('labels') or []))});"]
     if definition["kind"] != "composite":
         raise NotMechanical("a range or base type is not described well enough to make it again")
     columns = sorted(
-        (told["position"], column_of(split_key(column)[1]), told)
+        (told["position"], column_of(CatalogKey.parse(column).name), told)
         for column, told in catalog.items()
-        if column.startswith("column ") and relation_of(split_key(column)[1]) == name
+        if column.startswith("column ") and relation_of(CatalogKey.parse(column).name) == name
     )
     parts = (
         f"{column} {told['type']}" + (f" collate {told['collation']}" if "collation" in told else "")
@@ -263,11 +259,11 @@ def _domain(key: str, catalog: Catalog) -> list[str]:
     else:
         not_null = ""
     default = f" default {definition['default']}" if "default" in definition else ""
-    return [f"create domain {split_key(key)[1]} as {definition['base type']}{default}{not_null};"]
+    return [f"create domain {CatalogKey.parse(key).name} as {definition['base type']}{default}{not_null};"]
 
 
 def _constraint(key: str, catalog: Catalog) -> list[str]:
-    constraint, relation = cut(split_key(key)[1], " on ")
+    constraint, relation = cut(CatalogKey.parse(key).name, " on ")
     definition = catalog[key]
     if "enforcing triggers" in definition:
         raise NotMechanical("the triggers that enforce it were switched off one by one")
@@ -302,13 +298,13 @@ def _publication(key: str, catalog: Catalog) -> list[str]:
     parts = [published_table(name, told) for name, told in (definition.get("tables") or {}).items()]
     parts += [f"tables in schema {schema}" for schema in definition.get("schemas") or []]
     what = " for all tables" if definition["all tables"] else f" for {', '.join(parts)}" if parts else ""
-    return [f"create publication {split_key(key)[1]}{what} with {publish_options(definition)};"]
+    return [f"create publication {CatalogKey.parse(key).name}{what} with {publish_options(definition)};"]
 
 
 def _event_trigger(key: str, catalog: Catalog) -> list[str]:
     definition = catalog[key]
     tags = f" when tag in ({', '.join(map(literal, definition['tags']))})" if definition.get("tags") else ""
-    name = split_key(key)[1]
+    name = CatalogKey.parse(key).name
     return [f"create event trigger {name} on {definition['event']}{tags} execute function {definition['function']};"]
 
 
@@ -334,9 +330,9 @@ _MAKERS: Mapping[str, Callable[[str, Catalog], list[str]]] = {
 
 def node_text(key: str, catalog: Catalog) -> str:
     """What the object says, together with what belongs to it and goes with it."""
-    _object_type, name = split_key(key)
+    _object_type, name = CatalogKey.parse(key)
     texts = [text_of(catalog[key])]
-    if split_key(key)[0] not in ROUTINES:
+    if CatalogKey.parse(key).kind not in ROUTINES:
         texts += [
             f"{child} {text_of(definition)}"
             for child, definition in catalog.items()

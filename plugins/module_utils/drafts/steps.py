@@ -11,17 +11,19 @@ is a proposal: what it does is proven by running it (:mod:`rollback_drafts`) and
 from __future__ import annotations
 
 import heapq
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, relation_of, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.changes import alter_statements, must_be_made_anew
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
     RELATIONS,
     ROUTINES,
-    cut,
     mentions,
     owner_relation,
     schema_of,
@@ -29,7 +31,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
     NotMechanical,
-    column_of,
     create_statements,
     drop_statements,
     node_text,
@@ -69,6 +70,7 @@ _DROP_ORDER = (
 _CAN_FOLLOW = frozenset(
     {"view", "materialized view", "policy", "trigger", "rule", "constraint", "index", "statistics", "event trigger"}
 )
+_WORD = re.compile(r"[\w$]+")
 _LOOKS_RENAMED = "it may have been renamed to {}; then rename it back by hand. If it was dropped, {}"
 
 
@@ -106,7 +108,7 @@ def draft_rollback(before: Catalog, after: Catalog) -> Draft:
     work = _Work(before, after)
     work.find_steps()
     statements = [statement for step in _ordered(work.steps) for statement in step.statements]
-    if any(step.action == "create" and split_key(step.key)[0] in ROUTINES for step in work.steps):
+    if any(step.action == "create" and CatalogKey.parse(step.key).kind in ROUTINES for step in work.steps):
         # A body may speak of what is made after it.
         statements.insert(0, "set local check_function_bodies = off;")
     return Draft(statements, sorted(work.not_covered, key=lambda item: item.key))
@@ -188,19 +190,19 @@ class _Work:
         return anew
 
     def _dependents(self, key: str) -> Iterator[str]:
-        object_type, name = split_key(key)
+        object_type, name = CatalogKey.parse(key)
         for other, definition in self.after.items():
             if other == key or other not in self.before:
                 continue
             if object_type in RELATIONS and owner_relation(other, definition) == name:
-                if split_key(other)[0] != "column":
+                if CatalogKey.parse(other).kind != "column":
                     yield other
-            elif split_key(other)[0] in _CAN_FOLLOW and mentions(text_of(definition), key):
+            elif CatalogKey.parse(other).kind in _CAN_FOLLOW and mentions(text_of(definition), key):
                 yield other
 
     def _goes_with_another(self, key: str, catalog: Catalog, together: set[str]) -> bool:
         """Whether it comes and goes with something else that does, so that it needs no statement of its own."""
-        object_type, name = split_key(key)
+        object_type, name = CatalogKey.parse(key)
         definition = catalog[key]
         if object_type == "function":
             return cut(name, "(")[0] in _made_with_ranges(catalog, together)
@@ -230,22 +232,22 @@ class _Work:
         suspects: set[str] = set()
         for old, new in [*self._renamed_columns(), *self._renamed_tables()]:
             suspects |= {old, new}
-            name = split_key(new)[1]
+            name = CatalogKey.parse(new).name
             self._leave(old, _LOOKS_RENAMED.format(name, "its data is gone with it, and only a backup has it"))
             self._leave(new, "see what it may have been renamed from; to drop it would lose its data")
-            relation = split_key(new)[1]
+            relation = CatalogKey.parse(new).name
             suspects |= {key for key in self.created if owner_relation(key, self.after[key]) == relation}
-            old_relation = split_key(old)[1]
+            old_relation = CatalogKey.parse(old).name
             suspects |= {key for key in self.dropped if owner_relation(key, self.before[key]) == old_relation}
         return suspects
 
     def _renamed_columns(self) -> Iterator[tuple[str, str]]:
         for old in sorted(key for key in self.dropped if key.startswith("column ")):
-            relation = relation_of(split_key(old)[1])
+            relation = relation_of(CatalogKey.parse(old).name)
             if f"table {relation}" not in self.before or f"table {relation}" not in self.after:
                 continue
             for new in sorted(key for key in self.created if key.startswith("column ")):
-                same_table = relation_of(split_key(new)[1]) == relation
+                same_table = relation_of(CatalogKey.parse(new).name) == relation
                 if same_table and self.before[old]["type"] == self.after[new]["type"]:
                     yield old, new
 
@@ -257,11 +259,11 @@ class _Work:
 
 
 def _shape(table: str, catalog: Catalog) -> list[tuple[str, str]]:
-    name = split_key(table)[1]
+    name = CatalogKey.parse(table).name
     return sorted(
-        (column_of(split_key(key)[1]), told["type"])
+        (column_of(CatalogKey.parse(key).name), told["type"])
         for key, told in catalog.items()
-        if key.startswith("column ") and relation_of(split_key(key)[1]) == name
+        if key.startswith("column ") and relation_of(CatalogKey.parse(key).name) == name
     )
 
 
@@ -270,13 +272,13 @@ def _made_with_ranges(catalog: Catalog, together: set[str]) -> set[str]:
     names: set[str] = set()
     for key in together:
         if key.startswith("type ") and catalog.get(key, {}).get("kind") == "range":
-            names |= {split_key(key)[1], catalog[key]["subtype"]["multirange"]}
+            names |= {CatalogKey.parse(key).name, catalog[key]["subtype"]["multirange"]}
     return names
 
 
 def _backs_a_constraint(key: str, relation: str, catalog: Catalog) -> bool:
     """The index of a primary key, a unique or an exclusion constraint has its name and goes with it."""
-    constraint = catalog.get(f"constraint {column_of(split_key(key)[1])} on {relation}")
+    constraint = catalog.get(f"constraint {column_of(CatalogKey.parse(key).name)} on {relation}")
     return constraint is not None and constraint["definition"].startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
 
 
@@ -286,11 +288,11 @@ def _index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
 
 def _inherited(key: str, relation: str, catalog: Catalog, together: set[str]) -> bool:
     """A column or a constraint that a table has from its parent goes with the parent's."""
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     parents = catalog.get(f"table {relation}", {}).get("inherits") or []
     if object_type == "column":
         return any(f"column {parent}.{column_of(name)}" in together for parent in parents)
-    if object_type != "constraint":
+    if object_type != "constraint" or not parents:
         return False
     return any(
         catalog[other]["definition"] == catalog[key]["definition"]
@@ -314,7 +316,7 @@ def _ordered(steps: list[_Step]) -> Iterator[_Step]:
         together = [heapq.heappop(ready)[1]] if ready else _circle(left, follow, steps)
         tables = [steps[number] for number in together if _drops_a_table(steps[number])]
         if len(tables) > 1:
-            names = ", ".join(split_key(step.key)[1] for step in tables)
+            names = ", ".join(CatalogKey.parse(step.key).name for step in tables)
             yield _Step("drop", tables[0].key, (f"drop table {names};",))
         yield from (steps[number] for number in together if len(tables) < 2 or not _drops_a_table(steps[number]))
         left -= set(together)
@@ -346,12 +348,14 @@ def _reached(start: int, follow: Mapping[int, set[int]]) -> set[int]:
 
 
 def _drops_a_table(step: _Step) -> bool:
-    return step.action == "drop" and split_key(step.key)[0] == "table"
+    return step.action == "drop" and CatalogKey.parse(step.key).kind == "table"
 
 
 def _edges(steps: list[_Step]) -> Iterator[tuple[int, int]]:
+    users = _Users(steps)
     for target, step in enumerate(steps):
-        for other, user in enumerate(steps):
+        for other in users.that_may_depend_on(step):
+            user = steps[other]
             if other == target:
                 continue
             if step.key == user.key and (step.action, user.action) == ("drop", "create"):
@@ -362,14 +366,37 @@ def _edges(steps: list[_Step]) -> Iterator[tuple[int, int]]:
                 yield target, other
 
 
+class _Users:
+    """Steps by the words that they say, so that not each has to be compared with every other."""
+
+    def __init__(self, steps: list[_Step]) -> None:
+        self._saying: dict[str, set[int]] = defaultdict(set)
+        self._in_schema: dict[str | None, set[int]] = defaultdict(set)
+        self._of_key: dict[str, set[int]] = defaultdict(set)
+        for number, step in enumerate(steps):
+            for word in set(_WORD.findall(f"{step.leaves}\n{step.needs}")):
+                self._saying[word].add(number)
+            self._in_schema[schema_of(step.key)].add(number)
+            self._of_key[step.key].add(number)
+
+    def that_may_depend_on(self, step: _Step) -> set[int]:
+        """All that do, and others: a mention of a name holds every word of it as a word."""
+        kind, name = CatalogKey.parse(step.key)
+        if kind == "schema":
+            return self._in_schema.get(name, set()) | self._of_key[step.key]
+        words = _WORD.findall(cut(name, "(")[0])
+        saying = min((self._saying.get(word, set()) for word in words), key=len, default=set())
+        return saying | self._of_key[step.key]
+
+
 def _depends(user: _Step, text: str, step: _Step) -> bool:
-    if split_key(step.key)[0] == "schema":
-        return schema_of(user.key) == split_key(step.key)[1]
+    if CatalogKey.parse(step.key).kind == "schema":
+        return schema_of(user.key) == CatalogKey.parse(step.key).name
     return mentions(text, step.key)
 
 
 def _rank(step: _Step) -> tuple[int, int, str]:
-    object_type = split_key(step.key)[0]
+    object_type = CatalogKey.parse(step.key).kind
     if object_type == "constraint" and (step.leaves + step.needs).find("FOREIGN KEY") >= 0:
         object_type = "foreign key"
     place = _DROP_ORDER.index(object_type)

@@ -11,13 +11,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     OWN_SCHEMA,
     Catalog,
     compare_catalogs,
     fingerprint,
     read_catalog,
-    split_key,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, TableCount
@@ -113,5 +113,5 @@ def outside_of(connection: PgConnection, content: BackupContent, plan: RestorePl
     return {
         key: definition
         for key, definition in read_catalog(connection, schemas).items()
-        if key not in belonging and split_key(key)[0] not in ("extension", "publication", "event trigger")
+        if key not in belonging and CatalogKey.parse(key).kind not in ("extension", "publication", "event trigger")
     }

@@ -31,7 +31,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.stream impo
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RestoreError, VerificationFailed
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import parse_table_name
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
@@ -212,7 +213,7 @@ def _side_table(content: BackupContent, table: Table, side: Composable, columns:
 
 def _quoted_key(content: BackupContent, table: Table) -> str:
     """The table's name as the catalog's keys have it, empty when it is not in there."""
-    names = (split_key(key) for key in content.catalog)
+    names = (CatalogKey.parse(key) for key in content.catalog)
     return next((name for kind, name in names if kind == "table" and parse_table_name(name) == table), "")
 
 

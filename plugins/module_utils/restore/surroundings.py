@@ -14,7 +14,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, split_key
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import (
     PrivilegeChange,
     privilege_changes,
@@ -43,7 +44,7 @@ def attachments(catalog: Catalog, whole: Collection[str]) -> Catalog:
     return {
         key: definition
         for key, definition in catalog.items()
-        if split_key(key)[0] in ("trigger", "policy") and place_of(key)[1] not in whole
+        if CatalogKey.parse(key).kind in ("trigger", "policy") and place_of(key)[1] not in whole
     }
 
 
@@ -52,7 +53,7 @@ def place_of(key: str) -> tuple[str, str, str]:
 
     :raises ValueError: when the key is of something else.
     """
-    match = _ON_A_TABLE.fullmatch(split_key(key)[1])
+    match = _ON_A_TABLE.fullmatch(CatalogKey.parse(key).name)
     if match is None:
         raise ValueError(f"not a trigger or policy on a table: {key}")
     return unquoted(match[1]), unquoted(match[2]), unquoted(match[3])
@@ -66,7 +67,7 @@ def detach(connection: PgConnection, now: Catalog, wanted: Catalog) -> None:
     from psycopg2 import sql
 
     for key, definition in now.items():
-        kind = split_key(key)[0]
+        kind = CatalogKey.parse(key).kind
         if kind == "trigger" or wanted.get(key) != definition:
             name, schema, table = place_of(key)
             execute(
@@ -84,7 +85,7 @@ def attach(connection: PgConnection, now: Catalog, wanted: Catalog, present: Col
         if key in now or schema not in present:
             continue
         on_table = sql.Identifier(schema, table)
-        if split_key(key)[0] == "policy":
+        if CatalogKey.parse(key).kind == "policy":
             execute(connection, _policy(sql.Identifier(name), on_table, definition))
         else:
             # As PostgreSQL wrote it, with every name qualified.
@@ -98,7 +99,10 @@ def attach(connection: PgConnection, now: Catalog, wanted: Catalog, present: Col
             execute(
                 connection,
                 sql.SQL("comment on {} {} on {} is {}").format(
-                    sql.SQL(split_key(key)[0]), sql.Identifier(name), on_table, sql.Literal(definition["comment"])
+                    sql.SQL(CatalogKey.parse(key).kind),
+                    sql.Identifier(name),
+                    on_table,
+                    sql.Literal(definition["comment"]),
                 ),
             )
 
@@ -125,7 +129,7 @@ def settle_schemas(connection: PgConnection, now: Catalog, wanted: Catalog) -> N
     from psycopg2 import sql
 
     for key, definition in wanted.items():
-        object_type, quoted = split_key(key)
+        object_type, quoted = CatalogKey.parse(key)
         if object_type != "schema":
             continue
         schema, present = sql.Identifier(unquoted(quoted)), now[key]
@@ -192,7 +196,7 @@ def settle_default_privileges(connection: PgConnection, now: Catalog, wanted: Ca
     ]
     foreign = set(roles_not_ours(connection, {_default_privileges_role(key) for key in keys}))
     for key in keys:
-        match = _DEFAULT_PRIVILEGES.fullmatch(split_key(key)[1])
+        match = _DEFAULT_PRIVILEGES.fullmatch(CatalogKey.parse(key).name)
         if match is None or unquoted(match[1]) in foreign:
             continue
         role, kind, schema = unquoted(match[1]), match[2], unquoted(match[3]) if match[3] else None
@@ -204,7 +208,7 @@ def settle_default_privileges(connection: PgConnection, now: Catalog, wanted: Ca
 
 
 def _default_privileges_role(key: str) -> str:
-    object_type, name = split_key(key)
+    object_type, name = CatalogKey.parse(key)
     match = _DEFAULT_PRIVILEGES.fullmatch(name) if object_type == "default privileges" else None
     return unquoted(match[1]) if match else ""
 
@@ -248,7 +252,7 @@ def drop_newer(connection: PgConnection, now: Catalog, wanted: Catalog) -> None:
 
     ours = _ours(connection)
     for key in now:
-        object_type, name = split_key(key)
+        object_type, name = CatalogKey.parse(key)
         if object_type not in ("extension", "publication", "event trigger") or key not in ours:
             continue
         if key not in wanted or object_type != "extension" and not same_but_for_tables(now[key], wanted[key]):
@@ -299,7 +303,7 @@ def missing_names(connection: PgConnection, wanted: Catalog, kind: str) -> froze
         sql.SQL("select {} from {}").format(sql.Identifier(catalog[1]), sql.Identifier("pg_catalog", catalog[0])),
     )
     present = {str(name) for (name,) in rows}
-    named = {unquoted(split_key(key)[1]) for key in wanted if split_key(key)[0] == kind}
+    named = {unquoted(CatalogKey.parse(key).name) for key in wanted if CatalogKey.parse(key).kind == kind}
     return frozenset(named - present)
 
 
@@ -312,7 +316,7 @@ def make_extensions(connection: PgConnection, wanted: Catalog, present: Collecti
         for (name,) in fetch_all(connection, "select quote_ident(extname) from pg_catalog.pg_extension")
     }
     for key, definition in wanted.items():
-        object_type, name = split_key(key)
+        object_type, name = CatalogKey.parse(key)
         if object_type != "extension" or key in there:
             continue
         schema = unquoted(definition["schema"])
@@ -335,9 +339,9 @@ def unavailable_extensions(connection: PgConnection, wanted: Catalog) -> list[st
     )
     available: set[tuple[str, str | None]] = set(rows)
     unavailable: Sequence[tuple[str, str]] = [
-        (split_key(key)[1], str(definition["version"]))
+        (CatalogKey.parse(key).name, str(definition["version"]))
         for key, definition in wanted.items()
-        if split_key(key)[0] == "extension"
+        if CatalogKey.parse(key).kind == "extension"
     ]
     return [
         f"{name} {version}"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     compare_catalogs,
     fingerprint,
-    split_key,
 )
 
 TABLE: dict[str, Any] = {"owner": "postgres", "row security": True, "privileges": ["postgres=r/postgres"]}
@@ -92,9 +92,9 @@ def test_changes_are_sorted_by_type_and_name() -> None:
     ],
 )
 def test_a_key_is_type_and_name(key: str, expected: tuple[str, str]) -> None:
-    assert split_key(key) == expected
+    assert CatalogKey.parse(key) == expected
 
 
 def test_what_is_no_key_is_refused() -> None:
     with pytest.raises(ValueError, match="not a catalog's key"):
-        split_key("nonsense")
+        CatalogKey.parse("nonsense")

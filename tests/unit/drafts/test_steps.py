@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import cut
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.documents import RollbackDraft, UncoveredObject
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
     default_privileges_changes,
     grant_changes,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import cut, mentions, owner_relation
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import mentions, owner_relation
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import draft_rollback
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.text import draft_text
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import DRAFT_MARK, is_unreviewed
