@@ -10,6 +10,7 @@ get none.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner
     one_transaction,
     run_statement,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.stand_ins import names_made_by, stand_in_for
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.violations import (
     count_deferred,
     is_violation,
@@ -70,6 +72,9 @@ _ONLY_CONSTRAINS = frozenset({"AT_AddConstraint", "AT_SetNotNull", "AT_ValidateC
 # Never the consequence of a statement that was left out: lost connections, no resources, syntax, locks, timeouts, the server.
 _NO_CONSEQUENCE = ("08", "40", "42601", "53", "55P03", "57", "58", "XX")
 
+# A value of an enum that an earlier file adds; an apply commits that file first.
+_ENUM_VALUE_NOT_COMMITTED = "55P04"
+_QUOTED = re.compile(r'"([^"]+)"')
 # ALTER TABLE of a table with checks still to come; a consequence only where a deferred constraint was found broken.
 _PENDING_CHECKS = "55006"
 
@@ -80,6 +85,8 @@ class _LeftOut:
 
     where: str
     rows_of: frozenset[str] | None
+    # What it would have made: an error that names it is no news.
+    made: frozenset[str] = frozenset()
 
 
 class Trial:
@@ -89,6 +96,7 @@ class Trial:
         self._connection = connection
         self._recorder = recorder
         self._left_out: list[_LeftOut] = []
+        self._enums: list[_LeftOut] = []
         self._refused: set[tuple[str, str]] = set()
 
     @property
@@ -135,11 +143,17 @@ class Trial:
     def _try(self, script: Script, statement: Statement, what: str) -> None:
         command = reason_not_transactional(statement)
         if command:
-            self._recorder.not_executed(statement, f"{command} cannot run in a transaction")
-            # An index more or less, or a table that was tidied up, makes no row wrong.
-            self._left_out.append(_LeftOut(str(statement.position), frozenset()))
-            return
-        guarded = _can_meet_rows(statement) or (bool(self._left_out) and not _needs_the_transaction(statement))
+            reason = f"{command} cannot run in a transaction"
+            stand_in, why_not = stand_in_for(self._connection, statement)
+            if stand_in is None:
+                self._recorder.not_executed(statement, f"{reason}{why_not}")
+                # An index more or less, or a table that was tidied up, makes no row wrong.
+                self._left_out.append(_LeftOut(str(statement.position), frozenset(), names_made_by(statement)))
+                return
+            statement = stand_in
+        guarded = _can_meet_rows(statement) or (
+            bool(self._left_out or self._enums) and not _needs_the_transaction(statement)
+        )
         if guarded:
             self._recorder.before_a_savepoint()
             execute(self._connection, f"savepoint {_SAVEPOINT}")
@@ -157,6 +171,8 @@ class Trial:
         seconds = time.monotonic() - began
         if guarded:
             execute(self._connection, f"release savepoint {_SAVEPOINT}")
+        if statement.tag == "AlterEnumStmt":
+            self._enums.append(_LeftOut(str(statement.position), frozenset()))
         self._recorder.executed(statement, seconds, rows if statement.tag in _WRITES_ROWS else None)
 
     def _left_out_after(self, statement: Statement, cause: PgError, error: StatementFailed) -> None:
@@ -167,17 +183,25 @@ class Trial:
             self._recorder.violations += found
             self._recorder.not_executed(statement, "rows break a constraint")
         else:
-            before = ", ".join(left_out.where.rsplit("/", 1)[-1] for left_out in self._left_out[-3:])
+            before = ", ".join(
+                left_out.where.rsplit("/", 1)[-1] for left_out in self._left_out[-3:] or self._enums[-3:]
+            )
             self._recorder.not_executed(
                 statement, f"after what was left out it cannot be tried ({before} may be the cause): {error.what}"
             )
-        self._left_out.append(_LeftOut(str(statement.position), _rows_of(statement)))
+        self._left_out.append(_LeftOut(str(statement.position), _rows_of(statement), names_made_by(statement)))
 
     def _may_be_a_consequence(self, error: StatementFailed) -> bool:
         sqlstate = str(error.details.get("sqlstate"))
         if sqlstate == _PENDING_CHECKS:
             return bool(self._refused)
-        return bool(self._left_out) and not sqlstate.startswith(_NO_CONSEQUENCE)
+        if sqlstate == _ENUM_VALUE_NOT_COMMITTED:
+            return True
+        if self._recorder.violations:
+            # The dry run has failed already; the more is told of the rest, the better.
+            return bool(self._left_out) and not sqlstate.startswith(_NO_CONSEQUENCE)
+        named = set(_QUOTED.findall(error.what))
+        return any(left_out.made & named for left_out in self._left_out)
 
     def _cause_of_rows(self, statement: Statement, violation: Violation) -> str | None:
         """The first statement before this one that was left out and would have written rows that this one meets."""

@@ -10,8 +10,9 @@ What can run in a transaction runs in one of its own together with its log entry
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.crash_recovery import (
@@ -31,6 +32,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements 
     require_still_pending,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
+    one_transaction,
     require_plain_strings,
     reset_session,
 )
@@ -75,6 +77,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_value,
     renew_settings,
     session,
+    settings_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     hold_apply_lock,
@@ -82,7 +85,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
     server_error,
     short_transaction,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import Part, RunnableScript
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Script,
     Statement,
@@ -94,6 +97,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
+
+
+_TIMEOUTS = ("lock_timeout", "statement_timeout")
 
 
 def apply_outside_transaction(this: Apply, batch: Batch) -> None:
@@ -186,24 +192,26 @@ def _run_statements(
     gone = sorted(log.keys() - set(range(len(script.statements))) - {BEFORE_ALL})
     if any(log[position].state == "finished" for position in gone):
         raise _changed(Position(script.script.file, script.script.text.count("\n") + 1), what)
-    for position, statement in enumerate(script.statements):
-        sha256 = sha256_of_bytes(statement.sql.encode())
-        earlier = log.get(position)
-        if earlier is not None and earlier.state == "finished":
-            if earlier.sha256 != sha256:
-                raise _changed(statement.position, what)
-            if not sets_only_the_session(statement):
-                # A finished statement stays; settings belong to the session, and this one is new.
-                continue
-        step = _Step(connection, script.script, statement, position, sha256, version, run_id, role, what)
-        # Even where another statement stands there now: what the one before it left behind has to go.
-        if earlier is not None and earlier.state == "started" and step.was_finished(earlier):
-            continue
-        if reason_not_transactional(statement) is None:
-            step.run_in_transaction()
-        else:
-            step.run_alone()
-        keep_lock()
+    for part in script.parts or [Part(place, place + 1) for place in range(len(script.statements))]:
+        steps = []
+        for position in range(part.first, part.end):
+            statement = script.statements[position]
+            sha256 = sha256_of_bytes(statement.sql.encode())
+            earlier = log.get(position)
+            if earlier is not None and earlier.state == "finished":
+                if earlier.sha256 != sha256:
+                    raise _changed(statement.position, what)
+                if not sets_only_the_session(statement):
+                    # A finished statement stays; settings belong to the session, and this one is new.
+                    continue
+            place = _Place(version, position, part.first, run_id, role)
+            step = _Step(connection, script.script, statement, place, sha256, what)
+            # Even where another statement stands there now: what the one before it left behind has to go.
+            if earlier is None or earlier.state != "started" or not step.was_finished(earlier):
+                steps.append(step)
+        if steps:
+            _run_part(connection, script, part, steps, what)
+            keep_lock()
     for position in gone:
         begun = parse_script(script.script.file, str(log[position].context["sql"])).statements[0]
         if recover(connection, begun, log[position].context) == "finished":
@@ -211,36 +219,43 @@ def _run_statements(
     return time.monotonic() - started
 
 
+def _run_part(connection: PgConnection, script: RunnableScript, part: Part, steps: Sequence[_Step], what: str) -> None:
+    """The statements of a part with their log entries in one transaction; what cannot be in one is alone in its part."""
+    if len(steps) == 1 and reason_not_transactional(steps[0].statement):
+        steps[0].run_alone()
+        return
+    with short_transaction(connection, part.begin), one_transaction(connection, script, what):
+        for step in steps:
+            step.execute()
+        # What COMMIT would refuse has its place in the file only here.
+        steps[-1].execute("set constraints all immediate")
+        for step in steps:
+            step.log("finished")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a statement stands: its own place in the file and that of the first in its transaction, and whose run it is."""
+
+    version: str
+    position: int
+    first_of_part: int
+    run_id: str | None
+    role: str
+
+
 class _Step:
     """One statement of the file with its place in the log."""
 
     def __init__(
-        self,
-        connection: PgConnection,
-        script: Script,
-        statement: Statement,
-        position: int,
-        sha256: str,
-        version: str,
-        run_id: str | None,
-        role: str,
-        what: str,
+        self, connection: PgConnection, script: Script, statement: Statement, place: _Place, sha256: str, what: str
     ) -> None:
+        self.statement = statement
         self._connection = connection
         self._script = script
-        self._statement = statement
-        self._position = position
+        self._place = place
         self._sha256 = sha256
-        self._version = version
-        self._run_id = run_id
-        self._role = role
         self._what = what
-
-    def run_in_transaction(self) -> None:
-        """The statement and its log entry in one transaction."""
-        with short_transaction(self._connection):
-            self._execute()
-            self._log("finished")
 
     def was_finished(self, earlier: LoggedStatement) -> bool:
         """Put right what an interrupted try left behind; whether the catalog shows that it had been done after all."""
@@ -248,74 +263,95 @@ class _Step:
         if recover(self._connection, begun, earlier.context) == "again":
             return False
         if earlier.sha256 != self._sha256:
-            raise _changed(self._statement.position, self._what)
-        self._log("finished")
+            raise _changed(self.statement.position, self._what)
+        self.log("finished")
         return True
 
     def run_alone(self) -> None:
         """A statement that PostgreSQL refuses in a transaction: logged before and after, and looked at when it is done."""
-        context = {**context_of(self._connection, self._statement), "sql": self._statement.sql}
-        self._log("started", context)
+        context = {**context_of(self._connection, self.statement), "sql": self.statement.sql}
+        self.log("started", context)
         try:
-            with _without_lock_timeout(self._connection):
-                self._execute()
-            require_valid_index(self._connection, self._statement, context)
+            with _without_timeouts(self._connection):
+                self.execute()
+            require_valid_index(self._connection, self.statement, context)
         except PgopsError as error:
-            if self._statement.tag == "IndexStmt" and not self._connection.closed:
-                recover(self._connection, self._statement, context)
+            if self.statement.tag == "IndexStmt" and not self._connection.closed:
+                recover(self._connection, self.statement, context)
                 error.state += "; an INVALID index, if it left one, was dropped"
             raise
-        self._log("finished")
+        self.log("finished")
 
-    def _execute(self) -> None:
+    def execute(self, command: str | None = None) -> None:
+        """Run the statement, or a command that belongs to it.
+
+        :raises StatementFailed: when PostgreSQL refuses it; what stands before its transaction stays.
+        :raises ConnectionFailed: when the connection is lost.
+        """
         import psycopg2
 
         kept = State(
-            f"the {self._position} statements before it in the file are done and stay; nothing after it was run",
+            (
+                f"the {self._place.position} statements before it in the file are done and stay; nothing after it was run"
+                if self._place.position == self._place.first_of_part
+                else f"the {self._place.first_of_part} statements before its transaction in the file are done and stay; that "
+                "transaction was rolled back"
+            ),
             "partial",
         )
-        require_plain_strings(self._connection, self._statement, state=kept)
+        require_plain_strings(self._connection, self.statement, state=kept)
         try:
-            execute(self._connection, self._statement.sql)
-            if resets_settings(self._statement):
+            execute(self._connection, command or self.statement.sql)
+            if resets_settings(self.statement):
                 renew_settings(self._connection)
         except psycopg2.Error as error:
             if self._connection.closed:
                 raise ConnectionFailed(
                     f"The connection was lost while {self._what} ran: {str(error).strip()}",
-                    where=self._statement.position,
+                    where=self.statement.position,
                     state=kept,
                     next_step="Run again when the server is back: it goes on at this statement.",
                 ) from error
             place = error.diag.statement_position
-            offset = self._statement.offset + (int(place) - 1 if place else 0)
+            offset = self.statement.offset + (int(place) - 1 if place else 0)
             failure = server_error(error, f"{self._what} failed", self._script.position_of(offset), state=kept)
             failure.next_step = f"{failure.next_step} It goes on at this statement."
             raise failure from error
 
-    def _log(self, state: str, context: dict[str, object] | None = None) -> None:
+    def log(self, state: str, context: dict[str, object] | None = None) -> None:
+        """Keep how far the statement is, in the open transaction where there is one."""
         log_statement(
             self._connection,
-            self._version,
-            self._position,
+            self._place.version,
+            self._place.position,
             self._sha256,
             "started" if state == "started" else "finished",
-            run_id=self._run_id,
+            run_id=self._place.run_id,
             context=context,
-            role=self._role,
+            role=self._place.role,
         )
 
 
 @contextmanager
-def _without_lock_timeout(connection: PgConnection) -> Iterator[None]:
-    """CONCURRENTLY waits for other transactions in the middle of its work: a timeout there would leave an INVALID index."""
-    before = fetch_value(connection, "select pg_catalog.current_setting('lock_timeout')")
-    execute(connection, "select pg_catalog.set_config('lock_timeout', '0', false)")
+def _without_timeouts(connection: PgConnection) -> Iterator[None]:
+    """CONCURRENTLY waits for other transactions in the middle of its work, and takes as long as its table is large.
+
+    A timeout there would leave an INVALID index. What the file has set itself holds.
+    """
+    start = settings_of(connection)
+    names = [name for name in _TIMEOUTS if _shown(connection, name) == start.get(name)]
+    for name in names:
+        execute(connection, "select pg_catalog.set_config(%s, '0', false)", [name])
     try:
         yield
     finally:
         if not connection.closed:
-            execute(connection, "select pg_catalog.set_config('lock_timeout', %s, false)", [before])
+            for name in names:
+                execute(connection, "select pg_catalog.set_config(%s, %s, false)", [name, start[name]])
+
+
+def _shown(connection: PgConnection, name: str) -> str:
+    return str(fetch_value(connection, "select setting from pg_catalog.pg_settings where name = %s", [name]))
 
 
 def _changed(where: Position, what: str) -> HistoryError:

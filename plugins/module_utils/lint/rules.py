@@ -20,7 +20,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import 
     relations_used,
     row_security_enabled_by,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import without_outer_transaction
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Statement,
     reason_not_transactional,
@@ -32,15 +32,24 @@ _RELATIONS = ("table", "view", "materialized view", "sequence", "index")
 
 
 def transaction_control(batch: Batch) -> Iterator[LintFinding]:
-    """COMMIT and its like inside a file, and COPY with inline data: the apply refuses them."""
+    """What the apply refuses: COPY with inline data, a transaction left open and its like; and transactions of a file's own."""
     for file in batch.files:
         try:
-            without_outer_transaction(file.script)
+            parts = runnable(file.script, outside_transaction=True).parts
         except SqlScriptError as error:
             for refused in file.script.statements:
                 if str(refused.position) == error.where:
-                    code = "transaction-control" if refused.is_transaction_control else "inline-copy"
+                    code = "inline-copy" if refused.tag == "CopyStmt" else "transaction-control"
                     yield finding(code, "error", refused, error.what, error.next_step or "")
+            continue
+        if parts:
+            yield finding(
+                "own-transactions",
+                "warning",
+                next(s for s in file.script.statements if s.is_transaction_control),
+                f"The file makes {len(parts)} transactions of its own: what one has committed stays when a later one fails",
+                "Leave out its BEGIN and COMMIT where nothing needs them.",
+            )
 
 
 def not_transactional(batch: Batch) -> Iterator[LintFinding]:

@@ -20,6 +20,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files im
     raise_together,
     read_script,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import adds_enum_value
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import entries_in_the_lock_table
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript, runnable
 
@@ -91,8 +92,8 @@ def cut_batches(
     """Cut the pending migrations into transactions; pure.
 
     A file that cannot be one transaction stands alone; what comes before it is committed before it, what comes after it
-    follows in a transaction of its own. A batch that would outgrow the server's lock table is cut between files. A dry run is
-    one transaction, and leaves out what cannot be in it.
+    follows in a transaction of its own. A batch that would outgrow the server's lock table is cut between files, and one is cut
+    after a file that adds a value to an enum. A dry run is one transaction, and leaves out what cannot be in it.
     """
     if dry_run:
         return [Batch(tuple(pending))] if pending else []
@@ -111,4 +112,8 @@ def cut_batches(
         else:
             together.append(item)
             entries += needed
+            if adds_enum_value(item.script.script):
+                # PostgreSQL lets nobody use the value before it is committed ("ALTER TYPE").
+                batches.append(Batch(tuple(together)))
+                together, entries = [], 0
     return batches + ([Batch(tuple(together))] if together else [])

@@ -28,8 +28,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import (
     entries_in_the_lock_table,
     expected_locks,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import alone_or_apart
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
-    reason_not_transactional,
     sha256_of_sql_file,
 )
 
@@ -253,8 +253,7 @@ def _planned(item: PendingMigration, supabase_dir: Path) -> PlannedMigration:
         statements=len(item.script.statements),
         outside_transaction=[
             f"{place}:{statement.position.line}:{statement.position.column}: {reason}"
-            for statement in item.script.statements
-            if (reason := reason_not_transactional(statement))
+            for statement, reason in alone_or_apart(item.script)
         ],
         locks=[
             dataclasses.replace(lock, where=f"{place}:{':'.join(lock.where.rsplit(':', 2)[1:])}")

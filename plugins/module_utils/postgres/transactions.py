@@ -86,9 +86,12 @@ def keep_apply_lock(connection: PgConnection, key: tuple[int, int]) -> None:
 
 
 @contextmanager
-def short_transaction(connection: PgConnection) -> Iterator[None]:
-    """One transaction of a session in autocommit mode; an exception rolls it back, and is not hidden by what it leaves behind."""
-    execute(connection, "begin")
+def short_transaction(connection: PgConnection, begin: str = "begin") -> Iterator[None]:
+    """One transaction of a session in autocommit mode; an exception rolls it back, and is not hidden by what it leaves behind.
+
+    :param begin: the command that opens it.
+    """
+    execute(connection, begin)
     try:
         yield
         execute(connection, "commit")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Script, Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import (
     DEFAULT_SCHEMA,
     DatabaseObject,
@@ -131,6 +131,11 @@ def dropped_by(statement: Statement) -> Iterator[Dropped]:
                 yield Dropped(part_of("column", table, command["name"]), statement, bool(command.get("missing_ok")))
     elif tag == "RenameStmt" and (old := _renamed(node)):
         yield Dropped(old, statement, renamed=True)
+
+
+def adds_enum_value(script: Script) -> bool:
+    """Whether a script has an ALTER TYPE ... ADD VALUE. What a DO block does cannot be known before it runs."""
+    return any(s.tag == "AlterEnumStmt" and "oldVal" not in s.node for s in script.statements)
 
 
 def emptied_by(statement: Statement) -> Iterator[tuple[DatabaseObject, bool]]:

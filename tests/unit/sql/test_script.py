@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import without_outer_transaction
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Statement,
     created_names,
@@ -27,12 +26,6 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "ready_set" / "supabase"
 def only_statement(sql: str) -> Statement:
     (statement,) = parse_script("f.sql", sql).statements
     return statement
-
-
-def refusal(sql: str) -> SqlScriptError:
-    with pytest.raises(SqlScriptError) as caught:
-        without_outer_transaction(parse_script("f.sql", sql))
-    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -111,46 +104,6 @@ def test_the_examples_statements_are_all_there() -> None:
         for statement in script.statements:
             assert text.find(statement.sql, end) == statement.offset
             end = statement.offset + len(statement.sql)
-
-
-@pytest.mark.parametrize(
-    ("sql", "kept"),
-    [
-        ("begin; select 1; commit;", 1),
-        ("START TRANSACTION;\nselect 1;\nselect 2;\nEND;", 2),
-        ("-- x\nBEGIN WORK;\nselect 1;\nCOMMIT WORK; -- y", 1),
-        ("begin; commit;", 0),
-        ("select 1; do $$ begin null; end $$;", 2),
-        ("create function f() returns int begin atomic select 1; end;", 1),
-    ],
-)
-def test_an_outer_transaction_is_left_out(sql: str, kept: int) -> None:
-    statements = without_outer_transaction(parse_script("f.sql", sql))
-    assert len(statements) == kept
-    assert not any(statement.is_transaction_control for statement in statements)
-
-
-@pytest.mark.parametrize(
-    ("sql", "where", "text"),
-    [
-        ("select 1;\ncommit;\nselect 2;", "f.sql:2:1", "middle of a file: COMMIT"),
-        ("begin; select 1; commit; begin; select 2; commit;", "f.sql:1:18", "COMMIT"),
-        ("begin; select 1;", "f.sql:1:1", "BEGIN"),
-        ("select 1; commit;", "f.sql:1:11", "COMMIT"),
-        ("begin; savepoint a; commit;", "f.sql:1:8", "SAVEPOINT A"),
-        ("rollback to a;", "f.sql:1:1", "ROLLBACK TO A"),
-        ("begin; select 1; rollback;", "f.sql:1:1", "BEGIN"),
-        ("commit prepared 'x';", "f.sql:1:1", "COMMIT PREPARED"),
-        ("begin read only; select 1; commit;", "f.sql:1:1", "of its own kind"),
-        ("begin; select 1; commit and chain;", "f.sql:1:18", "of its own kind"),
-        ("select 1; copy t from stdin;", "f.sql:1:11", "inline data"),
-    ],
-)
-def test_other_transaction_control_is_refused(sql: str, where: str, text: str) -> None:
-    error = refusal(sql)
-    assert error.where == where
-    assert text in error.what
-    assert error.next_step
 
 
 @pytest.mark.parametrize(
