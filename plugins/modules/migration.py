@@ -33,7 +33,8 @@ attributes:
     support: full
     details:
       - Everything is executed, the checks included, and then rolled back. Locks are really taken, sequences really move.
-      - What cannot run in a transaction is listed in the receipt as not executed; what comes after it is tried.
+      - C(CREATE INDEX CONCURRENTLY) and C(DROP INDEX CONCURRENTLY) are tried without that word, on tables up to 256 MiB. What else
+        cannot run in a transaction is listed in the receipt as not executed; what comes after it is tried.
       - Rows that a constraint refuses do not stop it, so that all of them are found, counted and listed. It fails at the end.
   diff_mode:
     support: full

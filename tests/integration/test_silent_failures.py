@@ -175,14 +175,22 @@ def test_community_postgresql_4_a_broken_statement(
 def test_community_postgresql_5_a_transaction_of_its_own(
     peer: CommunityPostgresql, ours: Application, theirs: Application, tmp_path: Path
 ) -> None:
-    """What the peer's script has committed stays; with us the runner owns the transaction. And numbers stay exact."""
+    """What the peer's script has committed stays and nobody knows; with us it is on record. And numbers stay exact."""
     sql = "begin;\ncreate table public.kept (id int);\ncommit;\nselect 1 / 0;\n"
     kept = peer.run("postgresql_script", theirs.project, login_db=theirs.project.database, path=script(tmp_path, sql))
     assert kept["failed"] and existing(theirs.project, "kept") == ["kept"]
 
     file = ours.migration(FIRST, sql)
-    ours.refuses("sql_script", "middle of a file: BEGIN", f"Where: {file}:1:1", "State: nothing was changed")
-    assert existing(ours.project, "kept") == []
+    for dummy in range(2):
+        result = ours.apply()
+        assert result["failed"] and result["error"]["where"] == f"{file}:4:1", result
+        assert result["error"]["outcome"] == "partial" and "1 statements before it" in result["error"]["state"]
+        assert existing(ours.project, "kept") == ["kept"]
+    ours.migration(FIRST, sql.replace("1 / 0", "1"))
+    ours.applies()
+    ours.project.psql(
+        "drop table public.kept; delete from supabase_migrations.schema_migrations; drop schema pgops cascade"
+    )
     ours.migration(FIRST, "begin;\ncreate table public.kept (id int);\nselect 1 / 0;\ncommit;\n")
     ours.refuses("statement", "division by zero", f"Where: {file}:3:1", ROLLED_BACK)
     assert existing(ours.project, "kept") == []
@@ -233,8 +241,8 @@ def test_supabase_cli_1_commit_inside_a_file(cli: SupabaseCli, ours: Application
         assert theirs.versions() == VERSIONS[:1]
         assert existing(theirs.project, "third") == []
 
-    where = f"Where: {ours.directory / 'migrations' / SECOND}.sql:2:1"
-    ours.refuses("sql_script", "middle of a file: COMMIT", where, "State: nothing was changed")
+    where = f"Where: {ours.directory / 'migrations' / SECOND}.sql:2:9"
+    ours.refuses("sql_script", "left open", where, "State: nothing was changed")
     assert existing(ours.project, "first", "third") == []
 
 

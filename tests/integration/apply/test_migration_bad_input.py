@@ -174,7 +174,7 @@ def test_a_file_in_the_middle_that_cannot_be_run(
 
 
 def test_migration_info_finds_the_same_when_asked(application: Application) -> None:
-    file = application.migration(SECOND, "select 1;\ncommit;\nselect 2;\n")
+    file = application.migration(SECOND, "select 1;\nrollback;\nselect 2;\n")
     assert application.info()["migration_info"]["pending"] == [name[:14] for name in (FIRST, SECOND, THIRD)]
     for dummy in range(2):
         result = application.info(check_files=True)

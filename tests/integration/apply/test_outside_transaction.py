@@ -183,7 +183,7 @@ def test_it_waits_for_a_lock_without_a_timeout(application: Application) -> None
     assert indexes(project) == {"orders_client_idx": "t", "orders_pkey": "t"}
 
 
-def test_a_dry_run_tries_all_the_rest_and_says_what_it_left_out(application: Application) -> None:
+def test_a_dry_run_tries_all_and_an_index_without_concurrently(application: Application) -> None:
     application.migration(
         THIRD,
         "create sequence public.counter;\nselect nextval('public.clients_seen');\n"
@@ -197,8 +197,7 @@ def test_a_dry_run_tries_all_the_rest_and_says_what_it_left_out(application: App
     for number, result in enumerate(results):
         assert not result.get("failed") and result["changed"], result
         receipt = result["migration"]["receipt"]
-        (left_out,) = receipt["not_executed"]
-        assert left_out["where"].endswith(f"{INDEXES}.sql:3:1") and "CREATE INDEX CONCURRENTLY" in left_out["reason"]
+        assert receipt["not_executed"] == []
         (rewritten,) = receipt["rewritten_tables"]
         assert rewritten["table"] == "public.orders" and rewritten["where"].endswith(f"{THIRD}.sql:3:1")
         locks = {(lock["relation"], lock["mode"]): lock for lock in receipt["locks"]}
@@ -208,18 +207,49 @@ def test_a_dry_run_tries_all_the_rest_and_says_what_it_left_out(application: App
         assert rows == {("public", "clients"): (2, 0, 0), ("public", "orders"): (0, 7, 2)}
         (moved,) = receipt["sequences"]
         assert (moved["sequence"], moved["after"]) == ("public.clients_seen", number + 1)
-        assert len(receipt["statements"]) == 1 + 3 + 5
+        assert len(receipt["statements"]) == 1 + 4 + 5
 
 
-def test_what_needs_what_was_left_out_is_no_failure_of_a_dry_run(application: Application) -> None:
+@pytest.mark.parametrize(
+    ("sql", "line"),
+    [
+        ("create unique index concurrently u on public.orders (client);\nselect 1;", 1),
+        (
+            "create unique index concurrently u on public.orders (id, client);\n"
+            "alter table public.orders replica identity using index u;",
+            2,
+        ),
+        ("vacuum public.orders;\ninsert into public.missing values (1);", 2),
+        (
+            "create index concurrently i on public.orders (client);\ncreate index concurrently i on public.orders (id);",
+            2,
+        ),
+        ("drop index concurrently public.missing;", 1),
+    ],
+)
+def test_what_a_dry_run_refuses_an_apply_refuses_at_the_same_place(
+    application: Application, sql: str, line: int
+) -> None:
+    file = application.migration(INDEXES, sql)
+    before = application.snapshot()
+    for _time in range(2):
+        tried = application.apply(check=True)
+        assert tried["failed"] and tried["error"]["where"].startswith(f"{file}:{line}:"), tried["msg"]
+        assert application.snapshot() == before
+    done = application.apply()
+    assert done["failed"] and done["error"]["where"].startswith(f"{file}:{line}:"), done["msg"]
+
+
+def test_a_value_that_an_earlier_file_adds_is_no_failure_of_a_dry_run(application: Application) -> None:
+    application.project.psql("create type public.kind as enum ('a')")
+    application.migration(INDEXES, "alter type public.kind add value 'new';")
     application.migration(
-        INDEXES,
-        "create unique index concurrently orders_id_client on public.orders (id, client);\n"
-        "alter table public.orders replica identity using index orders_id_client;\n"
-        "create table public.after_it (id int);",
+        THIRD, "create table public.kinds (kind public.kind default 'new');\ncreate table public.b (x int);"
     )
-    result = application.apply(check=True)
-    assert not result.get("failed"), result["msg"]
-    reasons = [item["reason"] for item in result["migration"]["receipt"]["not_executed"]]
-    assert len(reasons) == 2 and "after what was left out it cannot be tried" in reasons[1]
-    assert "public.after_it" in [change["object_name"] for change in result["migration"]["catalog_changes"]]
+    for _time in range(2):
+        tried = application.apply(check=True)
+        assert not tried.get("failed"), tried["msg"]
+        (left_out,) = tried["migration"]["receipt"]["not_executed"]
+        assert left_out["where"].endswith(f"{THIRD}.sql:1:1")
+    assert application.apply()["changed"]
+    assert application.project.psql("select to_regclass('public.kinds'), to_regclass('public.b')") == "kinds|b"
