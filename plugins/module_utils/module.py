@@ -9,6 +9,7 @@ import getpass
 import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError, State
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import kept_alive
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -169,6 +171,13 @@ def _is_long(name: str, value: Any) -> bool:
     return name in ("catalog_changes", "objects") or (name == "statements" and isinstance(value, list))
 
 
+def _lease_kept(params: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """While a module works on a project as part of a run, the run's lease does not expire."""
+    if params.get("run_id") and params.get("login_host"):
+        return kept_alive(connection_options(params), str(params["run_id"]))
+    return nullcontext()
+
+
 def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
     """Do the module's job and exit: its result as it is, an error of the engine as a failure that says what to do.
 
@@ -177,7 +186,8 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
     import psycopg2
 
     try:
-        result = job()
+        with _lease_kept(module.params):
+            result = job()
     except PgopsError as error:
         failure = error.as_dict()
         partial = {name: worth_showing(value) for name, value in failure["details"].pop("result", {}).items()}

@@ -45,9 +45,10 @@ options:
     type: str
   expires_seconds:
     description:
-      - After how many seconds without renewal others may take the lease over. It should exceed the longest phase.
+      - After how many seconds without renewal others may take the lease over. Modules that are given a C(run_id) renew it every
+        60 seconds while they work. On the machine of a run whose Ansible process is gone others need not wait.
     type: int
-    default: 3600
+    default: 600
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -111,8 +112,11 @@ lease:
       description: Whether that is over, so that anybody may take it.
       type: bool
     taken_over_from:
-      description: The expired lease that was there when this one was taken, V(null) when there was none.
+      description: The expired lease, or that of a dead run, that was there when this one was taken; V(null) when there was none.
       type: dict
+    process:
+      description: The process of Ansible that holds it, as its machine knows it; V(null) where that is not known.
+      type: str
 previous:
   description: The lease that was taken over or released, V(null) when there was none.
   returned: success
@@ -124,6 +128,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.process import ansible_process
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import (
     Claim,
     LeaseResult,
@@ -149,7 +154,7 @@ def have_state(module: AnsibleModule) -> LeaseResult:
         return release_lease(options, owner, pretend=pretend)
     if params["state"] == "renewed":
         return renew_lease(options, owner, expires_seconds=lifetime, pretend=pretend)
-    claim = Claim(owner, params["run_id"], operator(), socket.gethostname())
+    claim = Claim(owner, params["run_id"], operator(), socket.gethostname(), ansible_process())
     return take_lease(options, claim, expires_seconds=lifetime, pretend=pretend)
 
 
@@ -171,7 +176,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["held", "renewed", "released"], "default": "held"},
             "owner": {"type": "str"},
             "run_id": {"type": "str"},
-            "expires_seconds": {"type": "int", "default": 3600},
+            "expires_seconds": {"type": "int", "default": 600},
         },
         required_one_of=[("owner", "run_id")],
     )

@@ -114,6 +114,13 @@ class Application:
 
     def play(self, playbook: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a playbook on the project, which the inventory knows as C(shop)."""
+        command, options = self.command(playbook, **more)
+        done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=300, **options)
+        assert self.project.login["login_password"] not in done.stdout + done.stderr
+        return done
+
+    def command(self, playbook: str, **more: Any) -> tuple[list[str], dict[str, Any]]:
+        """The command that runs a playbook on the project, and the environment and folder that it needs."""
         login = self.project.login
         variables = {
             "ansible_connection": "local",
@@ -134,17 +141,8 @@ class Application:
         inventory.write_text(json.dumps({"all": {"hosts": {"shop": variables}}}), encoding="utf-8")
         program, path = Path(sys.executable).parent / "ansible-playbook", CLONE / "playbooks" / f"{playbook}.yml"
         home = {"ANSIBLE_HOME": str(CLONE / ".ansible"), "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg")}
-        done = subprocess.run(
-            [str(program), "-i", str(inventory), "-l", "shop", str(path)],
-            env={**module_environment(), **home},
-            cwd=CLONE,
-            check=False,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-        )
-        assert login["login_password"] not in done.stdout + done.stderr
-        return done
+        command = [str(program), "-i", str(inventory), "-l", "shop", str(path)]
+        return command, {"env": {**module_environment(), **home}, "cwd": CLONE}
 
     def _arguments(self) -> dict[str, Any]:
         quick = {"lock_timeout_seconds": 0.3, "lock_wait_seconds": 0.2, "retries": 0}

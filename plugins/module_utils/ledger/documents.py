@@ -25,6 +25,7 @@ class Lease(Document):
     expires_at: str
     expired: bool
     taken_over_from: dict[str, Any] | None = None
+    process: str | None = None
 
 
 @dataclass(kw_only=True)

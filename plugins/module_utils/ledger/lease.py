@@ -6,15 +6,23 @@
 The lease is one row with an owner and an expiry by the server's clock. It is taken, renewed and taken over by one statement, so
 that of any number of runs that want it exactly one gets it. It keeps runs apart; what keeps two applies apart within the
 database is an advisory lock, besides.
+
+A run that was killed gives nothing back. On the machine on which it ran its lease is taken over at once, because its process is
+gone; elsewhere within minutes, because a living run renews its lease while a module of it works (:func:`kept_alive`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.process import is_gone
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import (
     close_own_schema,
@@ -39,6 +47,8 @@ SETTINGS = SessionSettings(lock_timeout_ms=5_000, statement_timeout_ms=30_000)
 # What several runs that make the table at the same moment see: the schema, the table or its type came into being meanwhile.
 _MADE_BY_ANOTHER = ("23505", "42P06", "42P07", "42710")
 _ATTEMPTS_TO_MAKE = 5
+# A lease lasts some of these.
+HEARTBEAT_SECONDS = 60.0
 
 _MAKE_LEASE = """
 create table pgops.lease (
@@ -50,7 +60,8 @@ create table pgops.lease (
     acquired_at timestamptz not null,
     renewed_at timestamptz not null,
     expires_at timestamptz not null,
-    taken_over_from jsonb
+    taken_over_from jsonb,
+    process text
 );
 comment on table pgops.lease is 'Which run may work on this project, and until when. At most one row.';
 """
@@ -60,24 +71,33 @@ owner, run_id, operator, host,
 {utc_text("acquired_at")},
 {utc_text("renewed_at")},
 {utc_text("expires_at")},
-expires_at <= clock_timestamp(), taken_over_from
+expires_at <= clock_timestamp(), taken_over_from, process
 """
 
 _READ = f"select {_COLUMNS} from pgops.lease"
+# As releases before the column have left it, for a reader that may not change it.
+_READ_OLD = _READ.replace("taken_over_from, process", "taken_over_from, null::text")
+_ADD_PROCESS = "alter table pgops.lease add column if not exists process text"
+_HAS_PROCESS = (
+    "select exists (select from pg_catalog.pg_attribute where attrelid = pg_catalog.to_regclass('pgops.lease') "
+    "and attname = 'process' and not attisdropped)"
+)
 
-# Whoever waits here for another's row sees, when it goes on, the row as that one has left it.
+# Whoever waits here for another's row sees, when it goes on, the row as that one has left it. A lease is also free when it is
+# still the one whose process was found to be gone.
 _TAKE = f"""
-insert into pgops.lease as held (owner, run_id, operator, host, acquired_at, renewed_at, expires_at)
-select %s, %s, %s, %s, t.now, t.now, t.now + make_interval(secs => %s)
+insert into pgops.lease as held (owner, run_id, operator, host, process, acquired_at, renewed_at, expires_at)
+select %s, %s, %s, %s, %s, t.now, t.now, t.now + make_interval(secs => %s)
 from (select clock_timestamp() as now) as t
 on conflict (singleton) do update set
     owner = excluded.owner, run_id = excluded.run_id, operator = excluded.operator, host = excluded.host,
+    process = excluded.process,
     acquired_at = case when held.owner = excluded.owner then held.acquired_at else excluded.acquired_at end,
     renewed_at = excluded.renewed_at,
     expires_at = excluded.expires_at,
     taken_over_from = case when held.owner = excluded.owner then held.taken_over_from
                            else to_jsonb(held) - 'singleton' - 'taken_over_from' end
-where held.owner = excluded.owner or held.expires_at <= excluded.renewed_at
+where held.owner = excluded.owner or held.expires_at <= excluded.renewed_at or held.process = %s
 returning {_COLUMNS}, acquired_at = renewed_at
 """
 
@@ -87,6 +107,10 @@ set renewed_at = t.now, expires_at = t.now + make_interval(secs => %s)
 from (select clock_timestamp() as now) as t
 where held.owner = %s
 returning {_COLUMNS}
+"""
+_KEEP_ALIVE = """
+update pgops.lease set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + (expires_at - renewed_at)
+where owner = %s
 """
 
 _RELEASE = f"delete from pgops.lease where owner = %s returning {_COLUMNS}"
@@ -102,6 +126,7 @@ class Claim:
     run_id: str | None
     operator: str
     host: str
+    process: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,14 +142,14 @@ def read_lease(connection: PgConnection) -> Lease | None:
     """The lease as it is, None when nobody holds it or there never was one. Reads only."""
     if fetch_value(connection, "select pg_catalog.to_regclass('pgops.lease') is null"):
         return None
-    rows = fetch_all(connection, _READ)
+    rows = fetch_all(connection, _READ if fetch_value(connection, _HAS_PROCESS) else _READ_OLD)
     return _lease(rows[0]) if rows else None
 
 
 def take_lease(
     options: ConnectionOptions, claim: Claim, *, expires_seconds: float, pretend: bool = False
 ) -> LeaseResult:
-    """Take the lease, renew it when it is the claimant's already, or take it over when it has expired.
+    """Take the lease, renew it when it is the claimant's already, or take it over when it has expired or its run is dead.
 
     :param expires_seconds: from now, by the server's clock.
     :param pretend: only say what would be done.
@@ -136,7 +161,10 @@ def take_lease(
         if pretend:
             return _foreseen(read_lease(connection), claim, options)
         _make_lease(connection)
-        rows = fetch_all(connection, _TAKE, [claim.owner, claim.run_id, claim.operator, claim.host, expires_seconds])
+        present = read_lease(connection)
+        dead = present.process if present is not None and present.expired else None
+        row = [claim.owner, claim.run_id, claim.operator, claim.host, claim.process, expires_seconds, dead]
+        rows = fetch_all(connection, _TAKE, row)
         if not rows:
             raise _busy(read_lease(connection), options)
         lease, is_new = _lease(rows[0][:-1]), rows[0][-1]
@@ -203,6 +231,26 @@ def release_lease(options: ConnectionOptions, owner: str, *, pretend: bool = Fal
     return _in_session(options, release)
 
 
+@contextmanager
+def kept_alive(options: ConnectionOptions, owner: str) -> Iterator[None]:
+    """Renew the owner's lease, for as long as it was taken, while the block runs. Who holds none is not disturbed.
+
+    What fails here fails nothing else: the lease is looked at before each phase.
+    """
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(Exception):
+                _in_session(options, lambda connection: execute(connection, _KEEP_ALIVE, [owner]))
+
+    in_background(renew)
+    try:
+        yield
+    finally:
+        ended.set()
+
+
 def who_holds(lease: Lease) -> str:
     """The holder in words: who, from where, since when, until when."""
     run = f"run {lease.run_id} " if lease.run_id and lease.run_id != lease.owner else ""
@@ -234,12 +282,15 @@ def _make_lease(connection: PgConnection) -> None:
     import psycopg2
 
     for attempt in range(_ATTEMPTS_TO_MAKE):
-        if fetch_value(connection, "select pg_catalog.to_regclass('pgops.lease') is not null"):
+        if fetch_value(connection, _HAS_PROCESS):
             return
         connection.autocommit = False
         try:
             make_own_schema(connection)
-            execute(connection, _MAKE_LEASE)
+            if fetch_value(connection, "select pg_catalog.to_regclass('pgops.lease') is null"):
+                execute(connection, _MAKE_LEASE)
+            else:
+                execute(connection, _ADD_PROCESS)
             close_own_schema(connection)
             connection.commit()
         except psycopg2.Error as error:
@@ -251,7 +302,7 @@ def _make_lease(connection: PgConnection) -> None:
 
 
 def _lease(row: tuple[Any, ...]) -> Lease:
-    owner, run_id, operator, host, acquired_at, renewed_at, expires_at, expired, taken_over_from = row
+    owner, run_id, operator, host, acquired_at, renewed_at, expires_at, expired, taken_over_from, process = row
     return Lease(
         owner=owner,
         run_id=run_id,
@@ -260,8 +311,10 @@ def _lease(row: tuple[Any, ...]) -> Lease:
         acquired_at=acquired_at,
         renewed_at=renewed_at,
         expires_at=expires_at,
-        expired=expired,
+        # Whose process is gone renews nothing any more.
+        expired=expired or (process is not None and is_gone(process)),
         taken_over_from=taken_over_from,
+        process=process,
     )
 
 

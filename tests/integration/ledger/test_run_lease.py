@@ -5,14 +5,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger import lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import make_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
+from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, RunModule
 
 EXPIRE = "update pgops.lease set expires_at = clock_timestamp() - interval '1 second'"
@@ -154,3 +161,70 @@ def test_a_lease_without_time_or_owner_is_refused(project: LiveProject, run_modu
         assert "expires_seconds" in run_module("run_lease", **project.login, run_id="r", expires_seconds=0)["msg"]
         assert run_module("run_lease", **project.login)["failed"]
     assert project.psql("select to_regnamespace('pgops') is null") == "t"
+
+
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(project: LiveProject, run_module: RunModule) -> None:
+    run_module("run_lease", **project.login, run_id="run-1")
+    here = " ".join((Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")))
+    for process, action in ((f"{here} {os.getpid()} 1", "taken_over"), (f"another {here} 1 1", None)):
+        project.psql(f"update pgops.lease set owner = 'run-1', process = '{process}'")
+        for check in (True, False):
+            result = run_module("run_lease", **project.login, run_id="run-2", check=check)
+            assert result.get("action") == action, result
+    project.psql("update pgops.lease set owner = 'run-1', process = null")
+    assert run_module("run_lease", **project.login, run_id="run-2")["failed"]
+
+
+def test_a_table_of_an_older_release_is_read_and_completed(project: LiveProject, run_module: RunModule) -> None:
+    run_module("run_lease", **project.login, run_id="run-1")
+    project.psql("alter table pgops.lease drop column process")
+    with session(project.options) as connection:
+        found = read_lease(connection)
+        assert found is not None and (found.owner, found.process, found.expired) == ("run-1", None, False)
+    for _time in range(2):
+        assert run_module("run_lease", **project.login, run_id="run-1")["action"] == "renewed"
+    assert project.psql("select count(*) from pgops.lease where process is null") == "1"
+
+
+def test_a_lease_is_kept_while_a_module_works(
+    project: LiveProject, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.1)
+    run_module("run_lease", **project.login, run_id="run-1", expires_seconds=600)
+    renewed = "select renewed_at from pgops.lease where expires_at - renewed_at = interval '10 minutes'"
+    before = project.psql(renewed)
+    for owner, is_kept in (("run-1", True), ("run-2", False)):
+        with lease.kept_alive(project.options, owner):
+            time.sleep(1.5)
+        after = project.psql(renewed)
+        assert (after > before) is is_kept
+        before = after
+    time.sleep(0.5)
+    assert project.psql(renewed) == before
+
+
+def test_a_run_that_was_killed_holds_up_nobody(project: LiveProject, tmp_path: Path) -> None:
+    """The whole playbook by SIGKILL while it applies; the next one begins at once."""
+    project.psql(TABLES)
+    application = Application(project, tmp_path / "app" / "supabase")
+    application.migration("20260101000000_slow", "select pg_sleep(30);\ncreate table public.slow (id int);\n")
+    command, options = application.command("migrate")
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **options
+    )
+    is_there = "select count(*) from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'"
+    end = time.monotonic() + 90
+    while project.psql(is_there) == "0":
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # The module's own process goes on without its command, and what it does is kept apart by the apply lock.
+    project.psql("select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep(30)%'")
+    holder = held_by(project)
+    assert holder and project.psql("select process is not null and expires_at > now() from pgops.lease") == "t"
+    application.migration("20260101000000_slow", "create table public.slow (id int);\n")
+    done = application.play("migrate")
+    assert done.returncode == 0, done.stdout
+    assert project.psql("select to_regclass('public.slow'), count(*) from pgops.lease") == "slow|0"
+    assert application.play("migrate").returncode == 0
