@@ -54,6 +54,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     connect,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.read_back import read_back
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
@@ -295,22 +296,12 @@ def _fail(
 
 
 def _read_back(options: ConnectionOptions, reverted: Sequence[RevertedMigration]) -> None:
-    import psycopg2
-
-    try:
-        with session(options, SessionSettings(read_only=True)) as connection:
-            present = {row.version for row in read_history(connection)}
-    except (PgopsError, psycopg2.Error) as error:
-        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
-        raise VerificationFailed(
-            f"After COMMIT the database could not be looked at: {reason}",
-            where=options.place,
-            state=State(
-                f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
-                "committed",
-            ),
-            next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
-        ) from error
+    with read_back(
+        options,
+        committed=f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
+        next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
+    ) as connection:
+        present = {row.version for row in read_history(connection)}
     left = [item.version for item in reverted if item.version in present]
     if left:
         raise VerificationFailed(
