@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
-    Batch,
     ColumnFacts,
     DataCheck,
     Facts,
     Limits,
+    LintBatch,
     TableFacts,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
@@ -65,7 +65,7 @@ order by k.place
 """
 
 
-def read_facts(connection: PgConnection, batch: Batch) -> Facts:
+def read_facts(connection: PgConnection, batch: LintBatch) -> Facts:
     """Read what the rules need to know, in one read-only transaction.
 
     Of a table whose rows cannot be looked at, for want of a privilege or of time, that is noted.
@@ -119,7 +119,7 @@ def _guarded(connection: PgConnection, *, own_sql: bool = False) -> Iterator[_Ou
             outcome.problem = str(error.diag.message_primary)
 
 
-def _existing(connection: PgConnection, batch: Batch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:
+def _existing(connection: PgConnection, batch: LintBatch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:
     """The tables that the batch changes, empties or drops and that are there now, with their OIDs."""
     wanted = {change.table for change in changes} | {c.referenced for c in changes if c.referenced}
     for statement in batch.statements():
@@ -180,7 +180,7 @@ def _volatile(connection: PgConnection, changes: Sequence[TableChange]) -> froze
 
 def _check(
     connection: PgConnection,
-    batch: Batch,
+    batch: LintBatch,
     change: TableChange,
     tables: dict[DatabaseObject, TableFacts],
     oids: dict[DatabaseObject, int],
