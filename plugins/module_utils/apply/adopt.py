@@ -242,15 +242,7 @@ def _record(connection: PgConnection, how: AdoptOptions, document: Adoption, lat
     for event in later:
         append_event(
             connection,
-            NewEvent(
-                event="verified",
-                version=event.version,
-                name=event.name,
-                sha256=event.sha256,
-                run_id=how.run_id,
-                operator=how.operator,
-                duration_seconds=None,
-            ),
+            NewEvent.about(event, "verified", run_id=how.run_id, operator=how.operator),
         )
     require_recorded(connection, records, applied=_new(document), state=ROLLED_BACK)
 

@@ -34,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
+    NewEvent,
     append_event,
     make_ledger,
     newest_applied_events,
@@ -78,7 +79,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options im
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.progress import Progress, RevertedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording import (
     failed_result,
-    ledger_event,
     record_reverted,
     result_document,
     reverted_migration,
@@ -289,7 +289,9 @@ def _fail(
         with session(options, SessionSettings(lock_timeout_ms=how.settings.lock_timeout_ms)) as connection:
             make_ledger(connection)
             details = {"operation": "rollback", "code": error.code, "what": error.what, "reason": how.reason}
-            append_event(connection, ledger_event(how, item, "failed", None, details))
+            append_event(
+                connection, NewEvent.about(item, "failed", run_id=how.run_id, operator=how.operator, details=details)
+            )
             connection.commit()
     except (PgopsError, psycopg2.Error) as unrecorded:
         error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import compare_catalogs, fingerprint
@@ -38,26 +37,11 @@ def reverted_migration(item: RevertedMigration, seconds: float) -> AppliedMigrat
 def record_reverted(connection: PgConnection, how: RollbackOptions, item: RevertedMigration, seconds: float) -> None:
     """Take it out of the history, and say so in the ledger."""
     record_removed(connection, item.version)
-    append_event(connection, ledger_event(how, item, "rolled_back", seconds, {"reason": how.reason}))
-
-
-def ledger_event(
-    how: RollbackOptions,
-    item: RevertedMigration,
-    event: Literal["rolled_back", "failed"],
-    seconds: float | None,
-    details: Mapping[str, object],
-) -> NewEvent:
-    return NewEvent(
-        event=event,
-        version=item.version,
-        name=item.name,
-        sha256=item.sha256,
-        run_id=how.run_id,
-        operator=how.operator,
-        duration_seconds=seconds,
-        details=details,
+    details = {"reason": how.reason}
+    event = NewEvent.about(
+        item, "rolled_back", run_id=how.run_id, operator=how.operator, seconds=seconds, details=details
     )
+    append_event(connection, event)
 
 
 def result_document(how: RollbackOptions, progress: Progress, started: float, started_at: str) -> RollbackResult:
