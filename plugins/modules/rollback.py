@@ -156,7 +156,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     run,
     session_settings,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback.job import RollbackOptions, roll_back
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.job import roll_back
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import RollbackOptions
 
 
 def take_back(module: AnsibleModule) -> dict[str, Any]:

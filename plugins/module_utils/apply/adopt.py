@@ -50,6 +50,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.read_back import read_back
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
@@ -241,35 +242,19 @@ def _record(connection: PgConnection, how: AdoptOptions, document: Adoption, lat
     for event in later:
         append_event(
             connection,
-            NewEvent(
-                event="verified",
-                version=event.version,
-                name=event.name,
-                sha256=event.sha256,
-                run_id=how.run_id,
-                operator=how.operator,
-                duration_seconds=None,
-            ),
+            NewEvent.about(event, "verified", run_id=how.run_id, operator=how.operator),
         )
     require_recorded(connection, records, applied=_new(document), state=ROLLED_BACK)
 
 
 def _read_back(options: ConnectionOptions, document: Adoption) -> None:
-    """Success is what a new session finds, not what the committing one believes."""
-    import psycopg2
-
     adopted = {entry.version: entry.sha256 for entry in document.migrations if entry.verdict == "adopted"}
-    try:
-        with session(options, SessionSettings(read_only=True)) as connection:
-            ledger, present = read_ledger(connection), {row.version for row in read_history(connection)}
-    except (PgopsError, psycopg2.Error) as error:
-        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
-        raise VerificationFailed(
-            f"After COMMIT the database could not be looked at: {reason}",
-            where=options.place,
-            state=State("the adoption is committed, but not read back", "committed"),
-            next_step="When the server is back, run again: what is adopted is not adopted twice.",
-        ) from error
+    with read_back(
+        options,
+        committed="the adoption is committed, but not read back",
+        next_step="When the server is back, run again: what is adopted is not adopted twice.",
+    ) as connection:
+        ledger, present = read_ledger(connection), {row.version for row in read_history(connection)}
     events = newest_applied_events(ledger)
     missing = [v for v, sha256 in adopted.items() if v not in present or v not in events or events[v].sha256 != sha256]
     missing += [v for v in document.verified if v in events and not is_verified(events[v], ledger)]

@@ -19,7 +19,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt impor
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording import (
     applied_migration,
     keep_result,
-    ledger_event,
     record_file,
     result_document,
     tried_migration,
@@ -50,6 +49,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
+    NewEvent,
     append_event,
     make_history,
     make_ledger,
@@ -326,7 +326,10 @@ def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
         with session(this.options, SessionSettings(lock_timeout_ms=this.how.settings.lock_timeout_ms)) as connection:
             make_ledger(connection)
             details = {"code": error.code, "what": error.what, "where": error.where, "batch": batch.versions}
-            append_event(connection, ledger_event(this.how, file, "failed", None, details))
+            by = this.how
+            append_event(
+                connection, NewEvent.about(file, "failed", run_id=by.run_id, operator=by.operator, details=details)
+            )
             connection.commit()
     except (PgopsError, psycopg2.Error) as unrecorded:
         error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"

@@ -10,7 +10,7 @@ What can run in a transaction runs in one of its own together with its log entry
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     PgopsError,
     Position,
     State,
+    reason_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
@@ -122,7 +123,6 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
                     version=version,
                     run_id=how.run_id,
                     what=f"Migration {item.file.label}",
-                    keep_lock=lambda: keep_apply_lock(connection, ADVISORY_LOCK),
                 )
                 reset_session(connection)
                 after = this.catalog(connection)
@@ -175,16 +175,15 @@ def _run_statements(
     version: str,
     run_id: str | None,
     what: str,
-    keep_lock: Callable[[], None],
 ) -> float:
     """Run a file statement by statement on a session in autocommit mode, from the first that an earlier run did not finish.
 
     :param what: the file in words, for errors.
-    :param keep_lock: is called after each statement: it may have let go of what protects the run from another.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; what stands before it stays.
     :raises HistoryError: when the file was changed where an earlier run has been already.
-    :raises BusyError: when the server is still at what an earlier run began.
+    :raises BusyError: when the server is still at what an earlier run began, or when a statement let go of the apply lock and
+        another run took it.
     """
     started = time.monotonic()
     role = str(fetch_value(connection, "select pg_catalog.current_setting('role')"))
@@ -211,7 +210,9 @@ def _run_statements(
                 steps.append(step)
         if steps:
             _run_part(connection, script, part, steps, what)
-            keep_lock()
+            done = f"the first {part.end} statements of the file are done and stay; nothing after them was run"
+            where = script.statements[part.end - 1].position
+            keep_apply_lock(connection, ADVISORY_LOCK, where=where, state=State(done, "partial"))
     for position in gone:
         begun = parse_script(script.script.file, str(log[position].context["sql"])).statements[0]
         if recover(connection, begun, log[position].context) == "finished":
@@ -277,10 +278,20 @@ class _Step:
             require_valid_index(self._connection, self.statement, context)
         except PgopsError as error:
             if self.statement.tag == "IndexStmt" and not self._connection.closed:
-                recover(self._connection, self.statement, context)
-                error.state += "; an INVALID index, if it left one, was dropped"
+                error.state += f"; {self._drop_invalid_index(context)}"
             raise
         self.log("finished")
+
+    def _drop_invalid_index(self, context: dict[str, object]) -> str:
+        """What became of the index of a statement that failed, in words; why the statement failed is not to be hidden by it."""
+        import psycopg2
+
+        index = "an INVALID index, if it left one,"
+        try:
+            recover(self._connection, self.statement, context)
+        except (PgopsError, psycopg2.Error) as error:
+            return f"{index} is still there, and the next run drops it ({reason_of(error)})"
+        return f"{index} was dropped"
 
     def execute(self, command: str | None = None) -> None:
         """Run the statement, or a command that belongs to it.

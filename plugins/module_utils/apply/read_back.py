@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
-    PgopsError,
     State,
     VerificationFailed,
 )
@@ -21,13 +18,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     read_history,
     read_ledger,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
-    SessionSettings,
-    session,
-)
-
-if TYPE_CHECKING:
-    pass
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.read_back import read_back
 
 
 def require_committed(this: Apply) -> None:
@@ -35,22 +26,15 @@ def require_committed(this: Apply) -> None:
 
     :raises VerificationFailed: when the database cannot be looked at, or is not as the run left it.
     """
-    import psycopg2
-
     progress = this.progress
-    try:
-        with session(this.options, SessionSettings(read_only=True)) as connection:
-            present = {row.version for row in read_history(connection)}
-            present &= newest_applied_events(read_ledger(connection)).keys()
-            found = fingerprint(this.catalog(connection))
-    except (PgopsError, psycopg2.Error) as error:
-        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
-        raise VerificationFailed(
-            f"After COMMIT the database could not be looked at: {reason}",
-            where=this.options.place,
-            state=State(f"committed, but not read back: {', '.join(progress.committed)}", "committed"),
-            next_step="When the server is back, look at the status (playbook pgops.supabase.status); running again applies nothing twice.",
-        ) from error
+    with read_back(
+        this.options,
+        committed=f"committed, but not read back: {', '.join(progress.committed)}",
+        next_step="When the server is back, look at the status (playbook pgops.supabase.status); running again applies nothing twice.",
+    ) as connection:
+        present = {row.version for row in read_history(connection)}
+        present &= newest_applied_events(read_ledger(connection)).keys()
+        found = fingerprint(this.catalog(connection))
     missing = [version for version in progress.committed if version not in present]
     if missing:
         raise VerificationFailed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
     AppliedMigration,
@@ -32,7 +32,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     append_event,
     record_applied,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -71,7 +70,9 @@ def record_file(this: Apply, connection: PgConnection, result: FileResult, facts
         details["catalog_change"] = change_fingerprint(result.change)
         details["catalog_changes"] = describe_changes(result.change)
     record_applied(connection, file.version, file.name, result.item.script.script.recorded)
-    append_event(connection, ledger_event(this.how, file, "applied", round(result.seconds, 3), details))
+    by, seconds = this.how, round(result.seconds, 3)
+    event = NewEvent.about(file, "applied", run_id=by.run_id, operator=by.operator, seconds=seconds, details=details)
+    append_event(connection, event)
 
 
 def _consents(how: ApplyOptions) -> dict[str, object]:
@@ -83,25 +84,6 @@ def _consents(how: ApplyOptions) -> dict[str, object]:
         "lint_waivers": [dict(waiver) for waiver in how.lint_waivers],
     }
     return {name: value for name, value in consents.items() if value}
-
-
-def ledger_event(
-    how: ApplyOptions,
-    file: MigrationFile,
-    event: Literal["applied", "failed"],
-    seconds: float | None,
-    details: Mapping[str, object],
-) -> NewEvent:
-    return NewEvent(
-        event=event,
-        version=file.version,
-        name=file.name,
-        sha256=file.sha256,
-        run_id=how.run_id,
-        operator=how.operator,
-        duration_seconds=seconds,
-        details=details,
-    )
 
 
 def keep_result(how: ApplyOptions, progress: Progress, document: MigrationResult) -> None:

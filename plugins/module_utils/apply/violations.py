@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Violation
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import command_of
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
@@ -215,73 +216,36 @@ def _by_oid(connection: PgConnection, constraints: Sequence[int]) -> Iterator[_R
             [oid],
         )
         if kind == "c":
-            yield _count(connection, CHECK, table, name, f"not ({check})", _COUNTED[CHECK])
+            query = violating_rows.against_check(_table(connection, table), check)
+            yield _count(connection, CHECK, table, name, query, _COUNTED[CHECK])
         elif kind == "f":
-            yield _orphans(connection, table, name, own, parent, theirs, full=match == "f")
+            query = violating_rows.orphans(
+                _table(connection, table), own, _table(connection, parent), theirs, match_full=match == "f"
+            )
+            counted = _COUNTED[FOREIGN_KEY].format(_readable(connection, parent))
+            yield _count(connection, FOREIGN_KEY, table, name, query, counted)
         elif kind in ("u", "p"):
             yield _duplicates(connection, table, name, [always_quoted(column) for column in own], None)
 
 
 def _nulls(connection: PgConnection, table: int, column: str) -> _Refused:
-    name = always_quoted(column)
-    return _count(
-        connection, NOT_NULL, table, f"not null of {column}", f"{name} is null", _COUNTED[NOT_NULL].format(column)
-    )
+    query = violating_rows.nulls(_table(connection, table), [column])
+    counted = _COUNTED[NOT_NULL].format(column)
+    return _count(connection, NOT_NULL, table, f"not null of {column}", query, counted)
 
 
 def _duplicates(
     connection: PgConnection, table: int, name: str | None, keys: Sequence[str], where: str | None
 ) -> _Refused:
-    """Rows with a key that another row has too; a key with a NULL in it is like no other."""
+    query = violating_rows.duplicates(_table(connection, table), keys, where=where)
+    return _count(connection, UNIQUE, table, name, query, _COUNTED[UNIQUE])
+
+
+def _count(connection: PgConnection, sqlstate: str, table: int, name: str | None, query: Any, counted: str) -> _Refused:
     from psycopg2 import sql
 
-    listed = sql.SQL(", ").join(map(sql.SQL, keys))
-    conditions = [f"{key} is not null" for key in keys] + ([f"({where})"] if where else [])
-    rows = fetch_value(
-        connection,
-        sql.SQL(
-            "select coalesce(sum(n), 0) from (select count(*) as n from {} where {} group by {} having count(*) > 1) as k"
-        ).format(_table(connection, table), sql.SQL(" and ").join(map(sql.SQL, conditions)), listed),
-    )
-    return _Refused(UNIQUE, _readable(connection, table), name, int(rows), _COUNTED[UNIQUE])
-
-
-def _orphans(
-    connection: PgConnection,
-    table: int,
-    name: str,
-    own: Sequence[str],
-    parent: int,
-    theirs: Sequence[str],
-    *,
-    full: bool,
-) -> _Refused:
-    """Rows that refer to none: without NULL in their key, or, where the match is FULL, with not only NULL in it."""
-    from psycopg2 import sql
-
-    mine = [sql.SQL("c.{}").format(sql.Identifier(column)) for column in own]
-    pairs = [
-        sql.SQL("p.{} = {}").format(sql.Identifier(column), reference)
-        for column, reference in zip(theirs, mine, strict=True)
-    ]
-    given = sql.SQL(" or " if full else " and ").join(sql.SQL("{} is not null").format(column) for column in mine)
-    rows = fetch_value(
-        connection,
-        sql.SQL("select count(*) from {} as c where ({}) and not exists (select from {} as p where {})").format(
-            _table(connection, table), given, _table(connection, parent), sql.SQL(" and ").join(pairs)
-        ),
-    )
-    counted = _COUNTED[FOREIGN_KEY].format(_readable(connection, parent))
-    return _Refused(FOREIGN_KEY, _readable(connection, table), name, int(rows), counted)
-
-
-def _count(
-    connection: PgConnection, sqlstate: str, table: int, name: str | None, condition: str, counted: str
-) -> _Refused:
-    from psycopg2 import sql
-
-    query = sql.SQL("select count(*) from {} where {}").format(_table(connection, table), sql.SQL(condition))
-    return _Refused(sqlstate, _readable(connection, table), name, int(fetch_value(connection, query)), counted)
+    rows = fetch_value(connection, sql.SQL("select coalesce(sum(n), 0) from ({}) against").format(query))
+    return _Refused(sqlstate, _readable(connection, table), name, int(rows), counted)
 
 
 def _table(connection: PgConnection, oid: int) -> Any:

@@ -26,6 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     write_atomically,
     write_json,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import (
     ProgramVersion,
     Watcher,
@@ -187,9 +188,14 @@ def dump_database(
     ]
     if archive_format == "directory":
         argv.append(f"--jobs={jobs}")
-    argv += [f"--exclude-schema={_pattern(schema)}" for schema in excluded_schemas]
-    argv += [f"--exclude-table={_pattern(schema)}.{_pattern(table)}" for schema, table in excluded_tables]
+    # In quotes a pattern stands for itself (psql, "Patterns").
+    argv += [f"--exclude-schema={always_quoted(schema)}" for schema in excluded_schemas]
+    argv += [f"--exclude-table={always_quoted(schema)}.{always_quoted(table)}" for schema, table in excluded_tables]
     run_program(argv, env=environment, watcher=watcher)
+    _dump_roles(tools, directory, environment, conninfo)
+
+
+def _dump_roles(tools: DumpTools, directory: Path, environment: Mapping[str, str], conninfo: str) -> None:
     run_program(
         [
             tools.pg_dumpall,
@@ -201,11 +207,6 @@ def dump_database(
         ],
         env=environment,
     )
-
-
-def _pattern(name: str) -> str:
-    """A name as pg_dump's patterns take it literally (psql, "Patterns")."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def read_archive(tools: DumpTools, directory: Path, archive_format: ArchiveFormat, *, jobs: int = 1) -> ArchiveContent:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import ArchiveFormat
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.retention import Retention
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import PLATFORM_SCHEMAS
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import PLATFORM_DATA_SCHEMAS
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 
 
@@ -57,7 +57,7 @@ class BackupRequest:
     run_id: str | None = None
     before_restore_of: str | None = None
     schemas: tuple[str, ...] | None = None
-    platform_schemas: tuple[str, ...] = PLATFORM_SCHEMAS
+    platform_schemas: tuple[str, ...] = PLATFORM_DATA_SCHEMAS
     format: ArchiveFormat = "directory"
     jobs: int = 2
     compression: str = "auto"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 # The platform's schemas whose rows belong to the application: its users and its files.
-PLATFORM_SCHEMAS = ("auth", "storage")
+PLATFORM_DATA_SCHEMAS = ("auth", "storage")
 # What this collection and the Supabase CLI remember about migrations.
 BOOKKEEPING_SCHEMAS = ("supabase_migrations", "pgops")
 # Which version of its own schemas the platform has installed. It is not the project's data, and restoring it elsewhere

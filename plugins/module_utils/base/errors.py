@@ -103,6 +103,11 @@ class PgopsError(Exception):
         }
 
 
+def reason_of(error: Exception) -> str:
+    """What happened, for a sentence about something else that could not be done because of it."""
+    return error.what if isinstance(error, PgopsError) else str(error).strip()
+
+
 class InputError(PgopsError):
     """An option, a file or a document is not usable; found before anything was touched."""
 

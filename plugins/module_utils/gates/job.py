@@ -41,7 +41,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import 
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.signatures import keygen_program, read_approvals
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import (
     GATES,
-    decide,
+    gate_result,
     overall,
     require_valid_waivers,
 )
@@ -133,7 +133,7 @@ def check_gates(
         connection.set_session(readonly=True)
         look = _Look(connection, options, policy, pretend)
         version = look.bounded(server_version)
-        gates = [decide(name, _judge(look, name), waivers) for name in GATES]
+        gates = [gate_result(name, _judge(look, name), waivers) for name in GATES]
     report = PreflightReport(
         project=policy.project,
         project_ref=policy.project_ref,

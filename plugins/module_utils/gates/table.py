@@ -56,7 +56,7 @@ def require_valid_waivers(waivers: Mapping[str, object]) -> dict[str, str]:
     return {name: str(reason).strip() for name, reason in waivers.items()}
 
 
-def decide(name: str, judgement: Judgement, waivers: Mapping[str, str]) -> GateResult:
+def gate_result(name: str, judgement: Judgement, waivers: Mapping[str, str]) -> GateResult:
     """The gate as it stands in the table: a failure that is waived passes, and says so."""
     reason = waivers.get(name)
     if judgement.verdict != "FAIL" or reason is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import (
@@ -95,6 +95,19 @@ class LedgerEvent:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+class Recordable(Protocol):
+    """A migration as the ledger knows it: its file, the script that takes it back, or an earlier event."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class NewEvent:
     """An event to append to the ledger."""
@@ -107,6 +120,20 @@ class NewEvent:
     operator: str
     duration_seconds: float | None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def about(
+        cls,
+        migration: Recordable,
+        event: Event,
+        *,
+        run_id: str | None,
+        operator: str,
+        seconds: float | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> NewEvent:
+        """What happened to a migration, by whom, and how long it took."""
+        return cls(event, migration.version, migration.name, migration.sha256, run_id, operator, seconds, details or {})
 
 
 def exists(connection: PgConnection, relation: str) -> bool:

@@ -39,15 +39,7 @@ def record_verified(options: ConnectionOptions, *, run_id: str, operator: str, d
         for event in unverified:
             append_event(
                 connection,
-                NewEvent(
-                    event="verified",
-                    version=event.version,
-                    name=event.name,
-                    sha256=event.sha256,
-                    run_id=run_id,
-                    operator=operator,
-                    duration_seconds=None,
-                ),
+                NewEvent.about(event, "verified", run_id=run_id, operator=operator),
             )
         if not dry_run:
             connection.commit()

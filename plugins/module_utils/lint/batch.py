@@ -99,7 +99,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Batch:
+class LintBatch:
     """The files that are linted together, in the order in which they apply; ``facts`` is None without a database."""
 
     files: Sequence[LintFile]

@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
-    Batch,
     ColumnFacts,
     DataCheck,
     Facts,
     Limits,
+    LintBatch,
     TableFacts,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import dropped_by, emptied_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import (
@@ -63,7 +65,7 @@ order by k.place
 """
 
 
-def read_facts(connection: PgConnection, batch: Batch) -> Facts:
+def read_facts(connection: PgConnection, batch: LintBatch) -> Facts:
     """Read what the rules need to know, in one read-only transaction.
 
     Of a table whose rows cannot be looked at, for want of a privilege or of time, that is noted.
@@ -117,7 +119,7 @@ def _guarded(connection: PgConnection, *, own_sql: bool = False) -> Iterator[_Ou
             outcome.problem = str(error.diag.message_primary)
 
 
-def _existing(connection: PgConnection, batch: Batch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:
+def _existing(connection: PgConnection, batch: LintBatch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:
     """The tables that the batch changes, empties or drops and that are there now, with their OIDs."""
     wanted = {change.table for change in changes} | {c.referenced for c in changes if c.referenced}
     for statement in batch.statements():
@@ -178,26 +180,30 @@ def _volatile(connection: PgConnection, changes: Sequence[TableChange]) -> froze
 
 def _check(
     connection: PgConnection,
-    batch: Batch,
+    batch: LintBatch,
     change: TableChange,
     tables: dict[DatabaseObject, TableFacts],
     oids: dict[DatabaseObject, int],
 ) -> DataCheck | None:
     """Look for rows against a change; None where none can be, or where the batch itself makes what is asked about."""
+    from psycopg2 import sql
+
     if change.table not in oids or change.table in batch.created or change.not_valid or change.using_index:
         return None
     if any(
         DatabaseObject("column", change.table.schema, c, change.table.name) in batch.created for c in change.columns
     ):
         return _new_column_check(change, tables)
-    facts = tables.get(change.table)
-    if _is_beyond(change) and facts and facts.rows:
-        return DataCheck(change, None, problem="the linter does not ask about constraints of this kind")
+    if _is_beyond(change):
+        facts = tables.get(change.table)
+        problem = "the linter does not ask about constraints of this kind"
+        return DataCheck(change, None, problem=problem) if facts and facts.rows else None
     with _guarded(connection, own_sql=change.action == "check") as outcome:
-        query = _violations_query(connection, change, oids)
+        query = _violations(connection, change, oids)
         if query is None:
             return None
-        found = int(fetch_value(connection, query, [MOST_VIOLATIONS]))
+        bounded = sql.SQL("select count(*) from ({} limit {}) against").format(query, sql.Literal(MOST_VIOLATIONS))
+        found = int(fetch_value(connection, bounded))
     if outcome.problem:
         return DataCheck(change, None, problem=outcome.problem)
     return DataCheck(change, found, at_least=found >= MOST_VIOLATIONS)
@@ -217,53 +223,26 @@ def _new_column_check(change: TableChange, tables: dict[DatabaseObject, TableFac
     return None
 
 
-def _violations_query(connection: PgConnection, change: TableChange, oids: dict[DatabaseObject, int]) -> Any:
-    """A query that counts the rows against a change up to a limit, its only parameter; None when there is nothing to ask."""
+def _violations(connection: PgConnection, change: TableChange, oids: dict[DatabaseObject, int]) -> Any:
+    """A query for the rows against a change; None when there is nothing to ask."""
     from psycopg2 import sql
 
     table = sql.Identifier(change.table.schema, change.table.name)
-    columns = [sql.Identifier(column) for column in change.columns]
-    nulls = sql.SQL(" or ").join(sql.SQL("{} is null").format(c) for c in columns)
-    all_given = sql.SQL(" and ").join(sql.SQL("{} is not null").format(c) for c in columns)
-    bounded = sql.SQL("select count(*) from ({} limit %s) against")
-    duplicates = sql.SQL("select from {table} where {given} group by {columns} having count(*) > 1")
+    keys = [always_quoted(column) for column in change.columns]
     if change.action == "set_not_null":
-        return bounded.format(sql.SQL("select from {} where {}").format(table, nulls))
+        return violating_rows.nulls(table, change.columns)
     if change.action == "check":
-        # The check's own text, as the parser understood it; a percent sign in it is no place for a parameter.
-        expression = sql.SQL(expression_text(change).replace("%", "%%"))
-        return bounded.format(sql.SQL("select from {} where not ({})").format(table, expression))
+        return violating_rows.against_check(table, expression_text(change))
     if change.action == "foreign_key":
-        return _orphans_query(connection, change, oids, bounded, all_given)
+        target = change.referenced
+        if target is None or target not in oids:
+            return None
+        referenced = change.referenced_columns or [c for (c,) in fetch_all(connection, _PRIMARY_KEY, [oids[target]])]
+        return violating_rows.orphans(table, change.columns, sql.Identifier(target.schema, target.name), referenced)
     if change.action == "primary_key":
-        repeated = duplicates.format(table=table, given=all_given, columns=sql.SQL(", ").join(columns))
-        missing = sql.SQL("select from {} where {}").format(table, nulls)
-        return bounded.format(sql.SQL("select from ({} union all {}) both_kinds").format(repeated, missing))
-    if change.action == "unique" or (change.action == "index" and change.unique):
-        given = sql.SQL("true") if change.nulls_equal else all_given
-        return bounded.format(duplicates.format(table=table, given=given, columns=sql.SQL(", ").join(columns)))
-    return None
-
-
-def _orphans_query(
-    connection: PgConnection, change: TableChange, oids: dict[DatabaseObject, int], bounded: Any, all_given: Any
-) -> Any:
-    """Rows that point at nothing. A row with a null in its key points nowhere and obeys (MATCH SIMPLE)."""
-    from psycopg2 import sql
-
-    target = change.referenced
-    if target is None or target not in oids:
-        return None
-    keys = list(change.referenced_columns) or [c for (c,) in fetch_all(connection, _PRIMARY_KEY, [oids[target]])]
-    pairs = sql.SQL(" and ").join(
-        sql.SQL("t.{} = f.{}").format(sql.Identifier(key), sql.Identifier(column))
-        for key, column in zip(keys, change.columns, strict=True)
-    )
-    return bounded.format(
-        sql.SQL("select from {} f where {} and not exists (select from {} t where {})").format(
-            sql.Identifier(change.table.schema, change.table.name),
-            all_given,
-            sql.Identifier(target.schema, target.name),
-            pairs,
+        return sql.SQL("{} union all {}").format(
+            violating_rows.duplicates(table, keys), violating_rows.nulls(table, change.columns)
         )
-    )
+    if change.action == "unique" or (change.action == "index" and change.unique):
+        return violating_rows.duplicates(table, keys, nulls_equal=change.nulls_equal)
+    return None

@@ -17,7 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, Limits, LintFile
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Limits, LintBatch, LintFile
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import (
     LINT_FAILS_FROM,
     LINT_SEVERITY,
@@ -77,7 +77,7 @@ def lint(
     started = time.monotonic()
     program = find_squawk(options.squawk)
     if connection_options is None:
-        batch = Batch(_read(_paths(files, supabase_dir)), None, options.limits)
+        batch = LintBatch(_read(_paths(files, supabase_dir)), None, options.limits)
         database, major = None, DEFAULT_SERVER_MAJOR
     else:
         settings = SessionSettings(
@@ -88,7 +88,7 @@ def lint(
             if supabase_dir is not None:
                 entries, _ledger = read_state(connection, discover(supabase_dir))
                 paths = [Path(e.file) for e in entries if e.file and e.state in ("pending", "out_of_order")]
-            batch = Batch(_read(paths), None, options.limits)
+            batch = LintBatch(_read(paths), None, options.limits)
             batch = replace(batch, facts=read_facts(connection, batch))
             database = str(fetch_value(connection, "select pg_catalog.current_database()"))
             major = connection.server_version // 10_000
@@ -102,7 +102,7 @@ def lint(
     return report
 
 
-def judge(batch: Batch, found: Sequence[SquawkFinding], exclude: Sequence[str] = ()) -> list[LintFinding]:
+def judge(batch: LintBatch, found: Sequence[SquawkFinding], exclude: Sequence[str] = ()) -> list[LintFinding]:
     """All findings of a batch, in the order of the files, with the waivers applied; pure."""
     rules = (*MIGRATION_RULES, *TABLE_RULES, *ROLLBACK_RULES)
     ours = [item for item in chain.from_iterable(rule(batch) for rule in rules) if item.code not in exclude]
@@ -115,7 +115,7 @@ def judge(batch: Batch, found: Sequence[SquawkFinding], exclude: Sequence[str] =
     )
 
 
-def _scripts(batch: Batch) -> Iterator[Script]:
+def _scripts(batch: LintBatch) -> Iterator[Script]:
     for file in batch.files:
         yield file.script
         if file.rollback:
@@ -143,7 +143,12 @@ def _script(path: Path) -> Script:
 
 
 def _report(
-    batch: Batch, findings: list[LintFinding], options: LintOptions, database: str | None, major: int, seconds: float
+    batch: LintBatch,
+    findings: list[LintFinding],
+    options: LintOptions,
+    database: str | None,
+    major: int,
+    seconds: float,
 ) -> LintReport:
     open_levels = [item.level for item in findings if not item.waived]
     return LintReport(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, LintFile, finding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, LintFile, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     Created,
@@ -21,7 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import S
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 
-def missing_rollback(batch: Batch) -> Iterator[LintFinding]:
+def missing_rollback(batch: LintBatch) -> Iterator[LintFinding]:
     """A migration without a way back by SQL."""
     for file in batch.files:
         if file.rollback is None:
@@ -34,7 +34,7 @@ def missing_rollback(batch: Batch) -> Iterator[LintFinding]:
             )
 
 
-def rollback_loses_data(batch: Batch) -> Iterator[LintFinding]:
+def rollback_loses_data(batch: LintBatch) -> Iterator[LintFinding]:
     """Rollbacks that take away more than their migration brought."""
     for file in batch.files:
         if file.rollback is not None:
@@ -84,7 +84,7 @@ def _losses(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
             )
 
 
-def rollback_incomplete(batch: Batch) -> Iterator[LintFinding]:
+def rollback_incomplete(batch: LintBatch) -> Iterator[LintFinding]:
     """What a migration creates or drops and its rollback does not take back."""
     for file in batch.files:
         if file.rollback is not None:

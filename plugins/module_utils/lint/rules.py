@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, finding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     created_by,
@@ -31,7 +31,7 @@ API_SCHEMA = "public"
 _RELATIONS = ("table", "view", "materialized view", "sequence", "index")
 
 
-def transaction_control(batch: Batch) -> Iterator[LintFinding]:
+def transaction_control(batch: LintBatch) -> Iterator[LintFinding]:
     """What the apply refuses: COPY with inline data, a transaction left open and its like; and transactions of a file's own."""
     for file in batch.files:
         try:
@@ -52,7 +52,7 @@ def transaction_control(batch: Batch) -> Iterator[LintFinding]:
             )
 
 
-def not_transactional(batch: Batch) -> Iterator[LintFinding]:
+def not_transactional(batch: LintBatch) -> Iterator[LintFinding]:
     """Commands that PostgreSQL refuses in a transaction: their file is applied statement by statement."""
     for file in batch.files:
         others = [
@@ -78,7 +78,7 @@ def not_transactional(batch: Batch) -> Iterator[LintFinding]:
             )
 
 
-def missing_rls(batch: Batch) -> Iterator[LintFinding]:
+def missing_rls(batch: LintBatch) -> Iterator[LintFinding]:
     """Supabase's API shows every table of its schema to whoever holds the public key, unless policies say otherwise."""
     secured = {table for s in batch.statements() if (table := row_security_enabled_by(s))}
     dropped = {d.what for s in batch.statements() for d in dropped_by(s)}
@@ -99,7 +99,7 @@ def missing_rls(batch: Batch) -> Iterator[LintFinding]:
                 )
 
 
-def security_definer_search_path(batch: Batch) -> Iterator[LintFinding]:
+def security_definer_search_path(batch: LintBatch) -> Iterator[LintFinding]:
     """A function that runs as its owner and looks names up in the caller's search_path runs what the caller puts there."""
     fixed = {
         function_altered_by(s) for s in batch.statements() if s.tag == "AlterFunctionStmt" and _sets_search_path(s)
@@ -123,7 +123,7 @@ def _sets_search_path(statement: Statement) -> bool:
     return any(o.get("VariableSetStmt", {}).get("name") == "search_path" for o in options_of(statement).get("set", []))
 
 
-def drops_data(batch: Batch) -> Iterator[LintFinding]:
+def drops_data(batch: LintBatch) -> Iterator[LintFinding]:
     """What a migration takes away that was there before it."""
     for statement in batch.statements():
         lost = [d.what for d in dropped_by(statement) if not d.renamed and d.what.kind in ("table", "column")]
@@ -144,7 +144,7 @@ def drops_data(batch: Batch) -> Iterator[LintFinding]:
                 )
 
 
-def _data_in(batch: Batch, what: DatabaseObject) -> str:
+def _data_in(batch: LintBatch, what: DatabaseObject) -> str:
     """How much data would be lost, in words; empty when it is none."""
     if batch.facts is None:
         return "without a connection nobody knows how much"
@@ -156,7 +156,7 @@ def _data_in(batch: Batch, what: DatabaseObject) -> str:
     return batch.limits.size_text(table)
 
 
-def conflicts_in_batch(batch: Batch) -> Iterator[LintFinding]:
+def conflicts_in_batch(batch: LintBatch) -> Iterator[LintFinding]:
     """Files that get in each other's way: made two times, or used after an earlier file dropped it."""
     made: dict[tuple[DatabaseObject, str | None], Statement] = {}
     gone: dict[DatabaseObject, Statement] = {}
@@ -204,7 +204,7 @@ def _uses_of(gone: dict[DatabaseObject, Statement], statement: Statement) -> Ite
             )
 
 
-Rule = Callable[[Batch], Iterator[LintFinding]]
+Rule = Callable[[LintBatch], Iterator[LintFinding]]
 
 MIGRATION_RULES: tuple[Rule, ...] = (
     transaction_control,

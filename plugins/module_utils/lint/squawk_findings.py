@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
-from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Batch, finding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import SquawkFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
@@ -51,7 +51,9 @@ _FIXES = {
 }
 
 
-def judge_squawk(batch: Batch, found: Sequence[SquawkFinding], ours: Sequence[LintFinding]) -> Iterator[LintFinding]:
+def judge_squawk(
+    batch: LintBatch, found: Sequence[SquawkFinding], ours: Sequence[LintFinding]
+) -> Iterator[LintFinding]:
     """squawk's findings as ours: warnings, or notices where the database says that there is little to fear.
 
     :param ours: the findings of our own rules; what they say already is not said two times.
@@ -83,7 +85,7 @@ def _finding(item: SquawkFinding, place: Statement | Position, at: Position) -> 
     return finding(f"squawk.{item.rule}", "warning", place, " ".join(item.message.split()), fix, at=at)
 
 
-def _statement_at(batch: Batch, item: SquawkFinding) -> Statement | None:
+def _statement_at(batch: LintBatch, item: SquawkFinding) -> Statement | None:
     """The statement that a finding is in: the last that begins at or before it."""
     before = [
         statement

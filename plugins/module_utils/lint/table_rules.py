@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
-    Batch,
     ColumnFacts,
     DataCheck,
+    LintBatch,
     TableFacts,
     finding,
 )
@@ -49,7 +49,7 @@ _LONG_LOCKS = {
 _LONG_LOCKS["primary_key"] = _LONG_LOCKS["unique"]
 
 
-def long_locks(batch: Batch) -> Iterator[LintFinding]:
+def long_locks(batch: LintBatch) -> Iterator[LintFinding]:
     """Changes of large tables that keep others waiting for as long as it takes to go through all rows."""
     proven = _proven_in(batch)
     for statement in batch.statements():
@@ -86,7 +86,7 @@ def _takes_a_long_lock(change: TableChange, table: TableFacts, proven: set[tuple
     return change.action in _LONG_LOCKS and not change.not_valid and not change.using_index
 
 
-def _rewrite(batch: Batch, change: TableChange, table: TableFacts) -> str:
+def _rewrite(batch: LintBatch, change: TableChange, table: TableFacts) -> str:
     """Why the change makes PostgreSQL write every row anew; empty when it does not."""
     if change.action == "alter_type":
         old = table.columns.get(change.columns[0])
@@ -119,7 +119,7 @@ def type_words(column: ColumnFacts) -> str:
     return column.type_name + (f"({', '.join(map(str, column.modifiers))})" if column.modifiers else "")
 
 
-def _proven_in(batch: Batch) -> set[tuple[DatabaseObject, str]]:
+def _proven_in(batch: LintBatch) -> set[tuple[DatabaseObject, str]]:
     """The columns that a check, added and validated by the batch itself, proves not to be null."""
     checks: dict[tuple[DatabaseObject, str], str] = {}
     proven = set()
@@ -133,7 +133,7 @@ def _proven_in(batch: Batch) -> set[tuple[DatabaseObject, str]]:
     return proven
 
 
-def existing_data(batch: Batch) -> Iterator[LintFinding]:
+def existing_data(batch: LintBatch) -> Iterator[LintFinding]:
     """Rows that are there and do not obey: the migration would fail on them, after everything before it has run."""
     for check in batch.facts.checks if batch.facts else ():
         statement = check.change.statement
@@ -175,7 +175,7 @@ def _violation_words(change: TableChange) -> str:
     return f"values of {columns} in {change.table} are there more than once"
 
 
-def _earlier_write(batch: Batch, check: DataCheck) -> Statement | None:
+def _earlier_write(batch: LintBatch, check: DataCheck) -> Statement | None:
     """A statement before the change that writes the table, or may: of a DO block only the words are known."""
     table = check.change.table
     tables = {table} | ({check.change.referenced} if check.change.referenced else set())
@@ -189,7 +189,7 @@ def _earlier_write(batch: Batch, check: DataCheck) -> Statement | None:
     return None
 
 
-def unknown_tables(batch: Batch) -> Iterator[LintFinding]:
+def unknown_tables(batch: LintBatch) -> Iterator[LintFinding]:
     """Tables that the rules could not judge, so that nobody takes their silence for consent."""
     unknown = dict(batch.facts.unknown) if batch.facts else {}
     for statement in batch.statements():

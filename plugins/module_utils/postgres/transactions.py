@@ -12,9 +12,11 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    NOTHING_CHANGED,
     BusyError,
     ConnectionFailed,
     PgopsError,
+    Position,
     State,
     StatementFailed,
 )
@@ -70,9 +72,11 @@ def hold_apply_lock(connection: PgConnection, key: tuple[int, int], wait_seconds
             execute(connection, "select pg_catalog.pg_advisory_unlock(%s, %s)", list(key))
 
 
-def keep_apply_lock(connection: PgConnection, key: tuple[int, int]) -> None:
+def keep_apply_lock(connection: PgConnection, key: tuple[int, int], *, where: Position, state: State) -> None:
     """Take the apply lock again when a statement let go of it: DISCARD ALL does, and pg_advisory_unlock_all.
 
+    :param where: that statement, for the error.
+    :param state: what is done by now, for the error.
     :raises BusyError: when another session was quicker.
     """
     held = fetch_value(
@@ -82,7 +86,7 @@ def keep_apply_lock(connection: PgConnection, key: tuple[int, int]) -> None:
         list(key),
     )
     if not held:
-        _poll(connection, "select pg_catalog.pg_try_advisory_lock(%s, %s)", key, 0.0)
+        _poll(connection, "select pg_catalog.pg_try_advisory_lock(%s, %s)", key, 0.0, where=where, state=state)
 
 
 @contextmanager
@@ -126,7 +130,15 @@ def take_apply_lock(connection: PgConnection, key: tuple[int, int], wait_seconds
     _poll(connection, "select pg_catalog.pg_try_advisory_xact_lock(%s, %s)", key, wait_seconds)
 
 
-def _poll(connection: PgConnection, attempt: str, key: tuple[int, int], wait_seconds: float) -> None:
+def _poll(
+    connection: PgConnection,
+    attempt: str,
+    key: tuple[int, int],
+    wait_seconds: float,
+    *,
+    where: Position | None = None,
+    state: State = NOTHING_CHANGED,
+) -> None:
     deadline = time.monotonic() + wait_seconds
     while not fetch_value(connection, attempt, list(key)):
         if time.monotonic() >= deadline:
@@ -140,6 +152,8 @@ def _poll(connection: PgConnection, attempt: str, key: tuple[int, int], wait_sec
             who = "; ".join(f"pid {pid} ({user}, {name}, since {since})" for pid, user, name, since in holders)
             raise BusyError(
                 f"Another apply or rollback is under way on this project: {who or 'it has just ended'}",
+                where=where,
+                state=state,
                 next_step="Wait for it to end, then run again.",
             )
         time.sleep(random.uniform(0.1, 0.3))

@@ -45,6 +45,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     execute,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.read_back import read_back
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
@@ -315,21 +316,16 @@ def _record(request: RestoreRequest, content: BackupContent, attempt: _Attempt) 
 
 
 def _read_back(options: ConnectionOptions, attempt: _Attempt) -> None:
-    """Look once more, in a session of its own, at what is there after COMMIT."""
-    import psycopg2
-
     manifest = attempt.manifest
-    try:
-        with attempt.progress.phase("read_back"), session(options, _READ_ONLY) as connection:
-            found = fingerprint(read_catalog(connection, manifest.own_schemas))
-    except (PgopsError, psycopg2.Error) as error:
-        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
-        raise VerificationFailed(
-            f"After COMMIT the database could not be looked at: {reason}",
-            where=options.place,
-            state=State("the restore is committed, but not read back", "committed"),
+    with (
+        attempt.progress.phase("read_back"),
+        read_back(
+            options,
+            committed="the restore is committed, but not read back",
             next_step="When the server is back, compare it with the backup's catalog.json (module schema_diff).",
-        ) from error
+        ) as connection,
+    ):
+        found = fingerprint(read_catalog(connection, manifest.own_schemas))
     if attempt.proof is None or found != attempt.proof.fingerprint:
         raise VerificationFailed(
             "After COMMIT the catalog is another one than before it",

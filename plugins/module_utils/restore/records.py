@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    Event,
     LedgerEvent,
     NewEvent,
     append_event,
@@ -96,17 +97,8 @@ def record_restore(connection: PgConnection, record: RestoreRecord, seconds: flo
     return change
 
 
-def _about(event: LedgerEvent, kind: Any, record: RestoreRecord, details: Mapping[str, Any]) -> NewEvent:
-    return NewEvent(
-        event=kind,
-        version=event.version,
-        name=event.name,
-        sha256=event.sha256,
-        run_id=record.run_id,
-        operator=record.operator,
-        duration_seconds=None,
-        details=details,
-    )
+def _about(event: LedgerEvent, kind: Event, record: RestoreRecord, details: Mapping[str, Any]) -> NewEvent:
+    return NewEvent.about(event, kind, run_id=record.run_id, operator=record.operator, details=details)
 
 
 def _forget_half_done(connection: PgConnection) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     make_private_directory,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import foreign_keys
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data_script import (
     SCRIPT_NAME,
@@ -113,7 +114,7 @@ def export_dropped_data(connection: PgConnection, data: Sequence[DroppedData], d
         written.append(directory / SCRIPT_NAME)
         files = [_exported(item, directory.absolute()) for item in data]
         with _new_file(directory / SCRIPT_NAME) as stream:
-            stream.write(bring_back_script(files, _references(connection)).encode())
+            stream.write(bring_back_script(files, foreign_keys(connection)).encode())
         fsync_directory(directory)
     except FileExistsError as error:
         discard_export(written[:-1])
@@ -164,17 +165,6 @@ def _file_name(item: DroppedData) -> str:
 def _exported(item: DroppedData, directory: Path) -> ExportedFile:
     key = () if item.whole_table else item.key
     return ExportedFile(directory / _file_name(item), item.schema, item.table, key, item.columns)
-
-
-def _references(connection: PgConnection) -> set[tuple[tuple[str, str], tuple[str, str]]]:
-    rows = fetch_all(
-        connection,
-        "select n.nspname, c.relname, rn.nspname, r.relname from pg_catalog.pg_constraint k "
-        "join pg_catalog.pg_class c on c.oid = k.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
-        "join pg_catalog.pg_class r on r.oid = k.confrelid join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace "
-        "where k.contype = 'f'",
-    )
-    return {((schema, table), (other_schema, other)) for schema, table, other_schema, other in rows}
 
 
 def _stored_tables(connection: PgConnection, schemas: Sequence[str] | None = None) -> list[_StoredTable]:

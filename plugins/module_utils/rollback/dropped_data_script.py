@@ -11,9 +11,9 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted, literal
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 SCRIPT_NAME = "bring-back.sql"
-Table = tuple[str, str]
 
 
 @dataclass(frozen=True)

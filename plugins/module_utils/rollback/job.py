@@ -6,16 +6,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
-    Checks,
-    Verification,
     require_verified,
     verify,
 )
@@ -44,7 +40,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     newest_applied_events,
     read_history,
     read_ledger,
-    record_removed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import read_records, require_recorded
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.statement_log import versions_begun
@@ -60,6 +55,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     connect,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.read_back import read_back
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
     ROLLED_BACK,
     commit,
@@ -79,58 +75,18 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_da
     export_dropped_data,
     find_dropped_data,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript, runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import RollbackOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.progress import Progress, RevertedMigration
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording import (
+    failed_result,
+    record_reverted,
+    result_document,
+    reverted_migration,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
-
-
-@dataclass(frozen=True)
-class RollbackOptions:
-    """What to take back and how. Without ``to_version`` and ``of_run`` it is what the last run applied.
-
-    :param expected_catalog: the catalog from before the migrations, to say what differs; its hash is in the ledger anyway.
-    :param checks: the baseline counts to prove equality with.
-    :param export_dir: where data goes that lives only in what is dropped.
-    """
-
-    supabase_dir: Path
-    reason: str
-    operator: str
-    settings: SessionSettings
-    run_id: str | None = None
-    of_run: str | None = None
-    to_version: str | None = None
-    expected_catalog: Catalog | None = None
-    require_exact_catalog: bool = True
-    checks: Checks | None = None
-    export_dir: Path | None = None
-    schemas: Sequence[str] | None = None
-    retries: int = 3
-    lock_wait_seconds: float = 10.0
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class _Reverted:
-    version: str
-    name: str
-    path: Path
-    script: RunnableScript
-
-
-@dataclass
-class _Progress:
-    done: list[AppliedMigration] = field(default_factory=list)
-    exported: list[Path] = field(default_factory=list)
-    catalog_before: Catalog | None = None
-    catalog_after: Catalog | None = None
-    expected: str | None = None
-    verification: Verification | None = None
-    # Once COMMIT was sent, an export may be the only copy of its data.
-    may_be_committed: bool = False
-    committed: bool = False
-    notices: list[str] = field(default_factory=list)
 
 
 def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResult:
@@ -144,7 +100,7 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
     :raises VerificationFailed: when the result is not the state from before; the migrations are still applied.
     """
     started, started_at = time.monotonic(), utc_now()
-    progress = _Progress()
+    progress = Progress()
     with session(options, SessionSettings(read_only=True)) as connection:
         versions, progress.expected = _choose(connection, how)
     reverted = [_load(how.supabase_dir, version, name) for version, name in versions]
@@ -153,15 +109,18 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
             with_retries(lambda: _transaction(options, how, reverted, progress), retries=how.retries)
         except PgopsError as error:
             _fail(options, how, reverted, error)
-            error.details["result"] = {"rollback": _failed(how, progress, started, started_at)}
+            error.details["result"] = {"rollback": failed_result(how, progress, started, started_at)}
             raise
         if progress.committed:
             try:
                 _read_back(options, reverted)
             except PgopsError as error:
-                error.details["result"] = {"changed": True, "rollback": _failed(how, progress, started, started_at)}
+                error.details["result"] = {
+                    "changed": True,
+                    "rollback": failed_result(how, progress, started, started_at),
+                }
                 raise
-    return _document(how, progress, started, started_at)
+    return result_document(how, progress, started, started_at)
 
 
 def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[str, str]], str | None]:
@@ -184,7 +143,7 @@ def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[
     return [(version, names[version]) for version in versions], expected_fingerprint(versions, ledger)
 
 
-def _load(supabase_dir: Path, version: str, name: str) -> _Reverted:
+def _load(supabase_dir: Path, version: str, name: str) -> RevertedMigration:
     path = supabase_dir / "rollbacks" / f"{version}_{name}.sql"
     if not path.is_file():
         raise RollbackError(
@@ -201,11 +160,11 @@ def _load(supabase_dir: Path, version: str, name: str) -> _Reverted:
             state="nothing was changed; the migrations are still applied",
             next_step=f"Read and complete it, then take its first line away ({DRAFT_MARK}).",
         )
-    return _Reverted(version, name, path, runnable(script))
+    return RevertedMigration(version, name, path, runnable(script))
 
 
 def _transaction(
-    options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[_Reverted], progress: _Progress
+    options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[RevertedMigration], progress: Progress
 ) -> None:
     import psycopg2
 
@@ -224,8 +183,8 @@ def _transaction(
             for item in reverted:
                 seconds = run_script(connection, item.script, what=f"Rollback of {item.version}_{item.name}")
                 reset_session(connection)
-                progress.done.append(_done(item, seconds))
-                _record(connection, how, item, seconds)
+                progress.done.append(reverted_migration(item, seconds))
+                record_reverted(connection, how, item, seconds)
             require_recorded(connection, records, rolled_back=[item.version for item in reverted], state=STILL_APPLIED)
             progress.catalog_after = _catalog(connection, how)
             _require_expected_catalog(how, progress)
@@ -254,7 +213,7 @@ def _transaction(
                 progress.exported.clear()
 
 
-def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_Reverted]) -> None:
+def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted: Sequence[RevertedMigration]) -> None:
     """Under the lock, what was read before it may no longer hold."""
     versions, _expected = _choose(connection, how)
     if [version for version, _name in versions] != [item.version for item in reverted]:
@@ -265,7 +224,9 @@ def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted:
         )
 
 
-def _export(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_Reverted], progress: _Progress) -> None:
+def _export(
+    connection: PgConnection, how: RollbackOptions, reverted: Sequence[RevertedMigration], progress: Progress
+) -> None:
     def execute_all() -> None:
         for item in reverted:
             run_script(connection, item.script, what=f"Rollback of {item.version}_{item.name}")
@@ -281,7 +242,7 @@ def _export(connection: PgConnection, how: RollbackOptions, reverted: Sequence[_
 
 
 def _write_export(
-    connection: PgConnection, how: RollbackOptions, dropped: Sequence[DroppedData], progress: _Progress
+    connection: PgConnection, how: RollbackOptions, dropped: Sequence[DroppedData], progress: Progress
 ) -> None:
     if how.export_dir is None:
         raise RollbackError(
@@ -293,7 +254,7 @@ def _write_export(
     progress.exported = export_dropped_data(connection, dropped, how.export_dir)
 
 
-def _require_expected_catalog(how: RollbackOptions, progress: _Progress) -> None:
+def _require_expected_catalog(how: RollbackOptions, progress: Progress) -> None:
     if progress.expected is None or progress.catalog_after is None or not how.require_exact_catalog:
         return
     if fingerprint(progress.catalog_after) == progress.expected:
@@ -314,31 +275,9 @@ def _require_expected_catalog(how: RollbackOptions, progress: _Progress) -> None
     )
 
 
-def _record(connection: PgConnection, how: RollbackOptions, item: _Reverted, seconds: float) -> None:
-    record_removed(connection, item.version)
-    append_event(connection, _event(how, item, "rolled_back", seconds, {"reason": how.reason}))
-
-
-def _event(
-    how: RollbackOptions,
-    item: _Reverted,
-    event: Literal["rolled_back", "failed"],
-    seconds: float | None,
-    details: Mapping[str, object],
-) -> NewEvent:
-    return NewEvent(
-        event=event,
-        version=item.version,
-        name=item.name,
-        sha256=item.script.script.sha256,
-        run_id=how.run_id,
-        operator=how.operator,
-        duration_seconds=seconds,
-        details=details,
-    )
-
-
-def _fail(options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[_Reverted], error: PgopsError) -> None:
+def _fail(
+    options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[RevertedMigration], error: PgopsError
+) -> None:
     import psycopg2
 
     if error.state == ROLLED_BACK:
@@ -350,29 +289,21 @@ def _fail(options: ConnectionOptions, how: RollbackOptions, reverted: Sequence[_
         with session(options, SessionSettings(lock_timeout_ms=how.settings.lock_timeout_ms)) as connection:
             make_ledger(connection)
             details = {"operation": "rollback", "code": error.code, "what": error.what, "reason": how.reason}
-            append_event(connection, _event(how, item, "failed", None, details))
+            append_event(
+                connection, NewEvent.about(item, "failed", run_id=how.run_id, operator=how.operator, details=details)
+            )
             connection.commit()
     except (PgopsError, psycopg2.Error) as unrecorded:
         error.details["ledger"] = f"the failure could not be recorded: {unrecorded}"
 
 
-def _read_back(options: ConnectionOptions, reverted: Sequence[_Reverted]) -> None:
-    import psycopg2
-
-    try:
-        with session(options, SessionSettings(read_only=True)) as connection:
-            present = {row.version for row in read_history(connection)}
-    except (PgopsError, psycopg2.Error) as error:
-        reason = error.what if isinstance(error, PgopsError) else str(error).strip()
-        raise VerificationFailed(
-            f"After COMMIT the database could not be looked at: {reason}",
-            where=options.place,
-            state=State(
-                f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
-                "committed",
-            ),
-            next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
-        ) from error
+def _read_back(options: ConnectionOptions, reverted: Sequence[RevertedMigration]) -> None:
+    with read_back(
+        options,
+        committed=f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
+        next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
+    ) as connection:
+        present = {row.version for row in read_history(connection)}
     left = [item.version for item in reverted if item.version in present]
     if left:
         raise VerificationFailed(
@@ -385,38 +316,3 @@ def _read_back(options: ConnectionOptions, reverted: Sequence[_Reverted]) -> Non
 
 def _catalog(connection: PgConnection, how: RollbackOptions) -> Catalog:
     return read_catalog(connection, how.schemas or user_schemas(connection))
-
-
-def _done(item: _Reverted, seconds: float) -> AppliedMigration:
-    return AppliedMigration(
-        version=item.version,
-        name=item.name,
-        file=str(item.path),
-        sha256=item.script.script.sha256,
-        statements=len(item.script.statements),
-        duration_seconds=round(seconds, 3),
-    )
-
-
-def _failed(how: RollbackOptions, progress: _Progress, started: float, started_at: str) -> dict[str, Any]:
-    return {**_document(how, progress, started, started_at).as_dict(), "failed": True}
-
-
-def _document(how: RollbackOptions, progress: _Progress, started: float, started_at: str) -> RollbackResult:
-    before, after = progress.catalog_before, progress.catalog_after
-    return RollbackResult(
-        run_id=how.run_id,
-        reason=how.reason,
-        dry_run=how.dry_run,
-        committed=progress.committed,
-        started_at=started_at,
-        duration_seconds=round(time.monotonic() - started, 3),
-        migrations=progress.done,
-        exported=[str(path) for path in progress.exported],
-        catalog_before=None if before is None else fingerprint(before),
-        catalog_after=None if after is None else fingerprint(after),
-        catalog_expected=progress.expected,
-        catalog_changes=compare_catalogs(before, after) if before is not None and after is not None else [],
-        counts=progress.verification.counts if progress.verification else None,
-        notices=progress.notices,
-    )

@@ -27,9 +27,6 @@ _BY_STATEMENT = {
     "DeleteStmt": "RowExclusiveLock",
     "MergeStmt": "RowExclusiveLock",
     "CopyStmt": "RowExclusiveLock",
-    "CreateStatsStmt": "ShareUpdateExclusiveLock",
-    "CommentStmt": "ShareUpdateExclusiveLock",
-    "VacuumStmt": "ShareUpdateExclusiveLock",
 }
 # ALTER TABLE takes ACCESS EXCLUSIVE unless its page says otherwise; the strongest of its commands counts.
 _WEAKER_ALTER = {

@@ -33,11 +33,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.validation.session 
     undone,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.verdicts import (
-    decide,
     message_of_row,
     missing_names,
     name_of_cell,
     name_of_notice,
+    overall_verdict,
     plain_value,
     text_of_notice,
     verdict_cells,
@@ -117,7 +117,7 @@ def run_validation(
         started_at=started_at,
         duration_seconds=round(time.monotonic() - clock, 3),
         checks=found,
-        verdict=decide(found, stage, warnings_as_failures),
+        verdict=overall_verdict(found, stage, warnings_as_failures),
         passed=verdicts.count("PASS"),
         failed=verdicts.count("FAIL"),
         warnings=verdicts.count("WARNING"),

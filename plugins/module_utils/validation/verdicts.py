@@ -173,7 +173,7 @@ def failing_checks(checks: Sequence[Check], stage: Stage, warnings_as_failures: 
     return [check for check in checks if check.verdict in fatal and gates(check, stage)]
 
 
-def decide(checks: Sequence[Check], stage: Stage, warnings_as_failures: bool = False) -> Verdict:
+def overall_verdict(checks: Sequence[Check], stage: Stage, warnings_as_failures: bool = False) -> Verdict:
     """One verdict of all checks.
 
     V(FAIL): the run has to stop. V(WARNING): it may go on, but there is something to look at: warnings and, in the V(before)

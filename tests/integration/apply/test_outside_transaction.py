@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import ADVISORY_LOCK
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 from tests.integration.application import TABLES, Application
 from tests.integration.apply.test_migration import wait_until
@@ -102,6 +104,52 @@ def test_a_failure_keeps_what_was_done_and_a_further_run_goes_on_there(applicati
     assert clients(application.project) == ["10", "11"]
     assert application.versions() == [FIRST[:14], INDEXES[:14], THIRD[:14]]
     assert application.info()["migration_info"]["half_done"] == []
+
+
+def test_a_failure_is_told_while_somebody_else_builds_an_index(application: Application) -> None:
+    project = application.project
+    application.migration(INDEXES, CONCURRENTLY.replace("create index", "create unique index"))
+    project.psql("create table public.others (id int)")
+    with ThreadPoolExecutor() as pool, session(project.options) as holder:
+        with holder.cursor() as cursor:
+            cursor.execute("insert into public.others values (1)")
+        other = pool.submit(project.psql, "create index concurrently on public.others (id)")
+        wait_until(lambda: bool(building(project)), "the other index was never begun")
+        result = application.apply()
+        holder.commit()
+        other.result()
+    assert "could not create unique index" in result["msg"] and f"{INDEXES}.sql:3:1" in result["msg"]
+    assert result["error"]["code"] == "statement" and result["error"]["outcome"] == "partial"
+    assert "an INVALID index, if it left one, is still there" in result["error"]["state"]
+    assert "still building an index" in result["error"]["state"]
+    assert application.events() == [f"applied {FIRST[:14]}", f"failed {INDEXES[:14]}"]
+    assert indexes(project) == {"orders_client_idx": "f", "orders_pkey": "t"}
+    project.psql("delete from public.orders where id > 3")
+    assert not application.apply().get("failed")
+    assert indexes(project) == {"orders_client_idx": "t", "orders_pkey": "t"}
+
+
+def test_who_loses_the_apply_lock_on_the_way_is_told_what_is_done(application: Application) -> None:
+    project = application.project
+    application.migration(
+        INDEXES,
+        "insert into clients values (10, 'ten');\nselect pg_sleep(1);\ndiscard all;\ninsert into clients values (11, 'eleven');",
+    )
+    take = "select pg_advisory_{}lock({}, {})"
+    with ThreadPoolExecutor() as pool, session(project.options, autocommit=True) as other, other.cursor() as cursor:
+        applying = pool.submit(application.apply, to_version=INDEXES[:14])
+        wait_until(lambda: clients(project) == ["10"], "the file was never begun")
+        # It stands in line, and gets the lock as soon as the file lets go of it.
+        cursor.execute(take.format("", *ADVISORY_LOCK))
+        error = applying.result()["error"]
+        cursor.execute(take.format("un", *ADVISORY_LOCK))
+    assert error["code"] == "busy" and error["outcome"] == "partial", error
+    assert "the first 3 statements of the file are done and stay; nothing after them was run" in error["state"]
+    assert f"{INDEXES}.sql:3:1" in error["where"]
+    assert clients(project) == ["10"]
+    assert project.psql(UNFINISHED).splitlines() == ["0|finished", "1|finished", "2|finished"]
+    assert not application.apply().get("failed")
+    assert clients(project) == ["10", "11"]
 
 
 def test_the_file_may_be_corrected_only_where_no_run_has_been(application: Application) -> None:

@@ -125,6 +125,7 @@ def test_rows_that_would_not_obey_are_counted(people: LiveProject, supabase_dir:
         "alter table empty alter column email set not null, add primary key (id)",
         "alter table empty add column must text not null",
         "create unique index on empty (email) where id > 5",
+        "create unique index on empty (lower(email))",
     ],
 )
 def test_rows_that_obey_are_no_finding(people: LiveProject, supabase_dir: Path, sql: str) -> None:

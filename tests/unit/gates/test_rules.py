@@ -39,7 +39,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import 
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.git import judge_git
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import (
     GATES,
-    decide,
+    gate_result,
     overall,
     require_valid_waivers,
 )
@@ -268,12 +268,12 @@ def test_a_backup_of_any_server_counts_where_servers_cannot_be_told_apart() -> N
 
 def test_a_waiver_lets_a_closed_gate_pass_and_nothing_else() -> None:
     closed, warning = rules.Judgement("FAIL", "full", "free some"), rules.Judgement("WARNING", "hm")
-    assert decide("disk", closed, {}).verdict == "FAIL"
-    waived = decide("disk", closed, {"disk": "it is a test"})
+    assert gate_result("disk", closed, {}).verdict == "FAIL"
+    waived = gate_result("disk", closed, {"disk": "it is a test"})
     assert (waived.verdict, waived.waiver, waived.evidence) == ("WAIVED", "it is a test", "full")
-    assert decide("identity", closed, {"identity": "sure"}).evidence.startswith("WAIVED AGAINST THE EVIDENCE")
-    assert decide("pooler", closed, {"pooler": "sure"}).evidence.startswith("WAIVED AGAINST THE EVIDENCE")
-    untouched = decide("git", warning, {"git": "not needed"})
+    assert gate_result("identity", closed, {"identity": "sure"}).evidence.startswith("WAIVED AGAINST THE EVIDENCE")
+    assert gate_result("pooler", closed, {"pooler": "sure"}).evidence.startswith("WAIVED AGAINST THE EVIDENCE")
+    untouched = gate_result("git", warning, {"git": "not needed"})
     assert (untouched.verdict, untouched.waiver) == ("WARNING", None)
 
 

@@ -10,10 +10,10 @@ import json
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
-    Batch,
     ColumnFacts,
     Facts,
     Limits,
+    LintBatch,
     LintFile,
     TableFacts,
 )
@@ -28,7 +28,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import Dat
 NO_RLS_NEEDED = "create table app.t (id int)"
 
 
-def batch(*files: tuple[str, str | None], facts: Facts | None = None) -> Batch:
+def batch(*files: tuple[str, str | None], facts: Facts | None = None) -> LintBatch:
     """Files, each a migration and its rollback, named 1.sql, 2.sql ... and 1.down.sql, 2.down.sql ..."""
     read = [
         LintFile(
@@ -38,7 +38,7 @@ def batch(*files: tuple[str, str | None], facts: Facts | None = None) -> Batch:
         )
         for number, (up, down) in enumerate(files, start=1)
     ]
-    return Batch(read, facts)
+    return LintBatch(read, facts)
 
 
 def found(up: str, down: str | None = "select 1") -> list[tuple[str, str]]:

@@ -11,11 +11,11 @@ import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, Stage, Verdict
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.verdicts import (
-    decide,
     failing_checks,
     message_of_row,
     missing_names,
     name_of_cell,
+    overall_verdict,
     plain_value,
     text_of_notice,
     verdict_cells,
@@ -198,5 +198,5 @@ def test_values_are_exact(text: str | None, oid: int, value: object) -> None:
     ],
 )
 def test_many_checks_are_one_verdict(checks: list[Check], stage: Stage, strict: bool, verdict: Verdict) -> None:
-    assert decide(checks, stage, strict) == verdict
+    assert overall_verdict(checks, stage, strict) == verdict
     assert bool(failing_checks(checks, stage, strict)) == (verdict == "FAIL")

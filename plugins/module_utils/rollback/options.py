@@ -1,0 +1,40 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rollback is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import SessionSettings
+
+
+@dataclass(frozen=True)
+class RollbackOptions:
+    """What to take back and how. Without ``to_version`` and ``of_run`` it is what the last run applied.
+
+    :param expected_catalog: the catalog from before the migrations, to say what differs; its hash is in the ledger anyway.
+    :param checks: the baseline counts to prove equality with.
+    :param export_dir: where data goes that lives only in what is dropped.
+    """
+
+    supabase_dir: Path
+    reason: str
+    operator: str
+    settings: SessionSettings
+    run_id: str | None = None
+    of_run: str | None = None
+    to_version: str | None = None
+    expected_catalog: Catalog | None = None
+    require_exact_catalog: bool = True
+    checks: Checks | None = None
+    export_dir: Path | None = None
+    schemas: Sequence[str] | None = None
+    retries: int = 3
+    lock_wait_seconds: float = 10.0
+    dry_run: bool = False

@@ -1,0 +1,34 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which locks a statement is expected to take, by its text alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.locks import expected_locks
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
+
+
+@pytest.mark.parametrize(
+    ("statement", "relation", "mode"),
+    [
+        ("create index on s.t (a)", "s.t", "ShareLock"),
+        ("create index concurrently on t (a)", "t", "ShareUpdateExclusiveLock"),
+        ("create trigger g before insert on t for each row execute function f()", "t", "ShareRowExclusiveLock"),
+        ("create policy p on t", "t", "AccessExclusiveLock"),
+        ("alter policy p on t using (true)", "t", "AccessExclusiveLock"),
+        ("alter table t rename column a to b", "t", "AccessExclusiveLock"),
+        ("create rule r as on insert to t do nothing", "t", "AccessExclusiveLock"),
+        ("create or replace view s.v as select 1", "s.v", "AccessExclusiveLock"),
+        ("insert into t values (1)", "t", "RowExclusiveLock"),
+        ("update t set a = 1", "t", "RowExclusiveLock"),
+        ("delete from t", "t", "RowExclusiveLock"),
+        ("merge into t using u on t.a = u.a when matched then delete", "t", "RowExclusiveLock"),
+        ("copy t from '/tmp/t.csv'", "t", "RowExclusiveLock"),
+    ],
+)
+def test_a_statement_locks_the_relation_that_it_names(statement: str, relation: str, mode: str) -> None:
+    (lock,) = expected_locks(parse_script("m.sql", statement))
+    assert (lock.relation, lock.mode) == (relation, mode)
