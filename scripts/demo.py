@@ -169,7 +169,7 @@ def down() -> None:
     """Stop the servers and remove their data; the documents of the runs go too."""
     say("Stop the demo's servers and remove their data")
     if SERVERS.is_dir():
-        playbook("playbooks/local_project.yml", "-e", "local_project_state=absent")
+        playbook("playbooks/local_project.yml", "-l", "all", "-e", "local_project_state=absent")
     shutil.rmtree(DEMO, ignore_errors=True)
     URIS.unlink(missing_ok=True)
     SERVICES.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import yaml
 
 CLONE = Path(__file__).resolve().parents[2]
 READ_ONLY = {"plan", "status"}
-# It makes and removes servers of its own on this machine, and reaches no project elsewhere.
+# It starts servers of its own on this machine, and reaches no project elsewhere. To remove them it asks.
 LOCAL = {"local_project"}
 CHANGING = sorted({path.stem for path in CLONE.glob("playbooks/*.yml")} - READ_ONLY - LOCAL)
 
@@ -52,6 +52,28 @@ def test_forgetting_the_limit_runs_nothing_and_says_what_to_type() -> None:
     assert "does not take every project of the inventory by itself. Nothing was changed." in done.stdout
     assert "Next: add -l prod or -e migrate_hosts=prod" in done.stdout
     assert "ready_set" not in done.stdout and "Check the gates" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("states", "arguments", "asks"),
+    [
+        (("started", "started"), ("-e", "local_project_state=absent"), True),
+        # What the first host says is not what holds for all.
+        (("started", "absent"), (), True),
+        (("absent", "absent"), ("-l", "all"), False),
+        (("absent", "absent"), ("-e", "local_project_hosts=one"), False),
+    ],
+)
+def test_no_local_project_loses_its_data_unasked(
+    states: tuple[str, str], arguments: tuple[str, ...], asks: bool, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "inventory.yml"
+    hosts = {name: {"local_project_state": state} for name, state in zip(("one", "two"), states)}
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": {"local_project_state_dir": str(tmp_path)}}}))
+    done = play("playbooks/local_project.yml", "-i", str(inventory), *arguments)
+    assert ("Next: add -l prod or -e local_project_hosts=prod" in done.stdout) is asks, done.stdout
+    assert done.returncode == (2 if asks else 0), done.stdout
+    assert ("Have the local project in the state asked for" in done.stdout.partition("TASK")[2]) is not asks
 
 
 @pytest.mark.parametrize(

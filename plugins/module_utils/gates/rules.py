@@ -34,6 +34,8 @@ SHOWN = 10
 _PROJECT_HOST = re.compile(r"^db\.([a-z0-9]+)\.supabase\.(?:co|red)$")
 _POOLER_HOST = re.compile(r"\.pooler\.supabase\.com$")
 _POOLER_USER = re.compile(r"^[^.]+\.([a-z0-9]+)$")
+# On whatever host, such as a name of one's own for the pooler: nobody else is called like this.
+_PROJECT_USER = re.compile(r"^postgres\.([a-z]{20})$")
 
 
 @dataclass(frozen=True)
@@ -343,4 +345,5 @@ def _match(pattern: re.Pattern[str], text: str) -> str | None:
 
 def _pooler_ref(wanted: Wanted) -> str | None:
     """Behind Supabase's pooler the project stands in the user's name."""
-    return _match(_POOLER_USER, wanted.login_user) if _POOLER_HOST.search(wanted.login_host) else None
+    pattern = _POOLER_USER if _POOLER_HOST.search(wanted.login_host) else _PROJECT_USER
+    return _match(pattern, wanted.login_user)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.application import TABLES
+from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, run_module
 from tests.integration.pooler import POOLER_USER, running_pooler
 
@@ -100,3 +100,29 @@ def test_all_phases_work_through_it(project: LiveProject, pooled: dict[str, Any]
             consent=f"p {backup['manifest']['backup_id']}",
         )
         assert project.psql("select count(*) from public.orders") == "100"
+
+
+def test_playbooks_go_through_it_where_the_inventory_names_it(project: LiveProject, tmp_path: Path) -> None:
+    app = Application(project, tmp_path / "supabase")
+    app.migration("20260101000000_labels", "create table public.labels (id int);")
+    role, ref = POOLER_USER.split(".")
+    with running_pooler(project, "session") as port:
+        through: dict[str, Any] = {
+            "project_pooler_host": "127.0.0.1",
+            "project_db_port": port,
+            "project_db_user": role,
+            "project_ref": ref,
+            # Nobody answers there.
+            "project_db_host": "direct.invalid",
+            "preflight_waivers": {"git": "a test has no repository"},
+        }
+        for pending, end in (("20260101000000", "MIGRATED: 1 migration"), ("none", "nothing is pending")):
+            status = app.play("status", **through).stdout
+            assert f"127.0.0.1:{port}" in status and f"pending       {pending}" in status, status
+            migrated = app.play("migrate", **through)
+            assert migrated.returncode == 0 and end in migrated.stdout, migrated.stdout + migrated.stderr
+        elsewhere = app.play("migrate", **{**through, "project_ref": ref[::-1]})
+        assert elsewhere.returncode != 0 and f"as {role}.{ref[::-1]}" in elsewhere.stdout, elsewhere.stdout
+        nameless = app.play("status", **{**through, "project_ref": ""})
+        assert "project_pooler_host needs project_ref" in nameless.stdout + nameless.stderr
+    assert app.versions() == ["20260101000000"]

@@ -81,6 +81,11 @@ def test_the_project_that_is_meant() -> None:
             {},
             f"user belongs to project {OTHER_REF}",
         ),
+        (
+            {"login_host": "pooler.example.org", "login_user": f"postgres.{OTHER_REF}"},
+            {},
+            f"user belongs to project {OTHER_REF}",
+        ),
         ({}, {"marker": dataclasses.replace(MARKER, environment="dev")}, "dev is not prod"),
         ({"environment": "dev"}, {}, "prod is not dev"),
         ({}, {"marker": dataclasses.replace(MARKER, project="shop_prod")}, "shop_prod is not app_prod"),
@@ -100,7 +105,7 @@ def test_identity_where_little_is_known() -> None:
     assert judged.verdict == "PASS" and "not readable by this role" in judged.evidence
     unmarked = rules.judge_identity(WANTED, dataclasses.replace(SERVER, marker=None))
     assert unmarked.verdict == "WARNING" and "environment: prod" in (unmarked.next_step or "")
-    # A dot in a user's name means the project only behind Supabase's pooler.
+    # A dot in another user's name means the project only behind Supabase's pooler.
     assert rules.judge_identity(dataclasses.replace(WANTED, login_user=f"ada.{OTHER_REF}"), SERVER).verdict == "PASS"
 
 
