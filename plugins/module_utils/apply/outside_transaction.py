@@ -33,12 +33,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import (
     one_transaction,
+    place_of,
     require_plain_strings,
     reset_session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     NOTHING_CHANGED,
-    ConnectionFailed,
     HistoryError,
     PgopsError,
     Position,
@@ -316,16 +316,8 @@ class _Step:
             if resets_settings(self.statement):
                 renew_settings(self._connection)
         except psycopg2.Error as error:
-            if self._connection.closed:
-                raise ConnectionFailed(
-                    f"The connection was lost while {self._what} ran: {str(error).strip()}",
-                    where=self.statement.position,
-                    state=kept,
-                    next_step="Run again when the server is back: it goes on at this statement.",
-                ) from error
-            place = error.diag.statement_position
-            offset = self.statement.offset + (int(place) - 1 if place else 0)
-            failure = server_error(error, f"{self._what} failed", self._script.position_of(offset), state=kept)
+            place = place_of(error, self._script, self.statement)
+            failure = server_error(error, f"{self._what} failed", place, state=kept)
             failure.next_step = f"{failure.next_step} It goes on at this statement."
             raise failure from error
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
-    ConnectionFailed,
+    Position,
     State,
     StatementFailed,
 )
@@ -22,7 +22,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     renew_settings,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
-    LOST_BEFORE_COMMIT,
     ROLLED_BACK,
     server_error,
     transaction_id,
@@ -35,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
 )
 
 if TYPE_CHECKING:
+    from psycopg2 import Error as PgError
     from psycopg2.extensions import connection as PgConnection
 
 
@@ -128,16 +128,13 @@ def run_statement(connection: PgConnection, script: Script, statement: Statement
             renew_settings(connection)
         return touched
     except psycopg2.Error as error:
-        if connection.closed:
-            raise ConnectionFailed(
-                f"The connection was lost while {what} ran: {str(error).strip()}",
-                where=statement.position,
-                state=LOST_BEFORE_COMMIT,
-                next_step="Look at the server's log, then run again.",
-            ) from error
-        place = error.diag.statement_position
-        offset = statement.offset + (int(place) - 1 if place else 0)
-        raise server_error(error, f"{what} failed", script.position_of(offset)) from error
+        raise server_error(error, f"{what} failed", place_of(error, script, statement)) from error
+
+
+def place_of(error: PgError, script: Script, statement: Statement) -> Position:
+    """Where in the script an error lies: what the server points at, or else the statement's beginning."""
+    place = error.diag.statement_position
+    return script.position_of(statement.offset + (int(place) - 1 if place else 0))
 
 
 def deferrable_constraints(connection: PgConnection) -> list[DeferrableConstraint]:
@@ -167,13 +164,6 @@ def check_now(connection: PgConnection, script: Script, constraints: Sequence[De
     try:
         execute(connection, sql.SQL("set constraints {} immediate").format(_identifiers(constraints)))
     except psycopg2.Error as error:
-        if connection.closed:
-            raise ConnectionFailed(
-                f"The connection was lost while {what} ran: {str(error).strip()}",
-                where=script.file,
-                state=LOST_BEFORE_COMMIT,
-                next_step="Look at the server's log, then run again.",
-            ) from error
         raise server_error(error, f"{what} leaves rows that a deferred constraint refuses", script.file) from error
 
 

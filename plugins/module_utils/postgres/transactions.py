@@ -251,10 +251,10 @@ def server_error(
     diagnosis = error.diag
     if is_lost_connection(error):
         return ConnectionFailed(
-            f"{what}: the connection was lost: {' '.join(str(error).split())}",
+            f"The connection was lost ({' '.join(str(error).split())}): {what}",
             where=where,
             state=LOST_BEFORE_COMMIT if state == ROLLED_BACK else state,
-            next_step="Run again when the server can be reached: it goes on with what is left.",
+            next_step="Run again when the server can be reached; its log says why. It goes on with what is left.",
             details={"sqlstate": error.pgcode or ""},
         )
     sqlstate = error.pgcode or ""
