@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres import read_back
 from tests.integration.live import CLONE, MODULES, module_environment
 
 PRELOADED = (
@@ -104,6 +105,8 @@ def serve() -> None:
     """Fork for each request; the answers are two lines: the process id, and the exit status (negative: the signal)."""
     for name in PRELOADED:
         importlib.import_module(name)
+    # A server that was stopped stays so until the run has ended: there is nothing to wait for.
+    read_back.PAUSES_SECONDS = (0.1,)
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()

@@ -17,7 +17,7 @@ _NOT_READ_BACK = re.compile(r"committed, but not read back: ([\d, ]+)$")
 _STATEMENTS = re.compile(r"the (\d+) statements before it in the file are done and stay; nothing after it was run")
 _WITHOUT_RECORD = "the file may be applied without a record of it; running again finds out"
 # What was lost is the connection, whatever the statement was; after COMMIT it is the looking that failed.
-_CODES = frozenset({"connection", "verification"})
+_CODES = frozenset({"connection", "verification", "not_seen"})
 
 
 def untrue(result: dict[str, Any], start: State, found: State) -> Iterator[str]:

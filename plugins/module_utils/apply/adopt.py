@@ -249,12 +249,12 @@ def _record(connection: PgConnection, how: AdoptOptions, document: Adoption, lat
 
 def _read_back(options: ConnectionOptions, document: Adoption) -> None:
     adopted = {entry.version: entry.sha256 for entry in document.migrations if entry.verdict == "adopted"}
-    with read_back(
+    ledger, present = read_back(
         options,
+        lambda connection: (read_ledger(connection), {row.version for row in read_history(connection)}),
         committed="the adoption is committed, but not read back",
         next_step="When the server is back, run again: what is adopted is not adopted twice.",
-    ) as connection:
-        ledger, present = read_ledger(connection), {row.version for row in read_history(connection)}
+    )
     events = newest_applied_events(ledger)
     missing = [v for v, sha256 in adopted.items() if v not in present or v not in events or events[v].sha256 != sha256]
     missing += [v for v in document.verified if v in events and not is_verified(events[v], ledger)]

@@ -168,6 +168,12 @@ class VerificationFailed(PgopsError):
     code = "verification"
 
 
+class NotSeen(PgopsError):
+    """What is committed could not be looked at. Nothing is known to be wrong, so nothing is taken back for it."""
+
+    code = "not_seen"
+
+
 class BackupError(PgopsError):
     """A backup could not be made or is not sound."""
 

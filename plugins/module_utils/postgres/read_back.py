@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    NotSeen,
     PgopsError,
     State,
-    VerificationFailed,
     reason_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -25,23 +25,33 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
-@contextmanager
-def read_back(options: ConnectionOptions, *, committed: str, next_step: str) -> Iterator[PgConnection]:
-    """A new session to read with, and nothing else: what is wrong with what was read is judged after the block.
+# Waits between the looks, in seconds: a network or a server that comes back after a moment is no reason to doubt a COMMIT.
+PAUSES_SECONDS: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+_SETTINGS = SessionSettings(read_only=True, lock_timeout_ms=5_000, statement_timeout_ms=60_000)
+_T = TypeVar("_T")
+
+
+def read_back(options: ConnectionOptions, look: Callable[[PgConnection], _T], *, committed: str, next_step: str) -> _T:
+    """Look in a new session, again where that cannot be done; what is wrong with what was read is judged by the caller.
 
     :param committed: the state as a sentence, should the database not be there to be looked at.
     :param next_step: what to do then.
-    :raises VerificationFailed: when the block cannot read what it wants to.
+    :returns: what ``look`` returns.
+    :raises NotSeen: when it could not be read in about a minute.
     """
     import psycopg2
 
-    try:
-        with session(options, SessionSettings(read_only=True)) as connection:
-            yield connection
-    except (PgopsError, psycopg2.Error) as error:
-        raise VerificationFailed(
-            f"After COMMIT the database could not be looked at: {reason_of(error)}",
-            where=options.place,
-            state=State(committed, "committed"),
-            next_step=next_step,
-        ) from error
+    for pause in (*PAUSES_SECONDS, None):
+        try:
+            with session(options, _SETTINGS) as connection:
+                return look(connection)
+        except (PgopsError, psycopg2.Error) as error:
+            if pause is None:
+                raise NotSeen(
+                    f"After COMMIT the database could not be looked at: {reason_of(error)}",
+                    where=options.place,
+                    state=State(committed, "unknown"),
+                    next_step=next_step,
+                ) from error
+            time.sleep(pause)
+    raise AssertionError("the last look returns or raises")

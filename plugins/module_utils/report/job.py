@@ -122,7 +122,14 @@ def _headline(run: RunRecord, documents: Documents) -> str:
     elif run.verdict == "needs_attention":
         if documents.get("rollback", {}).get("committed"):
             return f"{text}: the rollback is committed, and was not found so afterwards; see below"
-        text += ": the migrations are applied, and a check or the rollback failed; see below"
+        planned = sum(len(step["migrations"]) for step in documents.get("plan", {}).get("steps", [])) or count
+        text += f": {count} of {_number(planned, 'migration')} are applied"
+        if "rollback" in documents:
+            text += ", and the rollback failed; see below"
+        elif run.error and run.error.get("code") == "verification":
+            text += ", and a check failed; see below"
+        else:
+            text += " and stay: no check found them wrong, and not all was seen or done; see below"
     elif run.verdict == "dry_run":
         taken_back = len(documents.get("rollback", {}).get("migrations", []))
         receipt = documents.get("migration", {}).get("receipt") or {}

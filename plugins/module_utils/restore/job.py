@@ -317,15 +317,13 @@ def _record(request: RestoreRequest, content: BackupContent, attempt: _Attempt) 
 
 def _read_back(options: ConnectionOptions, attempt: _Attempt) -> None:
     manifest = attempt.manifest
-    with (
-        attempt.progress.phase("read_back"),
-        read_back(
+    with attempt.progress.phase("read_back"):
+        found = read_back(
             options,
+            lambda connection: fingerprint(read_catalog(connection, manifest.own_schemas)),
             committed="the restore is committed, but not read back",
             next_step="When the server is back, compare it with the backup's catalog.json (module schema_diff).",
-        ) as connection,
-    ):
-        found = fingerprint(read_catalog(connection, manifest.own_schemas))
+        )
     if attempt.proof is None or found != attempt.proof.fingerprint:
         raise VerificationFailed(
             "After COMMIT the catalog is another one than before it",

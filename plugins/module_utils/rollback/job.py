@@ -298,12 +298,12 @@ def _fail(
 
 
 def _read_back(options: ConnectionOptions, reverted: Sequence[RevertedMigration]) -> None:
-    with read_back(
+    present = read_back(
         options,
+        lambda connection: {row.version for row in read_history(connection)},
         committed=f"the rollback is committed, but not read back: {', '.join(item.version for item in reverted)}",
         next_step="When the server is back, look at the status (playbook pgops.supabase.status).",
-    ) as connection:
-        present = {row.version for row in read_history(connection)}
+    )
     left = [item.version for item in reverted if item.version in present]
     if left:
         raise VerificationFailed(

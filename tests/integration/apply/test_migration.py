@@ -242,15 +242,6 @@ def test_scope_file_keeps_what_was_committed_before_a_failure(application: Appli
     ]
 
 
-def test_a_new_enum_value_needs_a_commit_between(application: Application) -> None:
-    application.project.psql("create type public.mood as enum ('sad')")
-    application.migration(FIRST, "alter type public.mood add value 'ok';")
-    file = application.migration(SECOND, "create table public.moods as select 'ok'::public.mood as m;")
-    application.refuses("statement", "[55P04]", f"Where: {file}:1:37", "transaction_scope: file")
-    application.applies(transaction_scope="file")
-    assert application.project.psql("select m from public.moods") == "ok"
-
-
 # --- each file as if it had a session of its own
 
 
