@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.crash_recovery import (
@@ -48,6 +48,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     compare_catalogs,
     fingerprint,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_changes, own_work
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     make_history,
@@ -70,6 +71,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches 
     Batch,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    SessionSettings,
     collect_notices,
     execute,
     fetch_value,
@@ -117,6 +119,7 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
                     run_id=how.run_id,
                     what=f"Migration {item.file.label}",
                     keep_lock=lambda: keep_apply_lock(connection, ADVISORY_LOCK),
+                    watch_rows=lambda: _watch_rows(this, connection, version),
                 )
                 reset_session(connection)
                 after = this.catalog(connection)
@@ -140,6 +143,16 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
             raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
         finally:
             progress.notices += [notice.strip() for notice in notices]
+
+
+@contextmanager
+def _watch_rows(this: Apply, connection: PgConnection, version: str) -> Iterator[None]:
+    """Add what the statement inside does to the number of rows to what the file has done so far."""
+    since = own_changes(connection)
+    yield
+    with session(this.options, SessionSettings(read_only=True)) as outside:
+        work = own_work(connection, outside, since=since)
+    this.progress.row_changes[version] = this.progress.row_changes.get(version, OwnWork()).then(work)
 
 
 def _begin(this: Apply, connection: PgConnection, version: str) -> tuple[Records, Catalog, str, bool]:
@@ -170,11 +183,13 @@ def _run_statements(
     run_id: str | None,
     what: str,
     keep_lock: Callable[[], None],
+    watch_rows: Callable[[], AbstractContextManager[None]],
 ) -> float:
     """Run a file statement by statement on a session in autocommit mode, from the first that an earlier run did not finish.
 
     :param what: the file in words, for errors.
     :param keep_lock: is called after each statement: it may have let go of what protects the run from another.
+    :param watch_rows: is around each statement that runs in a transaction, in that transaction.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; what stands before it stays.
     :raises HistoryError: when the file was changed where an earlier run has been already.
@@ -200,7 +215,7 @@ def _run_statements(
         if earlier is not None and earlier.state == "started" and step.was_finished(earlier):
             continue
         if reason_not_transactional(statement) is None:
-            step.run_in_transaction()
+            step.run_in_transaction(watch_rows)
         else:
             step.run_alone()
         keep_lock()
@@ -236,10 +251,11 @@ class _Step:
         self._role = role
         self._what = what
 
-    def run_in_transaction(self) -> None:
+    def run_in_transaction(self, watch_rows: Callable[[], AbstractContextManager[None]]) -> None:
         """The statement and its log entry in one transaction."""
         with short_transaction(self._connection):
-            self._execute()
+            with watch_rows():
+                self._execute()
             self._log("finished")
 
     def was_finished(self, earlier: LoggedStatement) -> bool:

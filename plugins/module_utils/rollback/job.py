@@ -35,7 +35,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_changes, own_work
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     NewEvent,
@@ -91,6 +91,8 @@ class RollbackOptions:
 
     :param expected_catalog: the catalog from before the migrations, to say what differs; its hash is in the ledger anyway.
     :param checks: the baseline counts to prove equality with.
+    :param own_earlier: what the migrations did to the number of rows since, so that they and the rollback together are judged; None
+        where that is not known.
     :param export_dir: where data goes that lives only in what is dropped.
     """
 
@@ -104,6 +106,7 @@ class RollbackOptions:
     expected_catalog: Catalog | None = None
     require_exact_catalog: bool = True
     checks: Checks | None = None
+    own_earlier: OwnWork | None = None
     export_dir: Path | None = None
     schemas: Sequence[str] | None = None
     retries: int = 3
@@ -231,7 +234,11 @@ def _transaction(
             _require_expected_catalog(how, progress)
             if how.checks is not None:
                 stage: Literal["dry_run", "after"] = "dry_run" if how.dry_run else "after"
-                progress.verification = verify(connection, how.checks, stage=stage, own_before=own_before)
+                own = None
+                if how.own_earlier is not None:
+                    with session(options, SessionSettings(read_only=True)) as outside:
+                        own = how.own_earlier.then(own_work(connection, outside, since=own_before))
+                progress.verification = verify(connection, how.checks, stage=stage, own=own)
                 require_verified(progress.verification, state=STILL_APPLIED)
             if how.dry_run:
                 connection.rollback()
