@@ -16,7 +16,7 @@ description:
   - The role has to bypass row level security, as C(postgres) does on Supabase. A row that is hidden from it would otherwise
     make a smaller count that looks like a true one.
   - With O(baseline) the counts are compared, and the module fails when rows were lost or gained that O(contract) does not
-    declare.
+    declare; with O(row_changes) only those that the migration lost or gained.
 attributes:
   check_mode:
     support: full

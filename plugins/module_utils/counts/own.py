@@ -191,7 +191,7 @@ def _holds(connection: PgConnection, table: Table, rows: int) -> bool:
 
     if rows < 0:
         return False
-    query = sql.SQL("select count(*) from (select from only {} limit {}) as some").format(
+    query = sql.SQL("select count(*) from (select from only {} limit {}) as found").format(
         sql.Identifier(*table), sql.Literal(rows + 1)
     )
     with without_row_security(connection):
