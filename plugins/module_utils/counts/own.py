@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import without_row_security
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
+
+_QUEUE_PATIENCE_MS = 500
 
 OwnChanges = Mapping[Table, int]
 """A table to the rows that a transaction itself inserted less those it deleted."""
@@ -136,10 +138,18 @@ def own_changes(connection: PgConnection, *, since: OwnChanges | None = None) ->
 def own_work(connection: PgConnection, outside: PgConnection, *, since: OwnChanges | None = None) -> OwnWork:
     """What the present transaction did, TRUNCATE, DROP and renamed tables included.
 
-    :param outside: another session of the same database, which sees what is committed.
+    A table that it wrote to is counted by both sessions in one snapshot, where the other one may look: then what an exception
+    block undid does not count. It may not where the transaction has the table for itself, or somebody waits to have it.
+
+    :param outside: another session of the same database, which sees what is committed; its transaction is ended.
     :param since: see :func:`own_changes`, which raises the same.
     """
     changes = own_changes(connection, since=since)
+    for table, exact in _differences_in_one_snapshot(connection, outside).items():
+        if wrong := exact - changes.get(table, 0):
+            for counted in {table} | _ancestors(connection, [table]):
+                changes[counted] = changes.get(counted, 0) + wrong
+    changes = {table: rows for table, rows in changes.items() if rows}
     committed = _table_files(outside)
     ours = _table_files(connection)
     locked = _locked_exclusively(connection)
@@ -163,6 +173,42 @@ def own_work(connection: PgConnection, outside: PgConnection, *, since: OwnChang
     dropped = {known.table for oid, known in committed.items() if oid in locked and oid not in ours} - present
     above = _ancestors(connection, emptied) | (_ancestors(outside, dropped) & present)
     return OwnWork(changes, frozenset(emptied | dropped | above), renamed)
+
+
+def _differences_in_one_snapshot(connection: PgConnection, outside: PgConnection) -> dict[Table, int]:
+    """The rows of written tables as the transaction sees them, less those that another session sees at the same moment."""
+    import psycopg2.errors
+    from psycopg2 import sql
+
+    rows = fetch_all(
+        connection,
+        "select n.nspname, c.relname from pg_catalog.pg_stat_xact_user_tables s "
+        "join pg_catalog.pg_class c on c.oid = s.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+        "where s.n_tup_ins + s.n_tup_del > 0 and c.relkind = 'r' and c.relpersistence <> 't' "
+        "and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') "
+        "and not pg_catalog.row_security_active(c.oid) and c.oid <> all(%s) order by 1, 2",
+        [sorted(_locked_exclusively(connection))],
+    )
+    tables = [(str(schema), str(table)) for schema, table in rows]
+    if not tables:
+        return {}
+    counts = sql.SQL(", ").join(
+        sql.SQL("(select count(*) from only {})").format(sql.Identifier(*table)) for table in tables
+    )
+    # One statement, so that what is exported is the snapshot that it counts in.
+    ((snapshot, *ours),) = fetch_all(connection, sql.SQL("select pg_catalog.pg_export_snapshot(), {}").format(counts))
+    outside.rollback()
+    try:
+        execute(outside, "set transaction isolation level repeatable read")
+        execute(outside, sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)))
+        # Who waits for this transaction to have the table is ahead in the queue, and the three would wait for each other.
+        execute(outside, f"set local lock_timeout = {_QUEUE_PATIENCE_MS}")
+        (theirs,) = fetch_all(outside, sql.SQL("select {}").format(counts))
+    except psycopg2.errors.LockNotAvailable:
+        return {}
+    finally:
+        outside.rollback()
+    return {table: int(own) - int(other) for table, own, other in zip(tables, ours, theirs, strict=True)}
 
 
 def _table_files(connection: PgConnection) -> dict[int, _TableFile]:

@@ -165,6 +165,33 @@ def test_what_keeps_or_declares_its_rows_passes(application: Application, sql: s
     assert not after.get("failed"), after
 
 
+@pytest.mark.parametrize("before", ["", "create index concurrently on public.orders (client);\n"], ids=["one", "alone"])
+def test_what_an_exception_block_undoes_does_not_count(application: Application, before: str) -> None:
+    undone = "do $$ begin {}; raise exception 'no'; exception when raise_exception then null; end $$;\n"
+    application.migration(FIRST, before + undone.format("insert into public.clients values (9, 'nine')"))
+    baseline = application.baseline()
+    result = application.apply(baseline=baseline)
+    assert result.get("changed") and result["migration"]["row_changes"] == [], result
+    masked = undone.format("insert into public.orders select i, 1 from generate_series(1001, 1005) i")
+    application.migration(SECOND, masked + "delete from public.orders where id <= 5;\n")
+    application.refuses("verification", "table public.orders: -5 rows", baseline=baseline)
+
+
+def test_who_waits_for_a_written_table_does_not_block_the_judgement(application: Application) -> None:
+    application.migration(
+        FIRST, "-- pgops: rows orders -1\ndelete from public.orders where id = 1;\nselect pg_sleep(2);\n"
+    )
+    baseline = application.baseline()
+    waiting = threading.Timer(1.0, application.project.psql, ["truncate public.orders"])
+    waiting.start()
+    result = application.apply(baseline=baseline)
+    waiting.join()
+    assert result.get("changed"), result
+    assert application.project.psql(f"{ROWS}orders") == "0"
+    after = judged_afterwards(application, baseline, result)
+    assert counted(after, "orders")[0][2:4] == (-1, "PASS")
+
+
 def test_a_file_outside_of_a_transaction_is_judged_after_it(application: Application) -> None:
     application.migration(
         FIRST,
