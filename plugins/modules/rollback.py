@@ -174,8 +174,7 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     run_dir = optional_path(params["run_dir"])
     catalog_file = optional_path(params["baseline_catalog"])
-    baseline = baseline_tables(params["baseline"])
-    earlier = params["row_changes"]
+    baseline, earlier = baseline_tables(params["baseline"]), params["row_changes"]
     document_file = run_dir / "rollback.json" if run_dir and not module.check_mode else None
     how = RollbackOptions(
         supabase_dir=Path(params["supabase_dir"]),
@@ -188,7 +187,7 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
         expected_catalog=read_json(catalog_file) if catalog_file and catalog_file.is_file() else None,
         require_exact_catalog=params["require_exact_catalog"],
         checks=Checks(baseline=baseline) if baseline is not None else None,
-        own_earlier=None if earlier is None else OwnWork.of(from_dict(RowChange, change) for change in earlier),
+        own_earlier=OwnWork.of(from_dict(RowChange, item) for item in earlier) if earlier is not None else None,
         export_dir=optional_path(params["export_dir"]) or (run_dir / "rollback-data" if run_dir else None),
         schemas=params["schemas"],
         retries=params["retries"],
