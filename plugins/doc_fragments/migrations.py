@@ -40,6 +40,6 @@ options:
     description:
       - The counts from before, as returned by M(pgops.supabase.row_counts) in RV(pgops.supabase.row_counts#module:row_counts),
         or the path of its C(counts-before.json).
-      - When given, rows are counted again inside the transaction and compared before it commits.
+      - When given, what the transaction did to the number of rows of these tables is judged before it commits.
     type: raw
 """

@@ -67,9 +67,10 @@ options:
     default: false
   count_contract:
     description:
-      - By how many rows a table may differ from O(baseline), by its name; V(any) for any number.
-      - Without it nothing but new tables may have appeared. Rows that other sessions added meanwhile are told apart and
-        reported as warnings.
+      - How many rows the migrations together add to a table (negative, take away), by its name; V(any) for any number. By
+        default they change the number of rows of no table that was there before.
+      - It adds to what the files themselves declare in comment lines, C(-- pgops: rows public.notes +2).
+      - What other sessions write meanwhile is told, and is no failure.
     type: dict
     default: {}
   to_version:
@@ -169,8 +170,18 @@ migration:
       description: The objects that were created, changed and dropped.
       type: list
       elements: dict
+    row_changes:
+      description: What the migrations did to the number of rows of each table, for M(pgops.supabase.row_counts).
+      type: list
+      elements: dict
+    row_declarations:
+      description: What the files declare of that, and where.
+      type: list
+      elements: dict
     counts:
-      description: Each table's rows before and after, with a verdict; V(null) when they were not compared here.
+      description:
+        - The tables whose number of rows was touched, or declared, before and after, with a verdict; V(null) when they were not
+          compared here.
       type: dict
     receipt:
       description:

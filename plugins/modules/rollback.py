@@ -11,7 +11,8 @@ version_added: 0.1.0
 description:
   - Runs C(rollbacks/<version>_<name>.sql), newest first, in one transaction with Supabase's history and the ledger.
   - It commits only when the fingerprint of the catalog equals the one the ledger holds from before the migrations, and when
-    no table of O(baseline) has fewer rows than then. Otherwise nothing is changed and the migrations stay applied.
+    the migrations and the rollback together left the number of rows of each table of O(baseline) as it was. What others wrote
+    since is no failure. Otherwise nothing is changed and the migrations stay applied.
   - Data that lives only in what is dropped is first written to O(export_dir) as CSV.
 extends_documentation_fragment:
   - pgops.supabase.attributes
@@ -49,6 +50,12 @@ options:
     description:
       - The C(catalog-before.json) of the run that is taken back. With it a failure says which objects differ.
     type: path
+  row_changes:
+    description:
+      - What the migrations that are taken back did to the number of rows, as their C(migration.json) holds it.
+      - Without it nobody can tell what others wrote since, and no table of O(baseline) may have fewer rows than then.
+    type: list
+    elements: dict
   require_exact_catalog:
     description:
       - Whether the catalog has to be exactly the one from before the migrations.
@@ -137,9 +144,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import PgopsError, RollbackError, State
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
@@ -165,7 +175,7 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     run_dir = optional_path(params["run_dir"])
     catalog_file = optional_path(params["baseline_catalog"])
-    baseline = baseline_tables(params["baseline"])
+    baseline, earlier = baseline_tables(params["baseline"]), params["row_changes"]
     document_file = run_dir / "rollback.json" if run_dir and not module.check_mode else None
     how = RollbackOptions(
         supabase_dir=Path(params["supabase_dir"]),
@@ -178,6 +188,7 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
         expected_catalog=read_json(catalog_file) if catalog_file and catalog_file.is_file() else None,
         require_exact_catalog=params["require_exact_catalog"],
         checks=Checks(baseline=baseline) if baseline is not None else None,
+        own_earlier=OwnWork.of(from_dict(RowChange, item) for item in earlier) if earlier is not None else None,
         export_dir=optional_path(params["export_dir"]) or (run_dir / "rollback-data" if run_dir else None),
         schemas=params["schemas"],
         retries=params["retries"],
@@ -226,6 +237,7 @@ def main() -> None:
             "of_run": {"type": "str"},
             "to_version": {"type": "str"},
             "baseline_catalog": {"type": "path"},
+            "row_changes": {"type": "list", "elements": "dict"},
             "require_exact_catalog": {"type": "bool", "default": True},
             "export_dir": {"type": "path"},
         },

@@ -16,7 +16,7 @@ description:
   - The role has to bypass row level security, as C(postgres) does on Supabase. A row that is hidden from it would otherwise
     make a smaller count that looks like a true one.
   - With O(baseline) the counts are compared, and the module fails when rows were lost or gained that O(contract) does not
-    declare.
+    declare; with O(row_changes) only those that the migration lost or gained.
 attributes:
   check_mode:
     support: full
@@ -67,11 +67,18 @@ options:
     default: {}
   row_changes:
     description:
-      - What the migration's transaction inserted less deleted by table, as M(pgops.supabase.migration) returns it in
+      - What the migration's transactions inserted less deleted by table, as M(pgops.supabase.migration) returns it in
         RV(pgops.supabase.migration#module:migration).
-      - With it, rows that other sessions added since O(baseline) are told apart, and are a warning and not a failure.
+      - With it, that alone is judged. What other sessions wrote since O(baseline) is told, and is no failure.
     type: list
     elements: dict
+  row_declarations:
+    description:
+      - What the migrations declare of their rows, as M(pgops.supabase.migration) returns it in
+        RV(pgops.supabase.migration#module:migration). It adds to O(contract).
+    type: list
+    elements: dict
+    default: []
   stage:
     description: Names the document in O(run_dir), C(counts-before.json) or C(counts-after.json).
     type: str
@@ -157,9 +164,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange, RowDeclaration
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.job import count_project
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -170,17 +178,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
 )
 
 
-def row_changes(changes: list[dict[str, Any]] | None) -> dict[tuple[str, str], int] | None:
-    """The option as the engine takes it; None says that nothing is known, an empty one that nothing was changed."""
-    if changes is None:
-        return None
-    rows = [from_dict(RowChange, change) for change in changes]
-    return {(row.schema, row.table): row.change for row in rows}
-
-
 def count(module: AnsibleModule) -> dict[str, Any]:
     """Count as the parameters say."""
     params = module.params
+    changes = params["row_changes"]
     write = params["run_dir"] and not module.check_mode
     counts, comparison = count_project(
         connection_options(params),
@@ -190,7 +191,9 @@ def count(module: AnsibleModule) -> dict[str, Any]:
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
         baseline=params["baseline"],
         contract=params["contract"],
-        own=row_changes(params["row_changes"]),
+        # An empty one says that nothing was changed.
+        own=None if changes is None else OwnWork.of(from_dict(RowChange, change) for change in changes),
+        declarations=[from_dict(RowDeclaration, item) for item in params["row_declarations"]],
         document=Path(params["run_dir"], f"counts-{params['stage']}.json") if write else None,
     )
     return {
@@ -213,6 +216,7 @@ def main() -> None:
             "baseline": {"type": "raw"},
             "contract": {"type": "dict", "default": {}},
             "row_changes": {"type": "list", "elements": "dict"},
+            "row_declarations": {"type": "list", "elements": "dict", "default": []},
             "stage": {"type": "str", "choices": ["before", "after"], "default": "before"},
         }
     )

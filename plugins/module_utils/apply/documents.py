@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import (
+    CountComparison,
+    RowChange,
+    RowDeclaration,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import ValidationReport
 
 
@@ -154,15 +158,6 @@ class Receipt:
 
 
 @dataclass(kw_only=True)
-class RowChange:
-    """How many rows a transaction itself inserted less deleted in one table; PostgreSQL leaves TRUNCATE out."""
-
-    schema: str
-    table: str
-    change: int
-
-
-@dataclass(kw_only=True)
 class MigrationResult(Document):
     """migration.json: what an apply did, or what a dry run executed and rolled back."""
 
@@ -179,6 +174,7 @@ class MigrationResult(Document):
     catalog_after: str | None
     catalog_changes: list[CatalogChange]
     row_changes: list[RowChange]
+    row_declarations: list[RowDeclaration] = field(default_factory=list)
     receipt: Receipt | None = None
     counts: CountComparison | None
     validation: ValidationReport | None

@@ -46,7 +46,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     compare_catalogs,
     fingerprint,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_work
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     NewEvent,
@@ -117,6 +117,7 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     require_files_of_what_is_begun(begun, files)
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
+    progress.declarations = [declaration for item in pending for declaration in item.declarations]
     try:
         batches = cut_batches(pending, how.transaction_scope, dry_run=False, lock_capacity=capacity)
         require_as_planned(how, batches)
@@ -182,18 +183,20 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
                 lambda item: run_script(connection, item.script, what=f"Migration {item.file.label}"),
             )
             progress.applied += [applied_migration(result) for result in results]
-            progress.row_changes[batch.versions[0]] = own_changes(connection)
+            progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             progress.catalog_after = after = this.catalog(connection)
             verified = last and how.checks is not None
             if last and how.checks is not None:
-                progress.verification = verify(connection, how.checks, stage="after")
+                progress.verification = verify(
+                    connection, how.checks, stage="after", own=progress.own, declarations=progress.declarations
+                )
                 require_verified(progress.verification, state=ROLLED_BACK)
             _record(this, connection, batch, results, (before, after), verified=verified)
             require_recorded(connection, records, applied=batch.versions, state=ROLLED_BACK)
             commit(connection, lambda: connect(this.options, SessionSettings(read_only=True)), what=batch.labels)
             progress.committed += batch.versions
         except psycopg2.Error as error:
-            del progress.applied[done_before:]
+            _forget(progress, batch, done_before)
             raise server_error(
                 error,
                 f"Recording {batch.labels} failed",
@@ -201,10 +204,22 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
                 otherwise="Look at what refuses it there (event triggers: \\dy; triggers; privileges), then run again.",
             ) from error
         except BaseException:
-            del progress.applied[done_before:]
+            _forget(progress, batch, done_before)
             raise
         finally:
             progress.notices += [notice.strip() for notice in notices]
+
+
+def _forget(progress: Progress, batch: Batch, done_before: int) -> None:
+    """The transaction was rolled back, and what it did with it."""
+    del progress.applied[done_before:]
+    progress.row_changes.pop(batch.versions[0], None)
+
+
+def _own_work(this: Apply, connection: PgConnection) -> OwnWork:
+    """What the transaction did to the number of rows, before a check writes anything."""
+    with session(this.options, SessionSettings(read_only=True)) as outside:
+        return own_work(connection, outside)
 
 
 def _record(
@@ -273,14 +288,16 @@ def _dry_run(this: Apply, batch: Batch) -> None:
             trial = Trial(connection, recorder)
             results += _run_files(this, connection, batch, before, lambda item: _try_file(connection, trial, item))
             progress.applied = [applied_migration(result) for result in results]
-            progress.row_changes[batch.versions[0]] = own_changes(connection)
+            progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             recorder.collect()
             progress.catalog_after = this.catalog(connection)
             trial.require_no_violations()
             if how.checks is None:
                 recorder.checks = "none"
             else:
-                progress.verification = verify(connection, how.checks, stage="dry_run")
+                progress.verification = verify(
+                    connection, how.checks, stage="dry_run", own=progress.own, declarations=progress.declarations
+                )
                 recorder.checks = "run"
                 if recorder.is_complete:
                     require_verified(progress.verification, state=ROLLED_BACK)

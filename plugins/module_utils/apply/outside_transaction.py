@@ -10,8 +10,8 @@ What can run in a transaction runs in one of its own together with its log entry
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     compare_catalogs,
     fingerprint,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_changes, own_work
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     make_history,
@@ -73,6 +74,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches 
     Batch,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
+    SessionSettings,
     collect_notices,
     execute,
     fetch_value,
@@ -123,6 +125,7 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
                     version=version,
                     run_id=how.run_id,
                     what=f"Migration {item.file.label}",
+                    watch_rows=lambda: _watch_rows(this, connection, version),
                 )
                 reset_session(connection)
                 after = this.catalog(connection)
@@ -146,6 +149,16 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
             raise server_error(error, f"Recording {batch.labels} failed", "pgops", state=state) from error
         finally:
             progress.notices += [notice.strip() for notice in notices]
+
+
+@contextmanager
+def _watch_rows(this: Apply, connection: PgConnection, version: str) -> Iterator[None]:
+    """Add what the statement inside does to the number of rows to what the file has done so far."""
+    since = own_changes(connection)
+    yield
+    with session(this.options, SessionSettings(read_only=True)) as outside:
+        work = own_work(connection, outside, since=since)
+    this.progress.row_changes[version] = this.progress.row_changes.get(version, OwnWork()).then(work)
 
 
 def _begin(this: Apply, connection: PgConnection, version: str) -> tuple[Records, Catalog, str, bool]:
@@ -175,10 +188,12 @@ def _run_statements(
     version: str,
     run_id: str | None,
     what: str,
+    watch_rows: Callable[[], AbstractContextManager[None]],
 ) -> float:
     """Run a file statement by statement on a session in autocommit mode, from the first that an earlier run did not finish.
 
     :param what: the file in words, for errors.
+    :param watch_rows: is around the statements of each transaction, in it.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; what stands before it stays.
     :raises HistoryError: when the file was changed where an earlier run has been already.
@@ -209,7 +224,7 @@ def _run_statements(
             if earlier is None or earlier.state != "started" or not step.was_finished(earlier):
                 steps.append(step)
         if steps:
-            _run_part(connection, script, part, steps, what)
+            _run_part(connection, script, part, steps, what, watch_rows)
             done = f"the first {part.end} statements of the file are done and stay; nothing after them was run"
             where = script.statements[part.end - 1].position
             keep_apply_lock(connection, ADVISORY_LOCK, where=where, state=State(done, "partial"))
@@ -220,14 +235,22 @@ def _run_statements(
     return time.monotonic() - started
 
 
-def _run_part(connection: PgConnection, script: RunnableScript, part: Part, steps: Sequence[_Step], what: str) -> None:
+def _run_part(
+    connection: PgConnection,
+    script: RunnableScript,
+    part: Part,
+    steps: Sequence[_Step],
+    what: str,
+    watch_rows: Callable[[], AbstractContextManager[None]],
+) -> None:
     """The statements of a part with their log entries in one transaction; what cannot be in one is alone in its part."""
     if len(steps) == 1 and reason_not_transactional(steps[0].statement):
         steps[0].run_alone()
         return
     with short_transaction(connection, part.begin), one_transaction(connection, script, what):
-        for step in steps:
-            step.execute()
+        with watch_rows():
+            for step in steps:
+                step.execute()
         # What COMMIT would refuse has its place in the file only here.
         steps[-1].execute("set constraints all immediate")
         for step in steps:

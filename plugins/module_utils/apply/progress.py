@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
@@ -19,7 +20,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents i
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import OwnChanges
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowDeclaration
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
     PendingMigration,
 )
@@ -38,9 +40,15 @@ class Progress:
     catalog_after: Catalog | None = None
     verification: Verification | None = None
     # By the first version of each transaction, so that a retry replaces what its predecessor did.
-    row_changes: dict[str, OwnChanges] = field(default_factory=dict)
+    row_changes: dict[str, OwnWork] = field(default_factory=dict)
+    declarations: list[RowDeclaration] = field(default_factory=list)
     receipt: Receipt | None = None
     notices: list[str] = field(default_factory=list)
+
+    @property
+    def own(self) -> OwnWork:
+        """What all transactions so far did to the number of rows."""
+        return reduce(OwnWork.then, self.row_changes.values(), OwnWork())
 
 
 @dataclass

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
     AppliedMigration,
     MigrationResult,
-    RowChange,
     TriedMigration,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply, ApplyOptions
@@ -109,9 +107,6 @@ def result_document(how: ApplyOptions, progress: Progress, started: float, start
     before, after = progress.catalog_before, progress.catalog_after
     changes: list[CatalogChange] = compare_catalogs(before, after) if before is not None and after is not None else []
     verification = progress.verification
-    row_changes: Counter[tuple[str, str]] = Counter()
-    for of_transaction in progress.row_changes.values():
-        row_changes.update(of_transaction)
     return MigrationResult(
         run_id=how.run_id,
         dry_run=how.dry_run,
@@ -124,11 +119,8 @@ def result_document(how: ApplyOptions, progress: Progress, started: float, start
         catalog_before=None if before is None else fingerprint(before),
         catalog_after=None if after is None else fingerprint(after),
         catalog_changes=changes,
-        row_changes=[
-            RowChange(schema=schema, table=table, change=change)
-            for (schema, table), change in sorted(row_changes.items())
-            if change
-        ],
+        row_changes=progress.own.as_rows(),
+        row_declarations=progress.declarations,
         receipt=progress.receipt,
         counts=verification.counts if verification else None,
         validation=verification.validation if verification else None,

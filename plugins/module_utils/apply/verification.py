@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import (
     CountContract,
-    OwnChanges,
     compare_counts,
-    own_changes,
+    parse_table_name,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import (
+    CountComparison,
+    RowDeclaration,
+    TableCount,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, existing_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Stage, ValidationReport
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.script import ValidationScript, run_validation
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.verdicts import failing_checks
@@ -31,7 +36,7 @@ class Checks:
     """What has to hold before a transaction commits.
 
     :param baseline: the counts from before; None leaves counting out.
-    :param contract: by how many rows a table may differ from the baseline.
+    :param contract: by how many rows a table may differ by the work that is judged, beside what the files declare.
     :param scripts: validation scripts to run.
     """
 
@@ -55,25 +60,44 @@ def verify(
     checks: Checks,
     *,
     stage: Stage,
-    own_before: OwnChanges | None = None,
+    own: OwnWork | None,
+    declarations: Sequence[RowDeclaration] = (),
 ) -> Verification:
     """Count and validate on the open transaction; what the checks write is rolled back to a savepoint.
 
-    :param own_before: what the transaction had changed, and taken back to a savepoint, before the work that is judged:
-        PostgreSQL's per-transaction statistics count that too.
+    Locks are held meanwhile, so only what was touched is counted.
+
+    :param own: what was done since the baseline by those who are judged; None where that is not known: then every table of the
+        baseline is counted, and none may have fewer rows.
     """
     counts = None
     if checks.baseline is not None:
-        own = own_changes(connection, since=own_before)
-        counted = [(count.schema, count.table) for count in checks.baseline]
-        after = count_in_transaction(connection, existing_tables(connection, counted))
-        counts = compare_counts(checks.baseline, after, own=own, contract=checks.contract)
+        before = list(checks.baseline)
+        if own is not None:
+            before = [count for count in before if _is_touched(own, (count.schema, count.table))]
+        wanted = {own.renamed.get(table, table) if own else table for table in map(_table, before)}
+        wanted |= {parse_table_name(name) for name in checks.contract}
+        wanted |= {(item.schema, item.table) for item in declarations}
+        after = count_in_transaction(connection, existing_tables(connection, sorted(wanted)))
+        known = {_table(count) for count in before}
+        before += [c for c in checks.baseline if _table(c) in wanted and _table(c) not in known]
+        counts = compare_counts(
+            before, after, own=own, contract=checks.contract, declarations=declarations, may_grow=own is None
+        )
     validation = None
     if checks.scripts:
         validation = run_validation(
             connection, checks.scripts, stage=stage, warnings_as_failures=checks.warnings_as_failures
         )
     return Verification(counts, validation, checks.warnings_as_failures)
+
+
+def _table(count: TableCount) -> Table:
+    return count.schema, count.table
+
+
+def _is_touched(own: OwnWork, table: Table) -> bool:
+    return table in own.renamed or table in own.touched
 
 
 def require_verified(verification: Verification, *, state: str) -> None:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Row counts after against row counts before, under a contract of what may change.
 
-The judgement is pure; :func:`own_changes` gives it what the deciding transaction did itself.
+The judgement is pure; :func:`own_work` gives it what the deciding transaction did itself.
 """
 
 from __future__ import annotations
@@ -11,30 +11,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Union
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.declarations import declared_in
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import (
     CountChange,
     CountComparison,
     RowCounts,
+    RowDeclaration,
     TableCount,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Verdict
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as PgConnection
-
-OwnChanges = Mapping[tuple[str, str], int]
-"""(schema, table) to the rows that a transaction itself inserted less those it deleted."""
 
 CountContract = Mapping[str, Union[int, Literal["any"]]]
 """Table name to the number of rows it gains (negative: loses) by the migration, or V(any)."""
 
 Judgement = tuple[Verdict, str]
+
+_NOWHERE = "is declared in the contract, but was counted neither before nor after"
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".\x00]+)')
 
@@ -84,84 +83,45 @@ def baseline_tables(baseline: Mapping[str, Any] | str | None) -> list[TableCount
     return None if baseline is None else read_baseline(baseline).tables
 
 
-def own_changes(connection: PgConnection, *, since: OwnChanges | None = None) -> dict[tuple[str, str], int]:
-    """Rows inserted less rows deleted per table by the present transaction; tables with no difference are left out.
-
-    Cascaded deletes, triggers, COPY, MERGE and rows that move between partitions count (a partitioned table has the sum
-    of its partitions); table rewrites do not. Read from pg_stat_xact_user_tables, with its limits:
-
-    - It may still hold what earlier transactions of the session did. Unless the session is fresh, call this first
-      thing in the transaction as well and give that as ``since``.
-    - TRUNCATE is not counted, and it forgets what the transaction did to the table before.
-    - What was undone by ROLLBACK TO SAVEPOINT, or by an exception block, stays counted: read this before any
-      validation that writes under a savepoint.
-
-    :raises CountError: when the server does not count (track_counts is off).
-    """
-    if fetch_value(connection, "select pg_catalog.current_setting('track_counts')") != "on":
-        raise CountError(
-            "The server does not count what a transaction changes, because track_counts is off",
-            where="setting track_counts",
-            next_step="Switch it on, as it is by default; autovacuum needs it too.",
-        )
-    rows = fetch_all(
-        connection,
-        """
-        with touched as (
-            select relid, n_tup_ins - n_tup_del as difference
-            from pg_catalog.pg_stat_xact_user_tables
-            where n_tup_ins <> n_tup_del
-        ), attributed as (
-            select relid, difference from touched
-            union all
-            select ancestor.relid, difference
-            from touched cross join lateral pg_catalog.pg_partition_ancestors(touched.relid) as ancestor(relid)
-            where ancestor.relid <> touched.relid
-        )
-        select n.nspname, c.relname, sum(a.difference)::bigint
-        from attributed as a
-        join pg_catalog.pg_class as c on c.oid = a.relid
-        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-        where c.relpersistence <> 't'
-        group by n.nspname, c.relname
-        """,
-    )
-    now = {(str(schema), str(table)): int(difference) for schema, table, difference in rows}
-    earlier = since or {}
-    differences = {table: now.get(table, 0) - earlier.get(table, 0) for table in now.keys() | earlier.keys()}
-    return {table: difference for table, difference in sorted(differences.items()) if difference}
-
-
 def compare_counts(
     before: Sequence[TableCount],
     after: Sequence[TableCount],
     *,
-    own: OwnChanges | None = None,
+    own: OwnWork | None = None,
     contract: CountContract | None = None,
+    declarations: Sequence[RowDeclaration] = (),
+    may_grow: bool = False,
 ) -> CountComparison:
     """Judge each table's count.
 
-    The default of the contract is that no table gains or loses a row; new tables are welcome. Where ``own`` is known,
-    rows that others wrote since the baseline are told apart from what the migration did: others' new rows are a
-    WARNING, anything the migration did beyond the contract and any loss is a FAIL.
+    Where ``own`` is known, it alone is judged: by default of the contract no table that was there gains or loses a row by it,
+    and new tables are welcome. What other sessions wrote since is told, and is never a failure. ``after`` may then be without
+    tables that were not counted: it has no say in the verdict, but a table of which ``own`` says that it was dropped is gone.
 
-    :param own: what the migration's transaction inserted less deleted, per table; a table that is missing in it is 0.
-        None: unknown, then every difference that the contract does not name is a FAIL.
+    :param own: what was done between the counts, by those whose work is judged. None: unknown, then every difference that the
+        contract does not name is a FAIL.
+    :param declarations: what the files declare; it adds to the contract.
+    :param may_grow: where ``own`` is unknown, whether rows more than before are in order.
     :raises InputError: when the contract names no table or not a number of rows.
     """
-    old = {(count.schema, count.table): count.rows for count in before}
+    renamed = own.renamed if own else {}
+    old = {renamed.get((count.schema, count.table), (count.schema, count.table)): count.rows for count in before}
     new = {(count.schema, count.table): count.rows for count in after}
-    declared = _declared(contract or {})
+    declared = _declared(contract or {}, declarations)
     changes = []
-    for schema, table in sorted(old.keys() | new.keys() | declared.keys()):
-        rows_before, rows_after = old.get((schema, table)), new.get((schema, table))
-        own_change = None if own is None else own.get((schema, table), 0)
-        allowed = declared.get((schema, table))
-        verdict, message = _judge(rows_before, rows_after, own_change, allowed)
+    for table in sorted(old.keys() | new.keys() | declared.keys()):
+        rows_before, rows_after, allowed = old.get(table), new.get(table), declared.get(table)
+        own_change = None if own is None else _own_change(own, table, rows_before)
+        if own_change is None:
+            verdict, message = _judge(rows_before, rows_after, allowed, may_grow)
+        else:
+            verdict, message = _judge_own(rows_before, rows_after, own_change, allowed, gone=_is_gone(own, table, new))
+        if verdict == "FAIL" and (places := declared_in(declarations, table)):
+            message += f" ({places})"
         changes.append(
             CountChange(
-                schema=schema,
-                table=table,
+                schema=table[0],
+                table=table[1],
                 before=rows_before,
                 after=rows_after,
                 own_change=own_change,
@@ -172,8 +132,18 @@ def compare_counts(
     return CountComparison(tables=changes, verdict=_worst([change.verdict for change in changes]))
 
 
-def _declared(contract: CountContract) -> dict[tuple[str, str], int | Literal["any"]]:
-    declared: dict[tuple[str, str], int | Literal["any"]] = {}
+def _own_change(own: OwnWork, table: Table, before: int | None) -> int:
+    """What was done to the number of rows; nothing is left of the rows from before where the table was emptied."""
+    change = own.changes.get(table, 0)
+    return change - before if before is not None and table in own.emptied else change
+
+
+def _is_gone(own: OwnWork | None, table: Table, new: Mapping[Table, int]) -> bool:
+    return own is not None and table in own.emptied and table not in new
+
+
+def _declared(contract: CountContract, declarations: Sequence[RowDeclaration]) -> dict[Table, int | Literal["any"]]:
+    declared: dict[Table, int | Literal["any"]] = {}
     for name, value in contract.items():
         if value != "any" and (isinstance(value, bool) or not isinstance(value, int)):
             raise InputError(
@@ -182,21 +152,44 @@ def _declared(contract: CountContract) -> dict[tuple[str, str], int | Literal["a
                 next_step="Declare the rows a table gains (negative: loses) by the migration, or any.",
             )
         declared[parse_table_name(name)] = value
+    for item in declarations:
+        table = (item.schema, item.table)
+        sum_so_far = declared.get(table, 0)
+        declared[table] = "any" if item.rows is None or sum_so_far == "any" else sum_so_far + item.rows
     return declared
 
 
-def _judge(before: int | None, after: int | None, own: int | None, allowed: int | Literal["any"] | None) -> Judgement:
+def _judge(before: int | None, after: int | None, allowed: int | Literal["any"] | None, may_grow: bool) -> Judgement:
+    """What is different, whoever did it."""
     if before is None and after is None:
-        return "FAIL", "is declared in the contract, but was counted neither before nor after"
+        return "FAIL", _NOWHERE
     if before is None:
         return _judge_new(after or 0, allowed)
     if after is None:
-        if allowed == "any" or allowed == -before:
-            return "PASS", f"is gone with its {_rows(before)}, as declared"
-        return "FAIL", f"is gone: it held {_rows(before)}"
+        return _judge_gone(before, allowed)
     if allowed == "any":
         return "PASS", f"{_difference(after - before)}; any change is declared"
-    return _judge_kept(after - before, own, allowed or 0)
+    delta = after - before
+    passed = delta == (allowed or 0) or (may_grow and delta > (allowed or 0))
+    return ("PASS" if passed else "FAIL"), f"{_difference(delta)}{_as_declared(allowed)}"
+
+
+def _judge_own(
+    before: int | None, after: int | None, own: int, allowed: int | Literal["any"] | None, *, gone: bool
+) -> Judgement:
+    """What the migration did; what others did besides is told."""
+    if before is None:
+        if after is None:
+            return "FAIL", _NOWHERE
+        if isinstance(allowed, int) and own != allowed:
+            return "FAIL", f"is new with {_rows(own)} of the migration, declared: {_rows(allowed)}"
+        return "PASS", f"is new with {_rows(after)}"
+    if gone:
+        return _judge_gone(before, allowed)
+    others = "" if after is None or after - before == own else f"; other sessions: {_difference(after - before - own)}"
+    if allowed == "any":
+        return "PASS", f"{_difference(own)}; any change is declared{others}"
+    return ("PASS" if own == (allowed or 0) else "FAIL"), f"{_difference(own)}{_as_declared(allowed)}{others}"
 
 
 def _judge_new(after: int, allowed: int | Literal["any"] | None) -> Judgement:
@@ -205,27 +198,16 @@ def _judge_new(after: int, allowed: int | Literal["any"] | None) -> Judgement:
     return "PASS", f"is new with {_rows(after)}"
 
 
-def _judge_kept(delta: int, own: int | None, allowed: int) -> Judgement:
-    declared = f", declared: {_difference(allowed)}" if allowed else ""
-    if own is None:
-        return ("PASS" if delta == allowed else "FAIL"), f"{_difference(delta)}{declared}"
-    others = delta - own
-    if delta == allowed:
-        if own == allowed:
-            return "PASS", f"{_difference(delta)}{declared}"
-        return "WARNING", (
-            f"{_difference(delta)}{declared}, but the migration itself: {_difference(own)}; "
-            f"other sessions: {_difference(others)}"
-        )
-    if own == allowed and others > 0:
-        return (
-            "WARNING",
-            f"{_rows(others)} {'was' if others == 1 else 'were'} written by other sessions since the baseline",
-        )
-    return "FAIL", (
-        f"{_difference(delta)}{declared}; the migration itself: {_difference(own)}; other sessions (or TRUNCATE): "
-        f"{_difference(others)}"
-    )
+def _judge_gone(before: int, allowed: int | Literal["any"] | None) -> Judgement:
+    if before == 0 and not allowed:
+        return "PASS", "is gone; it was empty"
+    if allowed == "any" or allowed == -before:
+        return "PASS", f"is gone with its {_rows(before)}, as declared"
+    return "FAIL", f"is gone: it held {_rows(before)}"
+
+
+def _as_declared(allowed: int | Literal["any"] | None) -> str:
+    return f", declared: {_difference(allowed)}" if isinstance(allowed, int) and allowed else ""
 
 
 def _rows(number: int) -> str:

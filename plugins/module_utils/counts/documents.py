@@ -34,8 +34,33 @@ class RowCounts(Document):
 
 
 @dataclass(kw_only=True)
+class RowChange:
+    """How many rows a transaction itself inserted less deleted in one table.
+
+    ``emptied``: none of the rows from before is left (TRUNCATE, or the table was dropped), and ``change`` counts from an empty
+    table. ``was``: schema and name from before, where it was renamed.
+    """
+
+    schema: str
+    table: str
+    change: int
+    emptied: bool = False
+    was: list[str] | None = None
+
+
+@dataclass(kw_only=True)
+class RowDeclaration:
+    """What a file says of a table's rows: how many more (negative: less) there will be, None for any. ``where`` it says so."""
+
+    schema: str
+    table: str
+    rows: int | None
+    where: str
+
+
+@dataclass(kw_only=True)
 class CountChange:
-    """One table before and after. ``own_change`` is what the deciding transaction itself inserted less deleted."""
+    """One table before and after, None where it was not counted. ``own_change`` is what the transaction itself did to its rows."""
 
     schema: str
     table: str

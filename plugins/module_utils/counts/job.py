@@ -27,13 +27,16 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import w
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import user_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import (
     CountContract,
-    OwnChanges,
     compare_counts,
-    own_changes,
     parse_table_name,
     read_baseline,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, RowCounts
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import (
+    CountComparison,
+    RowCounts,
+    RowDeclaration,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import count_in_snapshot
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, user_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -55,7 +58,6 @@ __all__ = [
     "count_in_transaction",
     "count_project",
     "count_tables",
-    "own_changes",
     "read_baseline",
     "resolve_tables",
 ]
@@ -113,13 +115,14 @@ def count_project(
     statement_timeout_ms: int = 600_000,
     baseline: Mapping[str, Any] | str | None = None,
     contract: CountContract | None = None,
-    own: OwnChanges | None = None,
+    own: OwnWork | None = None,
+    declarations: Sequence[RowDeclaration] = (),
     document: Path | None = None,
 ) -> tuple[RowCounts, CountComparison | None]:
     """The job of the module: count, write the document, and hold the counts against a baseline when there is one.
 
     :param baseline: a row counts document, or the path of one.
-    :param own: what the transaction that is judged inserted less deleted, to tell it from what other sessions wrote.
+    :param own: what those who are judged did to the number of rows; see :func:`compare_counts`, as ``declarations``.
     :param document: file to write the counts to; written before they are judged, so that a failure can be looked at.
     :raises VerificationFailed: when the comparison's verdict is FAIL; both documents are in its details.
     """
@@ -132,7 +135,11 @@ def count_project(
         statement_timeout_ms=statement_timeout_ms,
         may_be_gone=[(count.schema, count.table) for count in before.tables] if before else (),
     )
-    comparison = None if before is None else compare_counts(before.tables, counts.tables, own=own, contract=contract)
+    comparison = (
+        None
+        if before is None
+        else compare_counts(before.tables, counts.tables, own=own, contract=contract, declarations=declarations)
+    )
     if document is not None:
         write_json(document, counts.as_dict())
     if comparison is not None and comparison.verdict == "FAIL":
@@ -145,7 +152,7 @@ def count_project(
             f"Row counts differ from the baseline: {'; '.join(failed)}",
             where=options.place,
             state="nothing was changed by counting; the database is as it was found",
-            next_step="Declare changes that are meant in the contract (migrate_count_contract in the playbook); otherwise look at what wrote to these tables.",
+            next_step="Declare changes that are meant in the migration (-- pgops: rows public.notes +2) or in the contract (migrate_count_contract in the playbook); otherwise look at what wrote to these tables.",
             details={"result": {"row_counts": counts.as_dict(), "comparison": comparison.as_dict()}},
         )
     return counts, comparison

@@ -74,7 +74,7 @@ def count_in_transaction(connection: PgConnection, tables: Sequence[tuple[str, s
     :raises ConnectionFailed: when the session is lost meanwhile.
     """
     counts: list[TableCount] = []
-    with _without_row_security(connection):
+    with without_row_security(connection):
         for start in range(0, len(tables), TABLES_PER_STATEMENT):
             counts.extend(_count_chunk(connection, tables[start : start + TABLES_PER_STATEMENT]))
     return counts
@@ -117,7 +117,7 @@ def _partitioned(connection: PgConnection, tables: Sequence[tuple[str, str]]) ->
 
 
 @contextmanager
-def _without_row_security(connection: PgConnection) -> Iterator[None]:
+def without_row_security(connection: PgConnection) -> Iterator[None]:
     """row_security=off for one block, whatever it was before."""
     from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 

@@ -14,6 +14,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     PgopsError,
     SqlScriptError,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.declarations import read_declarations
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowDeclaration
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import (
     MigrationFile,
@@ -29,10 +31,11 @@ TransactionScope = Literal["batch", "file"]
 
 @dataclass(frozen=True)
 class PendingMigration:
-    """A migration that is to be applied, with its statements."""
+    """A migration that is to be applied, with its statements and what it declares of the rows it writes."""
 
     file: MigrationFile
     script: RunnableScript
+    declarations: Sequence[RowDeclaration] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def load_pending(
     for file in (by_version[entry.version] for entry in entries):
         try:
             script = runnable(read_script(file.path), outside_transaction=True)
+            declarations = read_declarations(script.script)
         except SqlScriptError as problem:
             problems.append(problem)
             continue
@@ -81,7 +85,7 @@ def load_pending(
             )
         if file.version in begun:
             script = replace(script, outside_transaction=True)
-        pending.append(PendingMigration(file, script))
+        pending.append(PendingMigration(file, script, declarations))
     raise_together(problems)
     return pending
 

@@ -123,7 +123,7 @@ def _headline(run: RunRecord, documents: Documents) -> str:
         if documents.get("rollback", {}).get("committed"):
             return f"{text}: the rollback is committed, and was not found so afterwards; see below"
         planned = sum(len(step["migrations"]) for step in documents.get("plan", {}).get("steps", [])) or count
-        text += f": {count} of {_number(planned, 'migration')} are applied"
+        text += f": {count} of {planned} migrations applied"
         if "rollback" in documents:
             text += ", and the rollback failed; see below"
         elif run.error and run.error.get("code") == "verification":

@@ -31,7 +31,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import (
+    OwnChanges,
+    OwnWork,
+    own_changes,
+    own_work,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     NewEvent,
@@ -190,7 +195,8 @@ def _transaction(
             _require_expected_catalog(how, progress)
             if how.checks is not None:
                 stage: Literal["dry_run", "after"] = "dry_run" if how.dry_run else "after"
-                progress.verification = verify(connection, how.checks, stage=stage, own_before=own_before)
+                own = _own(options, how, connection, own_before)
+                progress.verification = verify(connection, how.checks, stage=stage, own=own)
                 require_verified(progress.verification, state=STILL_APPLIED)
             if how.dry_run:
                 connection.rollback()
@@ -211,6 +217,16 @@ def _transaction(
             if not progress.may_be_committed:
                 discard_export(progress.exported)
                 progress.exported.clear()
+
+
+def _own(
+    options: ConnectionOptions, how: RollbackOptions, connection: PgConnection, before: OwnChanges
+) -> OwnWork | None:
+    """What the migrations and the rollback together did to the number of rows; None where the former is not known."""
+    if how.own_earlier is None:
+        return None
+    with session(options, SessionSettings(read_only=True)) as outside:
+        return how.own_earlier.then(own_work(connection, outside, since=before))
 
 
 def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted: Sequence[RevertedMigration]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import SessionSettings
 
 
@@ -20,6 +21,8 @@ class RollbackOptions:
 
     :param expected_catalog: the catalog from before the migrations, to say what differs; its hash is in the ledger anyway.
     :param checks: the baseline counts to prove equality with.
+    :param own_earlier: what the migrations did to the number of rows since, so that they and the rollback together are judged; None
+        where that is not known.
     :param export_dir: where data goes that lives only in what is dropped.
     """
 
@@ -33,6 +36,7 @@ class RollbackOptions:
     expected_catalog: Catalog | None = None
     require_exact_catalog: bool = True
     checks: Checks | None = None
+    own_earlier: OwnWork | None = None
     export_dir: Path | None = None
     schemas: Sequence[str] | None = None
     retries: int = 3

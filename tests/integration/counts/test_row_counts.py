@@ -18,13 +18,13 @@ import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError, InputError, PrivilegeError
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.job import (
     count_in_transaction,
     count_tables,
     resolve_tables,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import own_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.parallel import CountingSessions, count_in_snapshot
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,

@@ -17,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import (
     Check,
     Stage,
@@ -46,7 +47,7 @@ def report(*verdicts: Verdict, stage: Stage = "after") -> ValidationReport:
 
 def counts(before: int, after: int, own: int) -> Any:
     tables = [[TableCount(schema="public", table="t", rows=rows)] for rows in (before, after)]
-    return compare_counts(tables[0], tables[1], own={("public", "t"): own})
+    return compare_counts(tables[0], tables[1], own=OwnWork({("public", "t"): own}))
 
 
 def test_nothing_to_check_is_no_failure() -> None:

@@ -13,8 +13,13 @@ import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts, parse_table_name
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts, TableCount
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import (
+    RowCounts,
+    RowDeclaration,
+    TableCount,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.job import read_baseline
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnChanges, OwnWork
 
 KEY = ("public", "t")
 
@@ -29,7 +34,7 @@ def judge(
     comparison = compare_counts(
         [] if before is None else [TableCount(schema="public", table="t", rows=before)],
         [] if after is None else [TableCount(schema="public", table="t", rows=after)],
-        own=None if own is None else {KEY: own},
+        own=None if own is None else OwnWork({KEY: own}),
         contract={} if declared is None else {"t": declared},
     )
     (change,) = comparison.tables
@@ -56,12 +61,18 @@ def judge(
         (5, 4, None, None, "FAIL", "-1 row"),
         (5, 5, None, 3, "FAIL", "unchanged, declared: +3 rows"),
         (5, 8, 3, 3, "PASS", "+3 rows, declared: +3 rows"),
-        (5, 7, 0, None, "WARNING", "2 rows were written by other sessions since the baseline"),
-        (5, 9, 3, 3, "WARNING", "1 row was written by other sessions since the baseline"),
-        (5, 7, 2, None, "FAIL", "+2 rows; the migration itself: +2 rows; other sessions (or TRUNCATE): unchanged"),
-        (5, 3, -2, None, "FAIL", "-2 rows; the migration itself: -2 rows; other sessions (or TRUNCATE): unchanged"),
-        (5, 0, 0, None, "FAIL", "-5 rows; the migration itself: unchanged; other sessions (or TRUNCATE): -5 rows"),
-        (5, 5, -1, None, "WARNING", "unchanged, but the migration itself: -1 row; other sessions: +1 row"),
+        (5, 7, 0, None, "PASS", "unchanged; other sessions: +2 rows"),
+        (5, 9, 3, 3, "PASS", "+3 rows, declared: +3 rows; other sessions: +1 row"),
+        (5, 7, 2, None, "FAIL", "+2 rows"),
+        (5, 3, -2, None, "FAIL", "-2 rows"),
+        (5, 0, 0, None, "PASS", "unchanged; other sessions: -5 rows"),
+        (5, 5, -1, None, "FAIL", "-1 row; other sessions: +1 row"),
+        (5, 8, 0, 3, "FAIL", "unchanged, declared: +3 rows; other sessions: +3 rows"),
+        (5, 3, -4, "any", "PASS", "-4 rows; any change is declared; other sessions: +2 rows"),
+        (5, None, -1, None, "FAIL", "-1 row"),
+        (None, 9, 3, 3, "PASS", "is new with 9 rows"),
+        (None, 9, 4, 3, "FAIL", "is new with 4 rows of the migration, declared: 3 rows"),
+        (0, None, None, None, "PASS", "is gone; it was empty"),
         (None, None, None, 3, "FAIL", "is declared in the contract, but was counted neither before nor after"),
     ],
 )
@@ -77,13 +88,14 @@ def test_the_verdict_on_a_table(
 
 
 @pytest.mark.parametrize(
-    ("rows_after", "verdict"), [((1, 1), "PASS"), ((1, 2), "WARNING"), ((0, 2), "FAIL"), ((0, 1), "FAIL")]
+    ("rows_after", "work", "verdict"),
+    [((1, 1), {}, "PASS"), ((1, 2), {}, "PASS"), ((0, 2), {}, "PASS"), ((0, 1), {("public", "t0"): -1}, "FAIL")],
 )
-def test_the_worst_verdict_is_the_whole_verdict(rows_after: tuple[int, int], verdict: str) -> None:
+def test_the_worst_verdict_is_the_whole_verdict(rows_after: tuple[int, int], work: OwnChanges, verdict: str) -> None:
     def counts(*rows: int) -> list[TableCount]:
         return [TableCount(schema="public", table=f"t{number}", rows=value) for number, value in enumerate(rows)]
 
-    assert compare_counts(counts(1, 1), counts(*rows_after), own={}).verdict == verdict
+    assert compare_counts(counts(1, 1), counts(*rows_after), own=OwnWork(work)).verdict == verdict
 
 
 @pytest.mark.parametrize("value", ["3", 1.5, True, None])
@@ -134,3 +146,53 @@ def test_anything_else_is_no_baseline(tmp_path: Path, content: str | None) -> No
     with pytest.raises(InputError, match="The baseline is not a row counts document") as caught:
         read_baseline(str(path))
     assert caught.value.where == str(path)
+
+
+def table(name: str, rows: int) -> TableCount:
+    return TableCount(schema="public", table=name, rows=rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "after", "verdict", "message"),
+    [
+        (0, 0, "FAIL", "-5 rows"),
+        (5, 5, "PASS", "unchanged"),
+        (5, None, "FAIL", "is gone: it held 5 rows"),
+        (2, 3, "FAIL", "-3 rows; other sessions: +1 row"),
+    ],
+)
+def test_what_an_emptied_table_holds_counts_from_nothing(
+    change: int, after: int | None, verdict: str, message: str
+) -> None:
+    own = OwnWork({KEY: change}, emptied=frozenset({KEY}))
+    comparison = compare_counts([table("t", 5)], [] if after is None else [table("t", after)], own=own)
+    assert (comparison.tables[0].verdict, comparison.tables[0].message) == (verdict, message)
+
+
+def test_a_renamed_table_is_the_same_table() -> None:
+    own = OwnWork({("public", "new"): 2}, renamed={KEY: ("public", "new")})
+    (change,) = compare_counts([table("t", 5)], [table("new", 7)], own=own, contract={"new": 2}).tables
+    assert (change.table, change.before, change.after, change.verdict) == ("new", 5, 7, "PASS")
+
+
+def test_declarations_add_up_and_a_failure_says_where_they_stand() -> None:
+    declared = [
+        RowDeclaration(schema="public", table="t", rows=rows, where=f"m.sql:{line}:1")
+        for line, rows in ((1, 2), (9, 1))
+    ]
+    for own, verdict, message in (
+        (4, "PASS", "+4 rows, declared: +4 rows"),
+        (3, "FAIL", "+3 rows, declared: +4 rows (m.sql:1:1, m.sql:9:1)"),
+    ):
+        comparison = compare_counts(
+            [table("t", 5)], [], own=OwnWork({KEY: own}), contract={"t": 1}, declarations=declared
+        )
+        assert (comparison.tables[0].verdict, comparison.tables[0].message) == (verdict, message)
+    anything = [*declared, RowDeclaration(schema="public", table="t", rows=None, where="m.sql:10:1")]
+    assert compare_counts([table("t", 5)], [], own=OwnWork({KEY: -5}), declarations=anything).verdict == "PASS"
+
+
+def test_where_nothing_is_known_of_the_work_a_table_may_grow_when_that_is_in_order() -> None:
+    assert compare_counts([table("t", 5)], [table("t", 6)], may_grow=True).verdict == "PASS"
+    assert compare_counts([table("t", 5)], [table("t", 4)], may_grow=True).verdict == "FAIL"
+    assert compare_counts([table("t", 5)], [table("t", 6)]).verdict == "FAIL"

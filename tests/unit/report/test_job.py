@@ -111,7 +111,7 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
         (run("rolled_back"), {"rollback": ROLLBACK}, "the catalog is again exactly what it was"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_expected": None}}, "the catalog is not proven"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_after": "bad"}}, "the catalog is not proven"),
-        (run("needs_attention"), {"migration": MIGRATION}, "NEEDS ATTENTION: the migrations are applied"),
+        (run("needs_attention"), {"migration": MIGRATION}, "NEEDS ATTENTION: 1 of 1 migrations applied and stay"),
         (run("needs_attention", operation="rollback"), {}, "NEEDS ATTENTION: the rollback failed"),
         (
             run("needs_attention", operation="rollback", error={"outcome": "committed", "state": "it is committed"}),
