@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
     column_grant_changes,
@@ -27,6 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     relation_word,
     word_of,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
 
 _RELATIONS_THAT_FOLLOW_THEIR_QUERY = ("view", "materialized view")
@@ -53,7 +53,7 @@ _MADE_OF = {
 }
 
 
-def must_be_made_anew(key: str, before: Catalog, after: Catalog) -> bool:
+def must_be_made_anew(key: str, before: CatalogWithParts, after: CatalogWithParts) -> bool:
     """Whether PostgreSQL has no ALTER that gives the earlier definition back, so that it is dropped and made again."""
     object_type, name = CatalogKey.parse(key)
     then, now = before[key], after[key]
@@ -66,7 +66,7 @@ def must_be_made_anew(key: str, before: Catalog, after: Catalog) -> bool:
     return True
 
 
-def alter_statements(key: str, before: Catalog, after: Catalog) -> tuple[list[str], list[str]]:
+def alter_statements(key: str, before: CatalogWithParts, after: CatalogWithParts) -> tuple[list[str], list[str]]:
     """What gives the object its earlier definition back, and what of it is not mechanical, each as a reason."""
     object_type, _name = CatalogKey.parse(key)
     then, now = before[key], after[key]
@@ -90,7 +90,7 @@ def alter_statements(key: str, before: Catalog, after: Catalog) -> tuple[list[st
     return statements, reasons
 
 
-def _attribute(key: str, attribute: str, before: Catalog, after: Catalog) -> list[str]:
+def _attribute(key: str, attribute: str, before: CatalogWithParts, after: CatalogWithParts) -> list[str]:
     object_type, name = CatalogKey.parse(key)
     then, now = before[key].get(attribute), after[key].get(attribute)
     target = grant_target(key)
@@ -130,7 +130,9 @@ def _options(alter: str, now: Sequence[str] | None, then: Sequence[str] | None, 
     return statements + ([f"{alter} set ({options_list(back)});"] if back else [])
 
 
-def _column(key: str, before: Catalog, after: Catalog, differs: Sequence[str]) -> tuple[list[str], list[str]]:
+def _column(
+    key: str, before: CatalogWithParts, after: CatalogWithParts, differs: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """Identity before NOT NULL, which PostgreSQL does not take from an identity column."""
     name = CatalogKey.parse(key).name
     relation, column = relation_of(name), column_of(name)
@@ -273,12 +275,10 @@ def _all_at_once(key: str, then: Mapping[str, Any]) -> str:
     )
 
 
-def _columns(relation: str, catalog: Catalog) -> list[tuple[int, str, str, str | None]]:
+def _columns(relation: str, catalog: CatalogWithParts) -> list[tuple[int, str, str, str | None]]:
     """The columns of a view: CREATE OR REPLACE changes none of them."""
     return sorted(
-        (told["position"], column_of(CatalogKey.parse(key).name), told["type"], told.get("collation"))
-        for key, told in catalog.items()
-        if key.startswith("column ") and relation_of(CatalogKey.parse(key).name) == relation
+        (told["position"], name, told["type"], told.get("collation")) for _key, name, told in catalog.columns(relation)
     )
 
 

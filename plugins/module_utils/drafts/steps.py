@@ -11,7 +11,6 @@ is a proposal: what it does is proven by running it (:mod:`rollback_drafts`) and
 from __future__ import annotations
 
 import heapq
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     drop_statements,
     node_text,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts, Words
 
 Action = Literal["drop", "alter", "create"]
 
@@ -70,7 +70,6 @@ _DROP_ORDER = (
 _CAN_FOLLOW = frozenset(
     {"view", "materialized view", "policy", "trigger", "rule", "constraint", "index", "statistics", "event trigger"}
 )
-_WORD = re.compile(r"[\w$]+")
 _LOOKS_RENAMED = "it may have been renamed to {}; then rename it back by hand. If it was dropped, {}"
 
 
@@ -118,7 +117,7 @@ class _Work:
     """The steps that are being found."""
 
     def __init__(self, before: Catalog, after: Catalog) -> None:
-        self.before, self.after = before, after
+        self.before, self.after = CatalogWithParts(before), CatalogWithParts(after)
         self.steps: list[_Step] = []
         self.not_covered: list[NotCovered] = []
         self.created = after.keys() - before.keys()
@@ -180,27 +179,17 @@ class _Work:
     def _made_anew(self) -> set[str]:
         """What is dropped and made again: where no ALTER leads back, with all that depends on it and belongs to it."""
         anew: set[str] = set()
+        followers = _Followers(self.before, self.after)
         waiting = [key for key in sorted(self.changed) if must_be_made_anew(key, self.before, self.after)]
         while waiting:
             key = waiting.pop()
             if key in anew:
                 continue
             anew.add(key)
-            waiting += [other for other in self._dependents(key) if other not in anew]
+            waiting += followers.of(key) - anew
         return anew
 
-    def _dependents(self, key: str) -> Iterator[str]:
-        object_type, name = CatalogKey.parse(key)
-        for other, definition in self.after.items():
-            if other == key or other not in self.before:
-                continue
-            if object_type in RELATIONS and owner_relation(other, definition) == name:
-                if CatalogKey.parse(other).kind != "column":
-                    yield other
-            elif CatalogKey.parse(other).kind in _CAN_FOLLOW and mentions(text_of(definition), key):
-                yield other
-
-    def _goes_with_another(self, key: str, catalog: Catalog, together: set[str]) -> bool:
+    def _goes_with_another(self, key: str, catalog: CatalogWithParts, together: set[str]) -> bool:
         """Whether it comes and goes with something else that does, so that it needs no statement of its own."""
         object_type, name = CatalogKey.parse(key)
         definition = catalog[key]
@@ -235,10 +224,8 @@ class _Work:
             name = CatalogKey.parse(new).name
             self._leave(old, _LOOKS_RENAMED.format(name, "its data is gone with it, and only a backup has it"))
             self._leave(new, "see what it may have been renamed from; to drop it would lose its data")
-            relation = CatalogKey.parse(new).name
-            suspects |= {key for key in self.created if owner_relation(key, self.after[key]) == relation}
-            old_relation = CatalogKey.parse(old).name
-            suspects |= {key for key in self.dropped if owner_relation(key, self.before[key]) == old_relation}
+            suspects |= self.created.intersection(self.after.parts.get(name, ()))
+            suspects |= self.dropped.intersection(self.before.parts.get(CatalogKey.parse(old).name, ()))
         return suspects
 
     def _renamed_columns(self) -> Iterator[tuple[str, str]]:
@@ -246,37 +233,50 @@ class _Work:
             relation = relation_of(CatalogKey.parse(old).name)
             if f"table {relation}" not in self.before or f"table {relation}" not in self.after:
                 continue
-            for new in sorted(key for key in self.created if key.startswith("column ")):
-                same_table = relation_of(CatalogKey.parse(new).name) == relation
-                if same_table and self.before[old]["type"] == self.after[new]["type"]:
+            for new, _name, column in self.after.columns(relation):
+                if new in self.created and self.before[old]["type"] == column["type"]:
                     yield old, new
 
     def _renamed_tables(self) -> Iterator[tuple[str, str]]:
+        created: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+        for new in sorted(key for key in self.created if key.startswith("table ")):
+            created[_shape(new, self.after)].append(new)
         for old in sorted(key for key in self.dropped if key.startswith("table ")):
-            for new in sorted(key for key in self.created if key.startswith("table ")):
-                if _shape(old, self.before) == _shape(new, self.after):
-                    yield old, new
+            yield from ((old, new) for new in created.get(_shape(old, self.before), ()))
 
 
-def _shape(table: str, catalog: Catalog) -> list[tuple[str, str]]:
-    name = CatalogKey.parse(table).name
-    return sorted(
-        (column_of(CatalogKey.parse(key).name), told["type"])
-        for key, told in catalog.items()
-        if key.startswith("column ") and relation_of(CatalogKey.parse(key).name) == name
-    )
+class _Followers:
+    """What depends on an object, or belongs to it, and can be dropped and made again with it."""
+
+    def __init__(self, before: CatalogWithParts, after: CatalogWithParts) -> None:
+        self._before, self._after = before, after
+        self._keys = [key for kind in _CAN_FOLLOW for key in after.of_kind.get(kind, ()) if key in before]
+        self._texts = [text_of(after[key]) for key in self._keys]
+        self._words = Words(self._texts)
+
+    def of(self, key: str) -> set[str]:
+        """The keys of what is there before and after."""
+        object_type, name = CatalogKey.parse(key)
+        parts = self._after.parts.get(name, ()) if object_type in RELATIONS else ()
+        found = {part for part in parts if part in self._before and not part.startswith("column ")}
+        found |= {self._keys[n] for n in self._words.that_may_mention(key) if mentions(self._texts[n], key)}
+        return found - {key}
 
 
-def _made_with_ranges(catalog: Catalog, together: set[str]) -> set[str]:
+def _shape(table: str, catalog: CatalogWithParts) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, told["type"]) for _key, name, told in catalog.columns(CatalogKey.parse(table).name)))
+
+
+def _made_with_ranges(catalog: CatalogWithParts, together: set[str]) -> set[str]:
     """The names of the functions that PostgreSQL makes with range types: those of the types themselves."""
     names: set[str] = set()
-    for key in together:
-        if key.startswith("type ") and catalog.get(key, {}).get("kind") == "range":
+    for key in together.intersection(catalog.of_kind.get("type", ())):
+        if catalog[key].get("kind") == "range":
             names |= {CatalogKey.parse(key).name, catalog[key]["subtype"]["multirange"]}
     return names
 
 
-def _backs_a_constraint(key: str, relation: str, catalog: Catalog) -> bool:
+def _backs_a_constraint(key: str, relation: str, catalog: CatalogWithParts) -> bool:
     """The index of a primary key, a unique or an exclusion constraint has its name and goes with it."""
     constraint = catalog.get(f"constraint {column_of(CatalogKey.parse(key).name)} on {relation}")
     return constraint is not None and constraint["definition"].startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
@@ -286,7 +286,7 @@ def _index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
     return f"index {definition.get('parent')}" in together
 
 
-def _inherited(key: str, relation: str, catalog: Catalog, together: set[str]) -> bool:
+def _inherited(key: str, relation: str, catalog: CatalogWithParts, together: set[str]) -> bool:
     """A column or a constraint that a table has from its parent goes with the parent's."""
     object_type, name = CatalogKey.parse(key)
     parents = catalog.get(f"table {relation}", {}).get("inherits") or []
@@ -296,8 +296,9 @@ def _inherited(key: str, relation: str, catalog: Catalog, together: set[str]) ->
         return False
     return any(
         catalog[other]["definition"] == catalog[key]["definition"]
-        for other in together
-        if other.startswith("constraint ") and owner_relation(other, catalog[other]) in parents
+        for parent in parents
+        for other in catalog.parts.get(parent, ())
+        if other in together and other.startswith("constraint ")
     )
 
 
@@ -370,12 +371,10 @@ class _Users:
     """Steps by the words that they say, so that not each has to be compared with every other."""
 
     def __init__(self, steps: list[_Step]) -> None:
-        self._saying: dict[str, set[int]] = defaultdict(set)
+        self._words = Words(f"{step.leaves}\n{step.needs}" for step in steps)
         self._in_schema: dict[str | None, set[int]] = defaultdict(set)
         self._of_key: dict[str, set[int]] = defaultdict(set)
         for number, step in enumerate(steps):
-            for word in set(_WORD.findall(f"{step.leaves}\n{step.needs}")):
-                self._saying[word].add(number)
             self._in_schema[schema_of(step.key)].add(number)
             self._of_key[step.key].add(number)
 
@@ -384,9 +383,7 @@ class _Users:
         kind, name = CatalogKey.parse(step.key)
         if kind == "schema":
             return self._in_schema.get(name, set()) | self._of_key[step.key]
-        words = _WORD.findall(cut(name, "(")[0])
-        saying = min((self._saying.get(word, set()) for word in words), key=len, default=set())
-        return saying | self._of_key[step.key]
+        return self._words.that_may_mention(step.key) | self._of_key[step.key]
 
 
 def _depends(user: _Step, text: str, step: _Step) -> bool:
