@@ -5,16 +5,15 @@
 
 What was created is dropped, what was changed gets its earlier definition back, and what was dropped without data is made
 again. Everything that held data, and everything PostgreSQL has no plain way back for, is told and left to a person. A draft
-is a proposal: what it does is proven by running it (:mod:`rollback_drafts`) and read by somebody before it is used.
+is a proposal: what it does is proven by running it (:mod:`drafts.job`) and read by somebody before it is used.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
@@ -25,7 +24,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import
     ROUTINES,
     mentions,
     owner_relation,
-    schema_of,
     text_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
@@ -34,38 +32,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     drop_statements,
     node_text,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step, ordered
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts, Words
 
-Action = Literal["drop", "alter", "create"]
-
-# What is dropped first where nothing depends on the order; objects are made in the opposite order.
-_DROP_ORDER = (
-    "event trigger",
-    "publication",
-    "policy",
-    "trigger",
-    "rule",
-    "statistics",
-    "foreign key",
-    "view",
-    "materialized view",
-    "constraint",
-    "index",
-    "column",
-    "table",
-    "foreign table",
-    "aggregate",
-    "operator",
-    "procedure",
-    "function",
-    "sequence",
-    "domain",
-    "type",
-    "collation",
-    "default privileges",
-    "extension",
-    "schema",
-)
 # These can be dropped and made again without loss when something they depend on has to be made anew.
 _CAN_FOLLOW = frozenset(
     {"view", "materialized view", "policy", "trigger", "rule", "constraint", "index", "statistics", "event trigger"}
@@ -89,16 +58,6 @@ class Draft:
     not_covered: list[NotCovered] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Step:
-    action: Action
-    key: str
-    statements: tuple[str, ...]
-    # What it stops to depend on, and what it comes to depend on.
-    leaves: str = ""
-    needs: str = ""
-
-
 def draft_rollback(before: Catalog, after: Catalog) -> Draft:
     """What leads from the catalog after a migration back to the one before it.
 
@@ -106,7 +65,7 @@ def draft_rollback(before: Catalog, after: Catalog) -> Draft:
     """
     work = _Work(before, after)
     work.find_steps()
-    statements = [statement for step in _ordered(work.steps) for statement in step.statements]
+    statements = [statement for step in ordered(work.steps) for statement in step.statements]
     if any(step.action == "create" and CatalogKey.parse(step.key).kind in ROUTINES for step in work.steps):
         # A body may speak of what is made after it.
         statements.insert(0, "set local check_function_bodies = off;")
@@ -118,7 +77,7 @@ class _Work:
 
     def __init__(self, before: Catalog, after: Catalog) -> None:
         self.before, self.after = CatalogWithParts(before), CatalogWithParts(after)
-        self.steps: list[_Step] = []
+        self.steps: list[Step] = []
         self.not_covered: list[NotCovered] = []
         self.created = after.keys() - before.keys()
         self.dropped = before.keys() - after.keys()
@@ -143,7 +102,7 @@ class _Work:
         except ForeignGrant as item:
             self._leave(key, f"somebody else than the owner granted {item}")
             return
-        self.steps.append(_Step("drop", key, tuple(statements), leaves=node_text(key, self.after)))
+        self.steps.append(Step("drop", key, tuple(statements), leaves=node_text(key, self.after)))
 
     def _create(self, key: str) -> None:
         try:
@@ -154,7 +113,7 @@ class _Work:
         except ForeignGrant as item:
             self._leave(key, f"somebody else than the owner granted {item}")
             return
-        self.steps.append(_Step("create", key, tuple(statements), needs=node_text(key, self.before)))
+        self.steps.append(Step("create", key, tuple(statements), needs=node_text(key, self.before)))
 
     def _alter(self, key: str) -> None:
         statements, reasons = alter_statements(key, self.before, self.after)
@@ -164,7 +123,7 @@ class _Work:
             then, now = self.before[key], self.after[key]
             differs = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
             self.steps.append(
-                _Step(
+                Step(
                     "alter",
                     key,
                     tuple(statements),
@@ -300,106 +259,3 @@ def _inherited(key: str, relation: str, catalog: CatalogWithParts, together: set
         for other in catalog.parts.get(parent, ())
         if other in together and other.startswith("constraint ")
     )
-
-
-def _ordered(steps: list[_Step]) -> Iterator[_Step]:
-    """The steps so that nothing is dropped while something depends on it, and nothing is made before what it needs."""
-    follow: dict[int, set[int]] = {number: set() for number in range(len(steps))}
-    waits_for: dict[int, set[int]] = {number: set() for number in follow}
-    for first, second in _edges(steps):
-        follow[first].add(second)
-        waits_for[second].add(first)
-    ready = [(_rank(steps[number]), number) for number, others in waits_for.items() if not others]
-    heapq.heapify(ready)
-    left = set(follow)
-    while left:
-        # Without anything ready there is a circle, as of two tables that reference each other.
-        together = [heapq.heappop(ready)[1]] if ready else _circle(left, follow, steps)
-        tables = [steps[number] for number in together if _drops_a_table(steps[number])]
-        if len(tables) > 1:
-            names = ", ".join(CatalogKey.parse(step.key).name for step in tables)
-            yield _Step("drop", tables[0].key, (f"drop table {names};",))
-        yield from (steps[number] for number in together if len(tables) < 2 or not _drops_a_table(steps[number]))
-        left -= set(together)
-        for follower in {follower for number in together for follower in follow[number]} & left:
-            waits_for[follower] -= set(together)
-            if not waits_for[follower]:
-                heapq.heappush(ready, (_rank(steps[follower]), follower))
-
-
-def _circle(left: set[int], follow: Mapping[int, set[int]], steps: list[_Step]) -> list[int]:
-    """Steps that wait for each other, and for nothing else, in the order of their kinds."""
-    reached = {number: _reached(number, follow) & left for number in left}
-    circles = [{other for other in reached[number] if number in reached[other]} for number in left]
-    first = min(
-        (circle for circle in circles if circle and not any(reached[n] & circle for n in left - circle)),
-        key=lambda circle: min(_rank(steps[number]) for number in circle),
-    )
-    return sorted(first, key=lambda number: _rank(steps[number]))
-
-
-def _reached(start: int, follow: Mapping[int, set[int]]) -> set[int]:
-    reached: set[int] = set()
-    waiting = [start]
-    while waiting:
-        new = follow[waiting.pop()] - reached
-        reached |= new
-        waiting += new
-    return reached
-
-
-def _drops_a_table(step: _Step) -> bool:
-    return step.action == "drop" and CatalogKey.parse(step.key).kind == "table"
-
-
-def _edges(steps: list[_Step]) -> Iterator[tuple[int, int]]:
-    users = _Users(steps)
-    for target, step in enumerate(steps):
-        for other in users.that_may_depend_on(step):
-            user = steps[other]
-            if other == target:
-                continue
-            if step.key == user.key and (step.action, user.action) == ("drop", "create"):
-                yield target, other
-            elif step.action == "drop" and user.action in ("drop", "alter") and _depends(user, user.leaves, step):
-                yield other, target
-            elif step.action == "create" and user.action in ("create", "alter") and _depends(user, user.needs, step):
-                yield target, other
-
-
-class _Users:
-    """Steps by the words that they say, so that not each has to be compared with every other."""
-
-    def __init__(self, steps: list[_Step]) -> None:
-        self._words = Words(f"{step.leaves}\n{step.needs}" for step in steps)
-        self._in_schema: dict[str | None, set[int]] = defaultdict(set)
-        self._of_key: dict[str, set[int]] = defaultdict(set)
-        for number, step in enumerate(steps):
-            self._in_schema[schema_of(step.key)].add(number)
-            self._of_key[step.key].add(number)
-
-    def that_may_depend_on(self, step: _Step) -> set[int]:
-        """All that do, and others: a mention of a name holds every word of it as a word."""
-        kind, name = CatalogKey.parse(step.key)
-        if kind == "schema":
-            return self._in_schema.get(name, set()) | self._of_key[step.key]
-        return self._words.that_may_mention(step.key) | self._of_key[step.key]
-
-
-def _depends(user: _Step, text: str, step: _Step) -> bool:
-    if CatalogKey.parse(step.key).kind == "schema":
-        return schema_of(user.key) == CatalogKey.parse(step.key).name
-    return mentions(text, step.key)
-
-
-def _rank(step: _Step) -> tuple[int, int, str]:
-    object_type = CatalogKey.parse(step.key).kind
-    if object_type == "constraint" and (step.leaves + step.needs).find("FOREIGN KEY") >= 0:
-        object_type = "foreign key"
-    place = _DROP_ORDER.index(object_type)
-    order: dict[Action, tuple[int, int]] = {
-        "drop": (0, place),
-        "alter": (1, place),
-        "create": (2, len(_DROP_ORDER) - place),
-    }
-    return (*order[step.action], step.key)
