@@ -8,6 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.ddl import (
+    comment_statement,
+    owner_statement,
+    switch_statement,
+    word_of,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
@@ -17,17 +23,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
     NotMechanical,
-    comment_statement,
     grant_target,
     options_list,
     publish_options,
     published_table,
-    relation_state,
     relation_word,
-    word_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
 
 _RELATIONS_THAT_FOLLOW_THEIR_QUERY = ("view", "materialized view")
 # They bound each other, so that one after the other might be refused.
@@ -95,7 +97,7 @@ def _attribute(key: str, attribute: str, before: CatalogWithParts, after: Catalo
     then, now = before[key].get(attribute), after[key].get(attribute)
     target = grant_target(key)
     if attribute == "owner":
-        return [f"alter {word_of(key)} owner to {quoted(str(then))};"]
+        return [owner_statement(key, str(then))]
     if attribute == "comment":
         return [comment_statement(key, then, before)]
     if attribute == "privileges" and target:
@@ -103,7 +105,7 @@ def _attribute(key: str, attribute: str, before: CatalogWithParts, after: Catalo
             raise NotMechanical("its owner changed as well; grant and revoke by hand")
         return grant_changes(target, now, then, before[key]["owner"])
     if attribute == "enabled":
-        return relation_state(key, before[key])
+        return [switch_statement(key, before[key])]
     if attribute == "definition" and object_type in ("function", "procedure"):
         return [str(then).strip().removesuffix(";") + ";"]
     if attribute == "definition" and object_type == "view":

@@ -8,6 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.ddl import (
+    comment_statement,
+    owner_statement,
+    policy_statement,
+    switch_statement,
+    word_of,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
@@ -55,19 +62,10 @@ _DEFAULTS_OF = {
     "domain": "types",
     "schema": "schemas",
 }
-TRIGGER_STATES = {"origin": "enable", "disabled": "disable", "replica": "enable replica", "always": "enable always"}
 
 
 class NotMechanical(Exception):
     """An object that cannot be brought back from what a catalog says; the reason as the rest of a sentence."""
-
-
-def word_of(key: str) -> str:
-    """The object as COMMENT, ALTER ... OWNER and DROP name it."""
-    object_type, name = CatalogKey.parse(key)
-    if object_type == "aggregate":
-        return f"routine {name}"
-    return f"{object_type} {name}"
 
 
 def relation_word(relation: str, catalog: CatalogWithParts) -> str:
@@ -112,20 +110,6 @@ def create_statements(key: str, catalog: CatalogWithParts) -> list[str]:
     return [*_MAKERS[object_type](key, catalog), *_finish(key, catalog)]
 
 
-def policy_statement(key: str, definition: Definition) -> str:
-    """CREATE POLICY as the catalog describes it."""
-    policy, relation = cut(CatalogKey.parse(key).name, " on ")
-    parts = [
-        f"create policy {policy} on {relation} as {definition['kind']} for {definition['command']}",
-        f"to {', '.join(definition['roles'])}",
-    ]
-    if "using" in definition:
-        parts.append(f"using ({definition['using']})")
-    if "check" in definition:
-        parts.append(f"with check ({definition['check']})")
-    return " ".join(parts) + ";"
-
-
 def options_list(options: list[str]) -> str:
     """Storage parameters as SQL, from C(name=value) texts."""
     pairs = (option.partition("=") for option in options)
@@ -145,22 +129,11 @@ def publish_options(definition: Definition) -> str:
     return f"(publish = {literal(commands)}, publish_via_partition_root = {via_root})"
 
 
-def relation_state(key: str, definition: Definition) -> list[str]:
-    """Whether a trigger or a rule fires, where that is not the default."""
-    object_type, name = CatalogKey.parse(key)
-    if object_type == "event trigger":
-        return [
-            f"alter event trigger {name} {TRIGGER_STATES[definition['enabled']].replace('enable origin', 'enable')};"
-        ]
-    own, relation = cut(name, " on ")
-    return [f"alter table {relation} {TRIGGER_STATES[definition['enabled']]} {object_type} {own};"]
-
-
 def _finish(key: str, catalog: CatalogWithParts) -> list[str]:
     object_type, name = CatalogKey.parse(key)
     definition, statements = catalog[key], []
     if "owner" in definition and object_type != "schema":
-        statements.append(f"alter {word_of(key)} owner to {quoted(definition['owner'])};")
+        statements.append(owner_statement(key, definition["owner"]))
     target = grant_target(key)
     try:
         if target:
@@ -171,7 +144,7 @@ def _finish(key: str, catalog: CatalogWithParts) -> list[str]:
     except ForeignGrant as item:
         raise NotMechanical(f"somebody else than its owner granted {item}") from item
     if definition.get("enabled", "origin") != "origin":
-        statements += relation_state(key, definition)
+        statements.append(switch_statement(key, definition))
     if "statistics target" in definition:
         statements.append(f"alter statistics {name} set statistics {definition['statistics target']};")
     for number, target_value in definition.get("statistics targets", {}).items():
@@ -179,17 +152,6 @@ def _finish(key: str, catalog: CatalogWithParts) -> list[str]:
     if "comment" in definition:
         statements.append(comment_statement(key, definition["comment"], catalog))
     return statements
-
-
-def comment_statement(key: str, comment: str | None, catalog: CatalogWithParts) -> str:
-    """COMMENT ON, or its removal."""
-    object_type, name = CatalogKey.parse(key)
-    what = word_of(key)
-    if object_type == "constraint":
-        constraint, relation = cut(name, " on ")
-        domain = "domain " if f"domain {relation}" in catalog else ""
-        what = f"constraint {constraint} on {domain}{relation}"
-    return f"comment on {what} is {'null' if comment is None else literal(comment)};"
 
 
 def _view_columns(view: str, definition: Definition, catalog: CatalogWithParts) -> list[str]:
