@@ -8,8 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.ddl import (
+    comment_statement,
+    owner_statement,
+    switch_statement,
+    word_of,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
     column_grant_changes,
@@ -18,16 +23,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
     NotMechanical,
-    comment_statement,
     grant_target,
     options_list,
     publish_options,
     published_table,
-    relation_state,
     relation_word,
-    word_of,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
 
 _RELATIONS_THAT_FOLLOW_THEIR_QUERY = ("view", "materialized view")
 # They bound each other, so that one after the other might be refused.
@@ -53,7 +55,7 @@ _MADE_OF = {
 }
 
 
-def must_be_made_anew(key: str, before: Catalog, after: Catalog) -> bool:
+def must_be_made_anew(key: str, before: CatalogWithParts, after: CatalogWithParts) -> bool:
     """Whether PostgreSQL has no ALTER that gives the earlier definition back, so that it is dropped and made again."""
     object_type, name = CatalogKey.parse(key)
     then, now = before[key], after[key]
@@ -66,7 +68,7 @@ def must_be_made_anew(key: str, before: Catalog, after: Catalog) -> bool:
     return True
 
 
-def alter_statements(key: str, before: Catalog, after: Catalog) -> tuple[list[str], list[str]]:
+def alter_statements(key: str, before: CatalogWithParts, after: CatalogWithParts) -> tuple[list[str], list[str]]:
     """What gives the object its earlier definition back, and what of it is not mechanical, each as a reason."""
     object_type, _name = CatalogKey.parse(key)
     then, now = before[key], after[key]
@@ -90,12 +92,12 @@ def alter_statements(key: str, before: Catalog, after: Catalog) -> tuple[list[st
     return statements, reasons
 
 
-def _attribute(key: str, attribute: str, before: Catalog, after: Catalog) -> list[str]:
+def _attribute(key: str, attribute: str, before: CatalogWithParts, after: CatalogWithParts) -> list[str]:
     object_type, name = CatalogKey.parse(key)
     then, now = before[key].get(attribute), after[key].get(attribute)
     target = grant_target(key)
     if attribute == "owner":
-        return [f"alter {word_of(key)} owner to {quoted(str(then))};"]
+        return [owner_statement(key, str(then))]
     if attribute == "comment":
         return [comment_statement(key, then, before)]
     if attribute == "privileges" and target:
@@ -103,7 +105,7 @@ def _attribute(key: str, attribute: str, before: Catalog, after: Catalog) -> lis
             raise NotMechanical("its owner changed as well; grant and revoke by hand")
         return grant_changes(target, now, then, before[key]["owner"])
     if attribute == "enabled":
-        return relation_state(key, before[key])
+        return [switch_statement(key, before[key])]
     if attribute == "definition" and object_type in ("function", "procedure"):
         return [str(then).strip().removesuffix(";") + ";"]
     if attribute == "definition" and object_type == "view":
@@ -130,7 +132,9 @@ def _options(alter: str, now: Sequence[str] | None, then: Sequence[str] | None, 
     return statements + ([f"{alter} set ({options_list(back)});"] if back else [])
 
 
-def _column(key: str, before: Catalog, after: Catalog, differs: Sequence[str]) -> tuple[list[str], list[str]]:
+def _column(
+    key: str, before: CatalogWithParts, after: CatalogWithParts, differs: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """Identity before NOT NULL, which PostgreSQL does not take from an identity column."""
     name = CatalogKey.parse(key).name
     relation, column = relation_of(name), column_of(name)
@@ -273,12 +277,10 @@ def _all_at_once(key: str, then: Mapping[str, Any]) -> str:
     )
 
 
-def _columns(relation: str, catalog: Catalog) -> list[tuple[int, str, str, str | None]]:
+def _columns(relation: str, catalog: CatalogWithParts) -> list[tuple[int, str, str, str | None]]:
     """The columns of a view: CREATE OR REPLACE changes none of them."""
     return sorted(
-        (told["position"], column_of(CatalogKey.parse(key).name), told["type"], told.get("collation"))
-        for key, told in catalog.items()
-        if key.startswith("column ") and relation_of(CatalogKey.parse(key).name) == relation
+        (told["position"], name, told["type"], told.get("collation")) for _key, name, told in catalog.columns(relation)
     )
 
 

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.ddl import (
+    default_privileges_statements,
+    grant_statements,
+    grantee,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, cut
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import privilege_changes, unquoted
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import quoted
 
 # What PUBLIC may do with new objects of a kind unless somebody changed it; the owner may do everything.
@@ -26,7 +31,7 @@ def grant_changes(target: str, found: Sequence[str] | None, wanted: Sequence[str
     :raises ForeignGrant: when the owner cannot do it.
     """
     _require_granted_by(owner, found, wanted)
-    return _statements(found, wanted, f" on {target}")
+    return grant_statements(target, found, wanted)
 
 
 def column_grant_changes(
@@ -34,7 +39,7 @@ def column_grant_changes(
 ) -> list[str]:
     """The same for one column."""
     _require_granted_by(owner, found, wanted)
-    return _statements(found, wanted, f" on table {relation}", column=f" ({column})")
+    return grant_statements(f"table {relation}", found, wanted, column=column)
 
 
 def grants_of_a_new_object(
@@ -47,7 +52,7 @@ def grants_of_a_new_object(
     """
     _require_granted_by(owner, wanted)
     roles = sorted({"public", quoted(owner), *grantees(wanted), *may_have_been_granted})
-    return [f"revoke all on {target} from {', '.join(roles)};", *_statements(None, wanted, f" on {target}")]
+    return [f"revoke all on {target} from {', '.join(roles)};", *grant_statements(target, None, wanted)]
 
 
 def default_privileges_changes(key: str, found: Sequence[str] | None, wanted: Sequence[str] | None) -> list[str]:
@@ -62,32 +67,15 @@ def default_privileges_changes(key: str, found: Sequence[str] | None, wanted: Se
         built_in = [item for item in found or wanted or [] if item.startswith(own)]
         public = _PUBLIC_BY_DEFAULT.get(kind)
         built_in += [f"={public}/{role}"] if public else []
-    prefix = f"alter default privileges for role {role}" + (f" in schema {schema}" if schema else "") + " "
-    return _statements(found or built_in, wanted or built_in, f" on {kind}", prefix=prefix)
+    return default_privileges_statements(key, found or built_in, wanted or built_in)
 
 
 def grantees(access_list: Sequence[str] | None) -> set[str]:
     """The roles of an access list, as SQL."""
-    return {_role(unquoted(cut(item, "=")[0]) or None) for item in access_list or []}
-
-
-def _statements(
-    found: Sequence[str] | None, wanted: Sequence[str] | None, on: str, *, prefix: str = "", column: str = ""
-) -> list[str]:
-    statements = []
-    for change in privilege_changes(found or [], wanted or []):
-        what = ", ".join(f"{privilege.lower()}{column}" for privilege in change.privileges)
-        to = "to" if change.action == "grant" else "from"
-        option = " with grant option" if change.grant_option else ""
-        statements.append(f"{prefix}{change.action} {what}{on} {to} {_role(change.grantee)}{option};")
-    return statements
+    return {grantee(unquoted(cut(item, "=")[0]) or None) for item in access_list or []}
 
 
 def _require_granted_by(owner: str, *access_lists: Sequence[str] | None) -> None:
     for item in (item for access_list in access_lists for item in access_list or []):
         if unquoted(cut(item, "/")[1]) != owner:
             raise ForeignGrant(item)
-
-
-def _role(name: str | None) -> str:
-    return "public" if name is None else quoted(name)

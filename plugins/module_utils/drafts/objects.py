@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.ddl import (
+    comment_statement,
+    owner_statement,
+    policy_statement,
+    switch_statement,
+    word_of,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import (
     ForeignGrant,
     column_grant_changes,
@@ -17,7 +23,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
     grantees,
     grants_of_a_new_object,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import ROUTINES, owner_relation, text_of
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import ROUTINES, text_of
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import literal, quoted
 
 Definition = Mapping[str, Any]
@@ -55,22 +62,13 @@ _DEFAULTS_OF = {
     "domain": "types",
     "schema": "schemas",
 }
-TRIGGER_STATES = {"origin": "enable", "disabled": "disable", "replica": "enable replica", "always": "enable always"}
 
 
 class NotMechanical(Exception):
     """An object that cannot be brought back from what a catalog says; the reason as the rest of a sentence."""
 
 
-def word_of(key: str) -> str:
-    """The object as COMMENT, ALTER ... OWNER and DROP name it."""
-    object_type, name = CatalogKey.parse(key)
-    if object_type == "aggregate":
-        return f"routine {name}"
-    return f"{object_type} {name}"
-
-
-def relation_word(relation: str, catalog: Catalog) -> str:
+def relation_word(relation: str, catalog: CatalogWithParts) -> str:
     """What ALTER calls a relation: C(table public.orders), C(type public.point)."""
     for kind in ("table", "foreign table", "view", "materialized view", "type", "domain"):
         if f"{kind} {relation}" in catalog:
@@ -86,7 +84,7 @@ def grant_target(key: str) -> str | None:
     return f"{word} {name}" if word else None
 
 
-def drop_statements(key: str, catalog: Catalog) -> list[str]:
+def drop_statements(key: str, catalog: CatalogWithParts) -> list[str]:
     """What drops the object, with nothing else."""
     object_type, name = CatalogKey.parse(key)
     if object_type == "column":
@@ -101,7 +99,7 @@ def drop_statements(key: str, catalog: Catalog) -> list[str]:
     return [f"drop {word_of(key)};"]
 
 
-def create_statements(key: str, catalog: Catalog) -> list[str]:
+def create_statements(key: str, catalog: CatalogWithParts) -> list[str]:
     """What makes the object as the catalog describes it, with its owner, privileges and comment.
 
     :raises NotMechanical: when it held data, or when a catalog does not hold enough of it.
@@ -110,20 +108,6 @@ def create_statements(key: str, catalog: Catalog) -> list[str]:
     if object_type in _WITH_DATA:
         raise NotMechanical(_WITH_DATA[object_type])
     return [*_MAKERS[object_type](key, catalog), *_finish(key, catalog)]
-
-
-def policy_statement(key: str, definition: Definition) -> str:
-    """CREATE POLICY as the catalog describes it."""
-    policy, relation = cut(CatalogKey.parse(key).name, " on ")
-    parts = [
-        f"create policy {policy} on {relation} as {definition['kind']} for {definition['command']}",
-        f"to {', '.join(definition['roles'])}",
-    ]
-    if "using" in definition:
-        parts.append(f"using ({definition['using']})")
-    if "check" in definition:
-        parts.append(f"with check ({definition['check']})")
-    return " ".join(parts) + ";"
 
 
 def options_list(options: list[str]) -> str:
@@ -145,22 +129,11 @@ def publish_options(definition: Definition) -> str:
     return f"(publish = {literal(commands)}, publish_via_partition_root = {via_root})"
 
 
-def relation_state(key: str, definition: Definition) -> list[str]:
-    """Whether a trigger or a rule fires, where that is not the default."""
-    object_type, name = CatalogKey.parse(key)
-    if object_type == "event trigger":
-        return [
-            f"alter event trigger {name} {TRIGGER_STATES[definition['enabled']].replace('enable origin', 'enable')};"
-        ]
-    own, relation = cut(name, " on ")
-    return [f"alter table {relation} {TRIGGER_STATES[definition['enabled']]} {object_type} {own};"]
-
-
-def _finish(key: str, catalog: Catalog) -> list[str]:
+def _finish(key: str, catalog: CatalogWithParts) -> list[str]:
     object_type, name = CatalogKey.parse(key)
     definition, statements = catalog[key], []
     if "owner" in definition and object_type != "schema":
-        statements.append(f"alter {word_of(key)} owner to {quoted(definition['owner'])};")
+        statements.append(owner_statement(key, definition["owner"]))
     target = grant_target(key)
     try:
         if target:
@@ -171,7 +144,7 @@ def _finish(key: str, catalog: Catalog) -> list[str]:
     except ForeignGrant as item:
         raise NotMechanical(f"somebody else than its owner granted {item}") from item
     if definition.get("enabled", "origin") != "origin":
-        statements += relation_state(key, definition)
+        statements.append(switch_statement(key, definition))
     if "statistics target" in definition:
         statements.append(f"alter statistics {name} set statistics {definition['statistics target']};")
     for number, target_value in definition.get("statistics targets", {}).items():
@@ -181,23 +154,9 @@ def _finish(key: str, catalog: Catalog) -> list[str]:
     return statements
 
 
-def comment_statement(key: str, comment: str | None, catalog: Catalog) -> str:
-    """COMMENT ON, or its removal."""
-    object_type, name = CatalogKey.parse(key)
-    what = word_of(key)
-    if object_type == "constraint":
-        constraint, relation = cut(name, " on ")
-        domain = "domain " if f"domain {relation}" in catalog else ""
-        what = f"constraint {constraint} on {domain}{relation}"
-    return f"comment on {what} is {'null' if comment is None else literal(comment)};"
-
-
-def _view_columns(view: str, definition: Definition, catalog: Catalog) -> list[str]:
+def _view_columns(view: str, definition: Definition, catalog: CatalogWithParts) -> list[str]:
     statements = []
-    for key, column in catalog.items():
-        if not key.startswith("column ") or relation_of(CatalogKey.parse(key).name) != view:
-            continue
-        name = column_of(CatalogKey.parse(key).name)
+    for key, name, column in catalog.columns(view):
         if "default" in column:
             statements.append(f"alter view {view} alter column {name} set default {column['default']};")
         statements += column_grant_changes(view, name, None, column.get("privileges"), definition["owner"])
@@ -206,21 +165,21 @@ def _view_columns(view: str, definition: Definition, catalog: Catalog) -> list[s
     return statements
 
 
-def _granted_by_default(object_type: str, catalog: Catalog) -> set[str]:
+def _granted_by_default(object_type: str, catalog: CatalogWithParts) -> set[str]:
     """The roles to which default privileges may give something on a new object of the type."""
     kind = _DEFAULTS_OF[object_type]
     roles: set[str] = set()
-    for key, definition in catalog.items():
-        if key.startswith("default privileges ") and f" for {kind}" in key:
-            roles |= grantees(definition["privileges"])
+    for key in catalog.of_kind.get("default privileges", ()):
+        if f" for {kind}" in key:
+            roles |= grantees(catalog[key]["privileges"])
     return roles
 
 
-def _schema(key: str, catalog: Catalog) -> list[str]:
+def _schema(key: str, catalog: CatalogWithParts) -> list[str]:
     return [f"create schema {CatalogKey.parse(key).name} authorization {quoted(catalog[key]['owner'])};"]
 
 
-def _view(key: str, catalog: Catalog) -> list[str]:
+def _view(key: str, catalog: CatalogWithParts) -> list[str]:
     object_type, name = CatalogKey.parse(key)
     definition = catalog[key]
     if object_type == "materialized view" and "tablespace" in definition:
@@ -232,26 +191,22 @@ def _view(key: str, catalog: Catalog) -> list[str]:
     return [f"create {object_type} {name}{method}{options} as\n{query}{data};"]
 
 
-def _type(key: str, catalog: Catalog) -> list[str]:
+def _type(key: str, catalog: CatalogWithParts) -> list[str]:
     _object_type, name = CatalogKey.parse(key)
     definition = catalog[key]
     if definition["kind"] == "enum":
         return [f"create type {name} as enum ({', '.join(map(literal, definition.get('labels') or []))});"]
     if definition["kind"] != "composite":
         raise NotMechanical("a range or base type is not described well enough to make it again")
-    columns = sorted(
-        (told["position"], column_of(CatalogKey.parse(column).name), told)
-        for column, told in catalog.items()
-        if column.startswith("column ") and relation_of(CatalogKey.parse(column).name) == name
-    )
+    columns = sorted(catalog.columns(name), key=lambda column: column[2]["position"])
     parts = (
         f"{column} {told['type']}" + (f" collate {told['collation']}" if "collation" in told else "")
-        for _position, column, told in columns
+        for _key, column, told in columns
     )
     return [f"create type {name} as ({', '.join(parts)});"]
 
 
-def _domain(key: str, catalog: Catalog) -> list[str]:
+def _domain(key: str, catalog: CatalogWithParts) -> list[str]:
     definition = catalog[key]
     if definition["not null"]:
         # On PostgreSQL 17 and later it is a constraint with a name; a later ALTER DOMAIN would give it another.
@@ -262,7 +217,7 @@ def _domain(key: str, catalog: Catalog) -> list[str]:
     return [f"create domain {CatalogKey.parse(key).name} as {definition['base type']}{default}{not_null};"]
 
 
-def _constraint(key: str, catalog: Catalog) -> list[str]:
+def _constraint(key: str, catalog: CatalogWithParts) -> list[str]:
     constraint, relation = cut(CatalogKey.parse(key).name, " on ")
     definition = catalog[key]
     if "enforcing triggers" in definition:
@@ -272,11 +227,11 @@ def _constraint(key: str, catalog: Catalog) -> list[str]:
     ]
 
 
-def _definition(key: str, catalog: Catalog) -> list[str]:
+def _definition(key: str, catalog: CatalogWithParts) -> list[str]:
     return [catalog[key]["definition"].strip().removesuffix(";") + ";"]
 
 
-def _index(key: str, catalog: Catalog) -> list[str]:
+def _index(key: str, catalog: CatalogWithParts) -> list[str]:
     definition = catalog[key]
     if not definition["valid"]:
         raise NotMechanical("it was INVALID, and an index that is made now is not")
@@ -285,15 +240,15 @@ def _index(key: str, catalog: Catalog) -> list[str]:
     return _definition(key, catalog)
 
 
-def _policy(key: str, catalog: Catalog) -> list[str]:
+def _policy(key: str, catalog: CatalogWithParts) -> list[str]:
     return [policy_statement(key, catalog[key])]
 
 
-def _default_privileges(key: str, catalog: Catalog) -> list[str]:
+def _default_privileges(key: str, catalog: CatalogWithParts) -> list[str]:
     return default_privileges_changes(key, None, catalog[key]["privileges"])
 
 
-def _publication(key: str, catalog: Catalog) -> list[str]:
+def _publication(key: str, catalog: CatalogWithParts) -> list[str]:
     definition = catalog[key]
     parts = [published_table(name, told) for name, told in (definition.get("tables") or {}).items()]
     parts += [f"tables in schema {schema}" for schema in definition.get("schemas") or []]
@@ -301,14 +256,14 @@ def _publication(key: str, catalog: Catalog) -> list[str]:
     return [f"create publication {CatalogKey.parse(key).name}{what} with {publish_options(definition)};"]
 
 
-def _event_trigger(key: str, catalog: Catalog) -> list[str]:
+def _event_trigger(key: str, catalog: CatalogWithParts) -> list[str]:
     definition = catalog[key]
     tags = f" when tag in ({', '.join(map(literal, definition['tags']))})" if definition.get("tags") else ""
     name = CatalogKey.parse(key).name
     return [f"create event trigger {name} on {definition['event']}{tags} execute function {definition['function']};"]
 
 
-_MAKERS: Mapping[str, Callable[[str, Catalog], list[str]]] = {
+_MAKERS: Mapping[str, Callable[[str, CatalogWithParts], list[str]]] = {
     "schema": _schema,
     "view": _view,
     "materialized view": _view,
@@ -328,14 +283,10 @@ _MAKERS: Mapping[str, Callable[[str, Catalog], list[str]]] = {
 }
 
 
-def node_text(key: str, catalog: Catalog) -> str:
+def node_text(key: str, catalog: CatalogWithParts) -> str:
     """What the object says, together with what belongs to it and goes with it."""
-    _object_type, name = CatalogKey.parse(key)
+    object_type, name = CatalogKey.parse(key)
     texts = [text_of(catalog[key])]
-    if CatalogKey.parse(key).kind not in ROUTINES:
-        texts += [
-            f"{child} {text_of(definition)}"
-            for child, definition in catalog.items()
-            if owner_relation(child, definition) == name
-        ]
+    if object_type not in ROUTINES:
+        texts += [f"{child} {text_of(catalog[child])}" for child in catalog.parts.get(name, ())]
     return "\n".join(texts)

@@ -5,17 +5,15 @@
 
 What was created is dropped, what was changed gets its earlier definition back, and what was dropped without data is made
 again. Everything that held data, and everything PostgreSQL has no plain way back for, is told and left to a person. A draft
-is a proposal: what it does is proven by running it (:mod:`rollback_drafts`) and read by somebody before it is used.
+is a proposal: what it does is proven by running it (:mod:`drafts.job`) and read by somebody before it is used.
 """
 
 from __future__ import annotations
 
-import heapq
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
@@ -26,7 +24,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import
     ROUTINES,
     mentions,
     owner_relation,
-    schema_of,
     text_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
@@ -35,42 +32,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     drop_statements,
     node_text,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step, ordered
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts, Words
 
-Action = Literal["drop", "alter", "create"]
-
-# What is dropped first where nothing depends on the order; objects are made in the opposite order.
-_DROP_ORDER = (
-    "event trigger",
-    "publication",
-    "policy",
-    "trigger",
-    "rule",
-    "statistics",
-    "foreign key",
-    "view",
-    "materialized view",
-    "constraint",
-    "index",
-    "column",
-    "table",
-    "foreign table",
-    "aggregate",
-    "operator",
-    "procedure",
-    "function",
-    "sequence",
-    "domain",
-    "type",
-    "collation",
-    "default privileges",
-    "extension",
-    "schema",
-)
 # These can be dropped and made again without loss when something they depend on has to be made anew.
 _CAN_FOLLOW = frozenset(
     {"view", "materialized view", "policy", "trigger", "rule", "constraint", "index", "statistics", "event trigger"}
 )
-_WORD = re.compile(r"[\w$]+")
 _LOOKS_RENAMED = "it may have been renamed to {}; then rename it back by hand. If it was dropped, {}"
 
 
@@ -90,16 +58,6 @@ class Draft:
     not_covered: list[NotCovered] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Step:
-    action: Action
-    key: str
-    statements: tuple[str, ...]
-    # What it stops to depend on, and what it comes to depend on.
-    leaves: str = ""
-    needs: str = ""
-
-
 def draft_rollback(before: Catalog, after: Catalog) -> Draft:
     """What leads from the catalog after a migration back to the one before it.
 
@@ -107,7 +65,7 @@ def draft_rollback(before: Catalog, after: Catalog) -> Draft:
     """
     work = _Work(before, after)
     work.find_steps()
-    statements = [statement for step in _ordered(work.steps) for statement in step.statements]
+    statements = [statement for step in ordered(work.steps) for statement in step.statements]
     if any(step.action == "create" and CatalogKey.parse(step.key).kind in ROUTINES for step in work.steps):
         # A body may speak of what is made after it.
         statements.insert(0, "set local check_function_bodies = off;")
@@ -118,8 +76,8 @@ class _Work:
     """The steps that are being found."""
 
     def __init__(self, before: Catalog, after: Catalog) -> None:
-        self.before, self.after = before, after
-        self.steps: list[_Step] = []
+        self.before, self.after = CatalogWithParts(before), CatalogWithParts(after)
+        self.steps: list[Step] = []
         self.not_covered: list[NotCovered] = []
         self.created = after.keys() - before.keys()
         self.dropped = before.keys() - after.keys()
@@ -144,7 +102,7 @@ class _Work:
         except ForeignGrant as item:
             self._leave(key, f"somebody else than the owner granted {item}")
             return
-        self.steps.append(_Step("drop", key, tuple(statements), leaves=node_text(key, self.after)))
+        self.steps.append(Step("drop", key, tuple(statements), leaves=node_text(key, self.after)))
 
     def _create(self, key: str) -> None:
         try:
@@ -155,7 +113,7 @@ class _Work:
         except ForeignGrant as item:
             self._leave(key, f"somebody else than the owner granted {item}")
             return
-        self.steps.append(_Step("create", key, tuple(statements), needs=node_text(key, self.before)))
+        self.steps.append(Step("create", key, tuple(statements), needs=node_text(key, self.before)))
 
     def _alter(self, key: str) -> None:
         statements, reasons = alter_statements(key, self.before, self.after)
@@ -165,7 +123,7 @@ class _Work:
             then, now = self.before[key], self.after[key]
             differs = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
             self.steps.append(
-                _Step(
+                Step(
                     "alter",
                     key,
                     tuple(statements),
@@ -180,27 +138,17 @@ class _Work:
     def _made_anew(self) -> set[str]:
         """What is dropped and made again: where no ALTER leads back, with all that depends on it and belongs to it."""
         anew: set[str] = set()
+        followers = _Followers(self.before, self.after)
         waiting = [key for key in sorted(self.changed) if must_be_made_anew(key, self.before, self.after)]
         while waiting:
             key = waiting.pop()
             if key in anew:
                 continue
             anew.add(key)
-            waiting += [other for other in self._dependents(key) if other not in anew]
+            waiting += followers.of(key) - anew
         return anew
 
-    def _dependents(self, key: str) -> Iterator[str]:
-        object_type, name = CatalogKey.parse(key)
-        for other, definition in self.after.items():
-            if other == key or other not in self.before:
-                continue
-            if object_type in RELATIONS and owner_relation(other, definition) == name:
-                if CatalogKey.parse(other).kind != "column":
-                    yield other
-            elif CatalogKey.parse(other).kind in _CAN_FOLLOW and mentions(text_of(definition), key):
-                yield other
-
-    def _goes_with_another(self, key: str, catalog: Catalog, together: set[str]) -> bool:
+    def _goes_with_another(self, key: str, catalog: CatalogWithParts, together: set[str]) -> bool:
         """Whether it comes and goes with something else that does, so that it needs no statement of its own."""
         object_type, name = CatalogKey.parse(key)
         definition = catalog[key]
@@ -235,10 +183,8 @@ class _Work:
             name = CatalogKey.parse(new).name
             self._leave(old, _LOOKS_RENAMED.format(name, "its data is gone with it, and only a backup has it"))
             self._leave(new, "see what it may have been renamed from; to drop it would lose its data")
-            relation = CatalogKey.parse(new).name
-            suspects |= {key for key in self.created if owner_relation(key, self.after[key]) == relation}
-            old_relation = CatalogKey.parse(old).name
-            suspects |= {key for key in self.dropped if owner_relation(key, self.before[key]) == old_relation}
+            suspects |= self.created.intersection(self.after.parts.get(name, ()))
+            suspects |= self.dropped.intersection(self.before.parts.get(CatalogKey.parse(old).name, ()))
         return suspects
 
     def _renamed_columns(self) -> Iterator[tuple[str, str]]:
@@ -246,37 +192,50 @@ class _Work:
             relation = relation_of(CatalogKey.parse(old).name)
             if f"table {relation}" not in self.before or f"table {relation}" not in self.after:
                 continue
-            for new in sorted(key for key in self.created if key.startswith("column ")):
-                same_table = relation_of(CatalogKey.parse(new).name) == relation
-                if same_table and self.before[old]["type"] == self.after[new]["type"]:
+            for new, _name, column in self.after.columns(relation):
+                if new in self.created and self.before[old]["type"] == column["type"]:
                     yield old, new
 
     def _renamed_tables(self) -> Iterator[tuple[str, str]]:
+        created: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+        for new in sorted(key for key in self.created if key.startswith("table ")):
+            created[_shape(new, self.after)].append(new)
         for old in sorted(key for key in self.dropped if key.startswith("table ")):
-            for new in sorted(key for key in self.created if key.startswith("table ")):
-                if _shape(old, self.before) == _shape(new, self.after):
-                    yield old, new
+            yield from ((old, new) for new in created.get(_shape(old, self.before), ()))
 
 
-def _shape(table: str, catalog: Catalog) -> list[tuple[str, str]]:
-    name = CatalogKey.parse(table).name
-    return sorted(
-        (column_of(CatalogKey.parse(key).name), told["type"])
-        for key, told in catalog.items()
-        if key.startswith("column ") and relation_of(CatalogKey.parse(key).name) == name
-    )
+class _Followers:
+    """What depends on an object, or belongs to it, and can be dropped and made again with it."""
+
+    def __init__(self, before: CatalogWithParts, after: CatalogWithParts) -> None:
+        self._before, self._after = before, after
+        self._keys = [key for kind in _CAN_FOLLOW for key in after.of_kind.get(kind, ()) if key in before]
+        self._texts = [text_of(after[key]) for key in self._keys]
+        self._words = Words(self._texts)
+
+    def of(self, key: str) -> set[str]:
+        """The keys of what is there before and after."""
+        object_type, name = CatalogKey.parse(key)
+        parts = self._after.parts.get(name, ()) if object_type in RELATIONS else ()
+        found = {part for part in parts if part in self._before and not part.startswith("column ")}
+        found |= {self._keys[n] for n in self._words.that_may_mention(key) if mentions(self._texts[n], key)}
+        return found - {key}
 
 
-def _made_with_ranges(catalog: Catalog, together: set[str]) -> set[str]:
+def _shape(table: str, catalog: CatalogWithParts) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, told["type"]) for _key, name, told in catalog.columns(CatalogKey.parse(table).name)))
+
+
+def _made_with_ranges(catalog: CatalogWithParts, together: set[str]) -> set[str]:
     """The names of the functions that PostgreSQL makes with range types: those of the types themselves."""
     names: set[str] = set()
-    for key in together:
-        if key.startswith("type ") and catalog.get(key, {}).get("kind") == "range":
+    for key in together.intersection(catalog.of_kind.get("type", ())):
+        if catalog[key].get("kind") == "range":
             names |= {CatalogKey.parse(key).name, catalog[key]["subtype"]["multirange"]}
     return names
 
 
-def _backs_a_constraint(key: str, relation: str, catalog: Catalog) -> bool:
+def _backs_a_constraint(key: str, relation: str, catalog: CatalogWithParts) -> bool:
     """The index of a primary key, a unique or an exclusion constraint has its name and goes with it."""
     constraint = catalog.get(f"constraint {column_of(CatalogKey.parse(key).name)} on {relation}")
     return constraint is not None and constraint["definition"].startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
@@ -286,7 +245,7 @@ def _index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
     return f"index {definition.get('parent')}" in together
 
 
-def _inherited(key: str, relation: str, catalog: Catalog, together: set[str]) -> bool:
+def _inherited(key: str, relation: str, catalog: CatalogWithParts, together: set[str]) -> bool:
     """A column or a constraint that a table has from its parent goes with the parent's."""
     object_type, name = CatalogKey.parse(key)
     parents = catalog.get(f"table {relation}", {}).get("inherits") or []
@@ -296,113 +255,7 @@ def _inherited(key: str, relation: str, catalog: Catalog, together: set[str]) ->
         return False
     return any(
         catalog[other]["definition"] == catalog[key]["definition"]
-        for other in together
-        if other.startswith("constraint ") and owner_relation(other, catalog[other]) in parents
+        for parent in parents
+        for other in catalog.parts.get(parent, ())
+        if other in together and other.startswith("constraint ")
     )
-
-
-def _ordered(steps: list[_Step]) -> Iterator[_Step]:
-    """The steps so that nothing is dropped while something depends on it, and nothing is made before what it needs."""
-    follow: dict[int, set[int]] = {number: set() for number in range(len(steps))}
-    waits_for: dict[int, set[int]] = {number: set() for number in follow}
-    for first, second in _edges(steps):
-        follow[first].add(second)
-        waits_for[second].add(first)
-    ready = [(_rank(steps[number]), number) for number, others in waits_for.items() if not others]
-    heapq.heapify(ready)
-    left = set(follow)
-    while left:
-        # Without anything ready there is a circle, as of two tables that reference each other.
-        together = [heapq.heappop(ready)[1]] if ready else _circle(left, follow, steps)
-        tables = [steps[number] for number in together if _drops_a_table(steps[number])]
-        if len(tables) > 1:
-            names = ", ".join(CatalogKey.parse(step.key).name for step in tables)
-            yield _Step("drop", tables[0].key, (f"drop table {names};",))
-        yield from (steps[number] for number in together if len(tables) < 2 or not _drops_a_table(steps[number]))
-        left -= set(together)
-        for follower in {follower for number in together for follower in follow[number]} & left:
-            waits_for[follower] -= set(together)
-            if not waits_for[follower]:
-                heapq.heappush(ready, (_rank(steps[follower]), follower))
-
-
-def _circle(left: set[int], follow: Mapping[int, set[int]], steps: list[_Step]) -> list[int]:
-    """Steps that wait for each other, and for nothing else, in the order of their kinds."""
-    reached = {number: _reached(number, follow) & left for number in left}
-    circles = [{other for other in reached[number] if number in reached[other]} for number in left]
-    first = min(
-        (circle for circle in circles if circle and not any(reached[n] & circle for n in left - circle)),
-        key=lambda circle: min(_rank(steps[number]) for number in circle),
-    )
-    return sorted(first, key=lambda number: _rank(steps[number]))
-
-
-def _reached(start: int, follow: Mapping[int, set[int]]) -> set[int]:
-    reached: set[int] = set()
-    waiting = [start]
-    while waiting:
-        new = follow[waiting.pop()] - reached
-        reached |= new
-        waiting += new
-    return reached
-
-
-def _drops_a_table(step: _Step) -> bool:
-    return step.action == "drop" and CatalogKey.parse(step.key).kind == "table"
-
-
-def _edges(steps: list[_Step]) -> Iterator[tuple[int, int]]:
-    users = _Users(steps)
-    for target, step in enumerate(steps):
-        for other in users.that_may_depend_on(step):
-            user = steps[other]
-            if other == target:
-                continue
-            if step.key == user.key and (step.action, user.action) == ("drop", "create"):
-                yield target, other
-            elif step.action == "drop" and user.action in ("drop", "alter") and _depends(user, user.leaves, step):
-                yield other, target
-            elif step.action == "create" and user.action in ("create", "alter") and _depends(user, user.needs, step):
-                yield target, other
-
-
-class _Users:
-    """Steps by the words that they say, so that not each has to be compared with every other."""
-
-    def __init__(self, steps: list[_Step]) -> None:
-        self._saying: dict[str, set[int]] = defaultdict(set)
-        self._in_schema: dict[str | None, set[int]] = defaultdict(set)
-        self._of_key: dict[str, set[int]] = defaultdict(set)
-        for number, step in enumerate(steps):
-            for word in set(_WORD.findall(f"{step.leaves}\n{step.needs}")):
-                self._saying[word].add(number)
-            self._in_schema[schema_of(step.key)].add(number)
-            self._of_key[step.key].add(number)
-
-    def that_may_depend_on(self, step: _Step) -> set[int]:
-        """All that do, and others: a mention of a name holds every word of it as a word."""
-        kind, name = CatalogKey.parse(step.key)
-        if kind == "schema":
-            return self._in_schema.get(name, set()) | self._of_key[step.key]
-        words = _WORD.findall(cut(name, "(")[0])
-        saying = min((self._saying.get(word, set()) for word in words), key=len, default=set())
-        return saying | self._of_key[step.key]
-
-
-def _depends(user: _Step, text: str, step: _Step) -> bool:
-    if CatalogKey.parse(step.key).kind == "schema":
-        return schema_of(user.key) == CatalogKey.parse(step.key).name
-    return mentions(text, step.key)
-
-
-def _rank(step: _Step) -> tuple[int, int, str]:
-    object_type = CatalogKey.parse(step.key).kind
-    if object_type == "constraint" and (step.leaves + step.needs).find("FOREIGN KEY") >= 0:
-        object_type = "foreign key"
-    place = _DROP_ORDER.index(object_type)
-    order: dict[Action, tuple[int, int]] = {
-        "drop": (0, place),
-        "alter": (1, place),
-        "create": (2, len(_DROP_ORDER) - place),
-    }
-    return (*order[step.action], step.key)

@@ -24,7 +24,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents im
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, existing_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import present_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
-from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import not_ours, place_of
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import not_ours, schema_of
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -97,7 +97,7 @@ def _keys_of_the_platform(
         elif change.object_type in ("extension", "publication", "event trigger") and key in foreign:
             keys.add(key)
         elif change.object_type in ("policy", "trigger") and change.change == "dropped":
-            if place_of(key)[1] not in present | plan.made:
+            if schema_of(key) not in present | plan.made:
                 keys.add(key)
     return frozenset(keys)
 

@@ -199,22 +199,15 @@ def _side_table(content: BackupContent, table: Table, side: Composable, columns:
     """A table with the columns as they were backed up; the platform's tables are made like those that are there now."""
     from psycopg2 import sql
 
-    prefix = f"column {_quoted_key(content, table)}."
     known = {
-        unquoted(key.removeprefix(prefix)): str(definition["type"])
-        for key, definition in content.catalog.items()
-        if key.startswith(prefix)
+        unquoted(column.own_name): str(definition["type"])
+        for column, definition in ((CatalogKey.parse(key), told) for key, told in content.catalog.items())
+        if column.kind == "column" and parse_table_name(column.on) == table
     }
     if not all(name in known for name in columns):
         return sql.SQL("create table {} (like {})").format(side, sql.Identifier(*table))
     listed = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(known[name])) for name in columns]
     return sql.SQL("create table {} ({})").format(side, sql.SQL(", ").join(listed))
-
-
-def _quoted_key(content: BackupContent, table: Table) -> str:
-    """The table's name as the catalog's keys have it, empty when it is not in there."""
-    names = (CatalogKey.parse(key) for key in content.catalog)
-    return next((name for kind, name in names if kind == "table" and parse_table_name(name) == table), "")
 
 
 def _require_count(content: BackupContent, entry: Entry, loaded: int) -> None:

@@ -10,32 +10,29 @@ verification to judge.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.ddl import (
+    comment_statement,
+    default_privileges_statements,
+    grant_statements,
+    owner_statement,
+    policy_statement,
+    switch_statement,
+    word_of,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import (
-    PrivilegeChange,
-    privilege_changes,
-    unquoted,
-)
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.target import roles_not_ours
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
-    from psycopg2.sql import Composable
 
-_IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^" .]+)'
-_ON_A_TABLE = re.compile(rf"({_IDENTIFIER}) on ({_IDENTIFIER})\.({_IDENTIFIER})")
-_DEFAULT_PRIVILEGES = re.compile(
-    rf"of ({_IDENTIFIER}) for (tables|sequences|functions|types|schemas|large objects)(?: in ({_IDENTIFIER}))?"
-)
 # What acldefault() calls the kinds of default privileges.
 _ACL_KINDS = {"tables": "r", "sequences": "s", "functions": "f", "types": "T", "schemas": "n", "large objects": "L"}
-_ENABLED = {"disabled": "disable", "replica": "enable replica", "always": "enable always"}
 _OF_TABLES = ("tables", "comment")
 
 
@@ -44,19 +41,13 @@ def attachments(catalog: Catalog, whole: Collection[str]) -> Catalog:
     return {
         key: definition
         for key, definition in catalog.items()
-        if CatalogKey.parse(key).kind in ("trigger", "policy") and place_of(key)[1] not in whole
+        if CatalogKey.parse(key).kind in ("trigger", "policy") and schema_of(key) not in whole
     }
 
 
-def place_of(key: str) -> tuple[str, str, str]:
-    """The name, schema and table of a trigger or policy.
-
-    :raises ValueError: when the key is of something else.
-    """
-    match = _ON_A_TABLE.fullmatch(CatalogKey.parse(key).name)
-    if match is None:
-        raise ValueError(f"not a trigger or policy on a table: {key}")
-    return unquoted(match[1]), unquoted(match[2]), unquoted(match[3])
+def schema_of(key: str) -> str:
+    """The schema of what a trigger or policy is on, as PostgreSQL's catalogs have it."""
+    return unquoted(CatalogKey.parse(key).schema)
 
 
 def detach(connection: PgConnection, now: Catalog, wanted: Catalog) -> None:
@@ -64,88 +55,42 @@ def detach(connection: PgConnection, now: Catalog, wanted: Catalog) -> None:
 
     :param now: the attachments that are there; ``wanted``: those of the backup.
     """
-    from psycopg2 import sql
-
     for key, definition in now.items():
-        kind = CatalogKey.parse(key).kind
-        if kind == "trigger" or wanted.get(key) != definition:
-            name, schema, table = place_of(key)
-            execute(
-                connection,
-                sql.SQL("drop {} {} on {}").format(sql.SQL(kind), sql.Identifier(name), sql.Identifier(schema, table)),
-            )
+        if CatalogKey.parse(key).kind == "trigger" or wanted.get(key) != definition:
+            execute(connection, f"drop {word_of(key)}")
 
 
 def attach(connection: PgConnection, now: Catalog, wanted: Catalog, present: Collection[str]) -> None:
     """Make the attachments that are missing, where there is a schema for them."""
-    from psycopg2 import sql
-
     for key, definition in wanted.items():
-        name, schema, table = place_of(key)
-        if key in now or schema not in present:
+        if key in now or schema_of(key) not in present:
             continue
-        on_table = sql.Identifier(schema, table)
         if CatalogKey.parse(key).kind == "policy":
-            execute(connection, _policy(sql.Identifier(name), on_table, definition))
+            execute(connection, policy_statement(key, definition))
         else:
             # As PostgreSQL wrote it, with every name qualified.
             execute(connection, str(definition["definition"]))
-            if definition["enabled"] in _ENABLED:
-                switch = sql.SQL(_ENABLED[definition["enabled"]])
-                execute(
-                    connection, sql.SQL("alter table {} {} trigger {}").format(on_table, switch, sql.Identifier(name))
-                )
+            if definition["enabled"] != "origin":
+                execute(connection, switch_statement(key, definition))
         if definition.get("comment"):
-            execute(
-                connection,
-                sql.SQL("comment on {} {} on {} is {}").format(
-                    sql.SQL(CatalogKey.parse(key).kind),
-                    sql.Identifier(name),
-                    on_table,
-                    sql.Literal(definition["comment"]),
-                ),
-            )
-
-
-def _policy(name: Composable, table: Composable, definition: Mapping[str, Any]) -> Composable:
-    from psycopg2 import sql
-
-    parts = [
-        sql.SQL("create policy {} on {} as").format(name, table),
-        sql.SQL(definition["kind"]),
-        sql.SQL("for"),
-        sql.SQL(definition["command"]),
-        sql.SQL("to"),
-        sql.SQL(", ").join(map(sql.SQL, definition["roles"])),
-    ]
-    for keyword, part in (("using", "using"), ("with check", "check")):
-        if part in definition:
-            parts += [sql.SQL(keyword), sql.SQL("("), sql.SQL(definition[part]), sql.SQL(")")]
-    return sql.SQL(" ").join(parts)
+            execute(connection, comment_statement(key, definition["comment"]))
 
 
 def settle_schemas(connection: PgConnection, now: Catalog, wanted: Catalog) -> None:
     """Give each schema the owner, grants and comment that it had."""
-    from psycopg2 import sql
-
     for key, definition in wanted.items():
-        object_type, quoted = CatalogKey.parse(key)
+        object_type, name = CatalogKey.parse(key)
         if object_type != "schema":
             continue
-        schema, present = sql.Identifier(unquoted(quoted)), now[key]
+        present = now[key]
         if present["owner"] != definition["owner"]:
-            execute(
-                connection,
-                sql.SQL("alter schema {} owner to {}").format(schema, sql.Identifier(definition["owner"])),
-            )
+            execute(connection, owner_statement(key, definition["owner"]))
             # PostgreSQL rewrites the grants of an owner who changes; what counts is how they are now.
-            present = {**present, "privileges": _privileges_of_schema(connection, unquoted(quoted))}
-        for change in privilege_changes(present.get("privileges") or [], definition.get("privileges") or []):
-            execute(connection, _grant(change, sql.SQL("on schema {}").format(schema)))
+            present = {**present, "privileges": _privileges_of_schema(connection, unquoted(name))}
+        for statement in grant_statements(word_of(key), present.get("privileges"), definition.get("privileges")):
+            execute(connection, statement)
         if present.get("comment") != definition.get("comment"):
-            # A parameter beside it would have psycopg2 take a percent sign in the schema's name for a place of its own.
-            comment = sql.Literal(definition.get("comment"))
-            execute(connection, sql.SQL("comment on schema {} is {}").format(schema, comment))
+            execute(connection, comment_statement(key, definition.get("comment")))
 
 
 def let_owners_create(connection: PgConnection, owners: Sequence[tuple[str, str]]) -> None:
@@ -183,34 +128,29 @@ def _privileges_of_schema(connection: PgConnection, schema: str) -> list[str]:
 def clear_default_privileges(connection: PgConnection, now: Catalog) -> None:
     """Take back what the role's new objects would be granted by default: an archive tells grants as if there were none."""
     role = str(fetch_value(connection, "select current_user"))
-    own = {key: definition for key, definition in now.items() if _default_privileges_role(key) == role}
+    defaults = {key: told for key, told in now.items() if CatalogKey.parse(key).kind == "default privileges"}
+    own = {key: told for key, told in defaults.items() if _role_of_defaults(key) == role}
     settle_default_privileges(connection, own, {})
 
 
 def settle_default_privileges(connection: PgConnection, now: Catalog, wanted: Catalog) -> None:
     """Have the default privileges again that the backup knows, of the roles that the session may speak for."""
-    keys = [
-        key
-        for key in sorted(now.keys() | wanted.keys())
-        if _default_privileges_role(key) and now.get(key) != wanted.get(key)
-    ]
-    foreign = set(roles_not_ours(connection, {_default_privileges_role(key) for key in keys}))
+    changed = {key for key in now.keys() | wanted.keys() if now.get(key) != wanted.get(key)}
+    keys = sorted(key for key in changed if CatalogKey.parse(key).kind == "default privileges")
+    foreign = set(roles_not_ours(connection, {_role_of_defaults(key) for key in keys}))
     for key in keys:
-        match = _DEFAULT_PRIVILEGES.fullmatch(CatalogKey.parse(key).name)
-        if match is None or unquoted(match[1]) in foreign:
+        defaults = CatalogKey.parse(key).defaults
+        if _role_of_defaults(key) in foreign:
             continue
-        role, kind, schema = unquoted(match[1]), match[2], unquoted(match[3]) if match[3] else None
         # For one schema there is nothing by default; for all schemas, what PostgreSQL gives.
-        default = [] if schema is not None else _built_in_default(connection, kind, role)
+        default = [] if defaults.schema else _built_in_default(connection, defaults.kind, _role_of_defaults(key))
         before, after = (catalog[key]["privileges"] if key in catalog else default for catalog in (now, wanted))
-        for change in privilege_changes(before or [], after or []):
-            execute(connection, _default_privileges_statement(change, role, kind, schema))
+        for statement in default_privileges_statements(key, before, after):
+            execute(connection, statement)
 
 
-def _default_privileges_role(key: str) -> str:
-    object_type, name = CatalogKey.parse(key)
-    match = _DEFAULT_PRIVILEGES.fullmatch(name) if object_type == "default privileges" else None
-    return unquoted(match[1]) if match else ""
+def _role_of_defaults(key: str) -> str:
+    return unquoted(CatalogKey.parse(key).defaults.role)
 
 
 def _built_in_default(connection: PgConnection, kind: str, role: str) -> list[str]:
@@ -221,28 +161,6 @@ def _built_in_default(connection: PgConnection, kind: str, role: str) -> list[st
             "from pg_catalog.pg_roles where rolname = %s",
             [_ACL_KINDS[kind], role],
         )
-    )
-
-
-def _default_privileges_statement(change: PrivilegeChange, role: str, kind: str, schema: str | None) -> Composable:
-    from psycopg2 import sql
-
-    parts = [sql.SQL("alter default privileges for role {}").format(sql.Identifier(role))]
-    if schema is not None:
-        parts.append(sql.SQL("in schema {}").format(sql.Identifier(schema)))
-    return sql.SQL(" ").join([*parts, _grant(change, sql.SQL("on {}").format(sql.SQL(kind)))])
-
-
-def _grant(change: PrivilegeChange, target: Composable) -> Composable:
-    from psycopg2 import sql
-
-    return sql.SQL("{action} {privileges} {target} {to} {grantee} {option}").format(
-        action=sql.SQL(change.action),
-        privileges=sql.SQL(", ").join(map(sql.SQL, change.privileges)),
-        target=target,
-        to=sql.SQL("to" if change.action == "grant" else "from"),
-        grantee=sql.SQL("public") if change.grantee is None else sql.Identifier(change.grantee),
-        option=sql.SQL("with grant option" if change.grant_option else ""),
     )
 
 
