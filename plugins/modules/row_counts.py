@@ -97,7 +97,7 @@ EXAMPLES = r"""
     ca_cert: prod-ca-2021.crt
     run_dir: "{{ run_dir }}"
     stage: after
-    baseline: "{{ baseline.row_counts }}"
+    baseline: "{{ baseline.counts_file }}"
     contract:
       public.request_types: 3
 
@@ -137,6 +137,10 @@ row_counts:
     duration_seconds:
       description: How long it took.
       type: float
+counts_file:
+  description: The file in O(run_dir) that holds them, V(null) without one and in check mode.
+  returned: success
+  type: str
 comparison:
   description: Each table before and after, V(null) without O(baseline).
   returned: when counted
@@ -182,6 +186,7 @@ def count(module: AnsibleModule) -> dict[str, Any]:
     """Count as the parameters say."""
     params = module.params
     write = params["run_dir"] and not module.check_mode
+    file = Path(params["run_dir"], f"counts-{params['stage']}.json") if write else None
     counts, comparison = count_project(
         connection_options(params),
         tables=params["tables"],
@@ -191,11 +196,12 @@ def count(module: AnsibleModule) -> dict[str, Any]:
         baseline=params["baseline"],
         contract=params["contract"],
         own=row_changes(params["row_changes"]),
-        document=Path(params["run_dir"], f"counts-{params['stage']}.json") if write else None,
+        document=file,
     )
     return {
         "changed": False,
         "row_counts": counts.as_dict(),
+        "counts_file": str(file) if file else None,
         "comparison": None if comparison is None else comparison.as_dict(),
     }
 
