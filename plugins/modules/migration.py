@@ -87,10 +87,11 @@ options:
     default: []
   plan:
     description:
-      - What M(pgops.supabase.migration_plan) returned. With it nothing else is run. The module fails when a file, a rollback, a
-        validation or the schema is not as planned, also when that changed since the plan was approved.
+      - What M(pgops.supabase.migration_plan) returned, or the path of its C(plan.json). With it nothing else is run. The module
+        fails when a file, a rollback, a validation or the schema is not as planned, also when that changed since the plan was
+        approved.
       - By default what is pending is run.
-    type: dict
+    type: raw
   approved_by:
     description: Who signed O(plan), as M(pgops.supabase.preflight_gates) found; they stand in the ledger.
     type: list
@@ -331,7 +332,7 @@ def main() -> None:
             "to_version": {"type": "str"},
             "waivers": {"type": "dict", "default": {}},
             "lint_waivers": {"type": "list", "elements": "dict", "default": []},
-            "plan": {"type": "dict"},
+            "plan": {"type": "raw"},
             "approved_by": {"type": "list", "elements": "str", "default": []},
             "promotion": {"type": "list", "elements": "dict", "default": []},
             "promotion_origin": {"type": "str", "default": "the project before"},

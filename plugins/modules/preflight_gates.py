@@ -97,8 +97,10 @@ options:
     type: bool
     default: false
   lint:
-    description: What M(pgops.supabase.migration_lint) returned for the pending files. Without it the V(lint) gate is skipped.
-    type: dict
+    description:
+      - What M(pgops.supabase.migration_lint) returned for the pending files, or the path of its C(lint.json). Without it the
+        V(lint) gate is skipped.
+    type: raw
   lint_failure:
     description: Why the files could not be linted, if they could not. It closes the gate.
     type: str
@@ -108,8 +110,8 @@ options:
     choices: [error, warning, notice, never]
     default: error
   plan:
-    description: What M(pgops.supabase.migration_plan) returned, for the approval.
-    type: dict
+    description: What M(pgops.supabase.migration_plan) returned, or the path of its file, for the approval.
+    type: raw
   plans_dir:
     description:
       - Where plans are kept under their hashes, with their signatures beside them as C(<hash>.<principal>.sig).
@@ -267,10 +269,10 @@ GATE_ARGUMENTS: ArgumentSpec = {
     "max_rehearsal_age_seconds": {"type": "float"},
     "git_remote": {"type": "bool", "default": True},
     "git_push": {"type": "bool", "default": False},
-    "lint": {"type": "dict"},
+    "lint": {"type": "raw"},
     "lint_failure": {"type": "str"},
     "lint_fail_level": {"type": "str", "choices": ["error", "warning", "notice", "never"], "default": "error"},
-    "plan": {"type": "dict"},
+    "plan": {"type": "raw"},
     "plans_dir": {"type": "path"},
     "approvals_required": {"type": "int", "default": 0},
     "approvers": {"type": "list", "elements": "str", "default": []},

@@ -104,7 +104,7 @@ EXAMPLES = r"""
     ca_cert: prod-ca-2021.crt
     run_dir: "{{ run_dir }}"
     stage: after
-    baseline: "{{ baseline.row_counts }}"
+    baseline: "{{ baseline.counts_file }}"
     contract:
       public.request_types: 3
 
@@ -144,6 +144,10 @@ row_counts:
     duration_seconds:
       description: How long it took.
       type: float
+counts_file:
+  description: The file in O(run_dir) that holds them, V(null) without one and in check mode.
+  returned: success
+  type: str
 comparison:
   description: Each table before and after, V(null) without O(baseline).
   returned: when counted
@@ -183,6 +187,7 @@ def count(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     changes = params["row_changes"]
     write = params["run_dir"] and not module.check_mode
+    file = Path(params["run_dir"], f"counts-{params['stage']}.json") if write else None
     counts, comparison = count_project(
         connection_options(params),
         tables=params["tables"],
@@ -194,11 +199,12 @@ def count(module: AnsibleModule) -> dict[str, Any]:
         # An empty one says that nothing was changed.
         own=None if changes is None else OwnWork.of(from_dict(RowChange, change) for change in changes),
         declarations=[from_dict(RowDeclaration, item) for item in params["row_declarations"]],
-        document=Path(params["run_dir"], f"counts-{params['stage']}.json") if write else None,
+        document=file,
     )
     return {
         "changed": False,
         "row_counts": counts.as_dict(),
+        "counts_file": str(file) if file else None,
         "comparison": None if comparison is None else comparison.as_dict(),
     }
 

@@ -107,6 +107,12 @@ run_dir:
   description: Its directory.
   returned: success
   type: str
+document_files:
+  description:
+    - The files of O(documents), by the same names, so that the next tasks are given paths. Empty in check mode, where nothing is
+      on disk.
+  returned: when O(state=started)
+  type: dict
 headline:
   description: How the run ended, in one line.
   returned: when O(state=finished)
@@ -141,10 +147,17 @@ def start(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     record = new_run(params["project"], params["operation"], operator(), params["reason"])
     directory = Path(params["state_dir"]).absolute() / params["project"] / record.run_id
+    files = {}
     if not module.check_mode:
         save_run(directory, record)
-        save_documents(directory, params["documents"])
-    return {"changed": True, "run": record.as_dict(), "run_id": record.run_id, "run_dir": str(directory)}
+        files = save_documents(directory, params["documents"])
+    return {
+        "changed": True,
+        "run": record.as_dict(),
+        "run_id": record.run_id,
+        "run_dir": str(directory),
+        "document_files": files,
+    }
 
 
 def finish(module: AnsibleModule) -> dict[str, Any]:

@@ -12,9 +12,14 @@ import dataclasses
 import secrets
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
 
 
 def utc_now() -> str:
@@ -56,6 +61,22 @@ def from_dict(shape: type[_T], data: Any) -> _T:
     hints = typing.get_type_hints(shape)
     names = {f.name for f in dataclasses.fields(shape)}  # type: ignore[arg-type]
     return shape(**{key: _read(hints[key], value) for key, value in data.items() if key in names})
+
+
+def given_document(
+    shape: type[_T], given: Mapping[str, Any] | str | Path, *, option: str, refusal: str, next_step: str
+) -> _T:
+    """A document that one task hands to the next: as plain data, or as the path of its file.
+
+    :param option: what it was given as, for the error.
+    :param refusal: what to say where it is something else, without a full stop; the reason follows.
+    :raises InputError: when there is no such file, or it is no such document.
+    """
+    path = None if isinstance(given, Mapping) else Path(given).expanduser()
+    try:
+        return from_dict(shape, read_json(path) if path else given)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{refusal}: {error}", where=str(path or option), next_step=next_step) from error
 
 
 def _read(hint: Any, value: Any) -> Any:

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, Union
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import given_document
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.declarations import declared_in
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import (
     CountChange,
@@ -67,15 +65,13 @@ def read_baseline(baseline: Mapping[str, Any] | str) -> RowCounts:
 
     :raises InputError: when there is no such file or it is not a row counts document.
     """
-    where = baseline if isinstance(baseline, str) else "baseline"
-    try:
-        return from_dict(RowCounts, read_json(Path(baseline)) if isinstance(baseline, str) else dict(baseline))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"The baseline is not a row counts document: {error}",
-            where=where,
-            next_step="Give the row_counts that this module returned, or the path of its counts-before.json.",
-        ) from error
+    return given_document(
+        RowCounts,
+        baseline,
+        option="baseline",
+        refusal="The baseline is not a row counts document",
+        next_step="Give the row_counts that this module returned, or the path of its counts-before.json.",
+    )
 
 
 def baseline_tables(baseline: Mapping[str, Any] | str | None) -> list[TableCount] | None:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from typing import Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import given_document
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement, shown_list
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import (
     LINT_FAILS_FROM,
@@ -18,21 +19,20 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents impo
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 
 
-def given_report(report: object) -> LintReport | None:
-    """An option that holds what M(pgops.supabase.migration_lint) returned.
+def given_report(report: Any) -> LintReport | None:
+    """An option that holds what M(pgops.supabase.migration_lint) returned, or the path of its file.
 
     :raises InputError: when it is something else.
     """
     if not report:
         return None
-    try:
-        return from_dict(LintReport, report)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"This is not a report of the linter: {error}",
-            where="lint",
-            next_step="Give what the module migration_lint returned as lint.",
-        ) from error
+    return given_document(
+        LintReport,
+        report,
+        option="lint",
+        refusal="This is not a report of the linter",
+        next_step="Give what the module migration_lint returned as lint, or the path of its lint.json.",
+    )
 
 
 def judge_lint(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, given_document
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     canonical_json,
@@ -157,24 +157,23 @@ def load_plan(path: Path) -> MigrationPlan:
 
 
 def given_plan(plan: Any) -> MigrationPlan | None:
-    """An option that holds what M(pgops.supabase.migration_plan) returned.
+    """An option that holds what M(pgops.supabase.migration_plan) returned, or the path of its file.
 
     :raises InputError: when it is something else.
     """
     if not plan:
         return None
-    try:
-        document = from_dict(MigrationPlan, plan)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"This is not a plan: {error}",
-            where="plan",
-            next_step="Give what the module migration_plan returned as plan.",
-        ) from error
+    document = given_document(
+        MigrationPlan,
+        plan,
+        option="plan",
+        refusal="This is not a plan",
+        next_step="Give what the module migration_plan returned as plan, or the path of its plan.json.",
+    )
     if document.plan_hash != plan_hash(document):
         raise InputError(
             "The plan is not the one that its hash was made of",
-            where="plan",
+            where=plan if isinstance(plan, str) else "plan",
             next_step="Give what the module migration_plan returned as plan, whole and unchanged.",
         )
     return document

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, new_id, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import given_document, new_id, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, Outcome
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     make_private_directory,
@@ -75,8 +75,8 @@ def save_run(directory: Path, run: RunRecord, report: str | None = None) -> None
         ) from error
 
 
-def save_documents(directory: Path, documents: Mapping[str, Any]) -> None:
-    """Write documents that were made before there was a directory for them.
+def save_documents(directory: Path, documents: Mapping[str, Any]) -> dict[str, str]:
+    """Write documents that were made before there was a directory for them, and return the path of each.
 
     :param documents: by the names of C(DOCUMENT_FILES).
     :raises InputError: when there is no such document, or the directory cannot be written.
@@ -91,6 +91,7 @@ def save_documents(directory: Path, documents: Mapping[str, Any]) -> None:
     try:
         for name, document in documents.items():
             write_json(directory / DOCUMENT_FILES[name], document)
+        return {name: str(directory / DOCUMENT_FILES[name]) for name in documents}
     except OSError as error:
         raise InputError(
             f"A document of the run cannot be written: {error.strerror}",
@@ -115,12 +116,8 @@ def load_record(shape: type[_Record], file: Path, of: str, next_step: str) -> _R
     :param of: what such a directory is of, for the error.
     :raises InputError: when there is none, or it is not one.
     """
-    try:
-        return from_dict(shape, read_json(file))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"This is not the directory of a {of}: {error}", where=str(file), next_step=next_step
-        ) from error
+    refusal = f"This is not the directory of a {of}"
+    return given_document(shape, file, option="run_dir", refusal=refusal, next_step=next_step)
 
 
 def close_run(

@@ -283,12 +283,12 @@ def test_the_module_counts_writes_its_document_and_never_changes(
     parameters = {**project.login, "run_dir": str(tmp_path / "run")}
     checked = run_module("row_counts", check=True, **parameters)
     assert checked["changed"] is False and checked["row_counts"]["total"] == 1005
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists() and checked["counts_file"] is None
     for _time in range(2):
         result = run_module("row_counts", **parameters)
         assert result["changed"] is False and result["comparison"] is None
         written = tmp_path / "run" / "counts-before.json"
-        assert json.loads(written.read_text()) == result["row_counts"]
+        assert json.loads(written.read_text()) == result["row_counts"] and result["counts_file"] == str(written)
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
 
 

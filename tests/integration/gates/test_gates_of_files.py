@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -91,14 +92,18 @@ def test_a_finding_that_its_file_accepts_is_on_record(application: Application) 
     assert application.project.psql(query) == str(len(codes))
 
 
-def test_files_that_were_not_linted_close_the_gate(application: Application) -> None:
+def test_files_that_were_not_linted_close_the_gate(application: Application, tmp_path: Path) -> None:
     arguments = {**application.project.login, "supabase_dir": str(application.directory)}
     report = linted(application)
     application.migration("20260102000000_second", "create table public.second (id int);")
     plan = run_module("migration_plan", **arguments)["plan"]
-    closed = gate(application, "lint", lint=report, plan=plan, lint_fail_level="never")
-    assert closed["verdict"] == "FAIL" and "20260102000000_second.sql" in closed["evidence"]
-    assert FIRST not in closed["evidence"]
+    (tmp_path / "lint.json").write_text(json.dumps(report))
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    paths = {"lint": str(tmp_path / "lint.json"), "plan": str(tmp_path / "plan.json")}
+    for given in ({"lint": report, "plan": plan}, paths):
+        closed = gate(application, "lint", **given, lint_fail_level="never")
+        assert closed["verdict"] == "FAIL" and "20260102000000_second.sql" in closed["evidence"]
+        assert FIRST not in closed["evidence"]
     closed = gate(application, "lint", lint_failure="squawk is not installed.\nNext: install it")
     assert closed["verdict"] == "FAIL" and closed["evidence"].endswith("squawk is not installed")
     assert gate(application, "lint")["verdict"] == "SKIP"

@@ -55,6 +55,16 @@ def test_check_mode_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_documents_from_before_the_run_are_handed_on_as_paths(tmp_path: Path) -> None:
+    plan = {"document": "plan", "steps": []}
+    for check in (False, True):
+        opened = run_module(
+            "run_record", check=check, state_dir=str(tmp_path), project="shop", documents={"plan": plan}
+        )
+        assert opened["document_files"] == ({} if check else {"plan": f"{opened['run_dir']}/plan.json"})
+        assert all(json.loads(Path(path).read_text()) == plan for path in opened["document_files"].values())
+
+
 def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file in the way")
     for _time in range(2):

@@ -130,13 +130,19 @@ def test_a_plan_that_is_kept_is_the_one_of_its_name(tmp_path: Path) -> None:
     made = plan()
     path = tmp_path / f"{made.plan_hash}.json"
     write_json(path, made.as_dict())
-    assert load_plan(path) == made == given_plan(made.as_dict())
+    assert load_plan(path) == made == given_plan(made.as_dict()) == given_plan(str(path))
     write_json(path, {**made.as_dict(), "environment": "dev"})
     with pytest.raises(InputError, match="was changed after it was made"):
         load_plan(path)
     with pytest.raises(InputError, match="not the one that its hash was made of"):
         given_plan({**made.as_dict(), "environment": "dev"})
+    with pytest.raises(InputError, match="not the one that its hash was made of") as caught:
+        given_plan(str(path))
+    assert caught.value.where == str(path)
     path.write_text("{")
+    with pytest.raises(InputError, match="This is not a plan") as caught:
+        given_plan(str(path))
+    assert caught.value.where == str(path)
     with pytest.raises(InputError, match="This is no plan"):
         load_plan(path)
     with pytest.raises(InputError, match="This is not a plan"):
