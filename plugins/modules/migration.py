@@ -69,7 +69,7 @@ options:
     description:
       - How many rows the migrations together add to a table (negative, take away), by its name; V(any) for any number. By
         default they change the number of rows of no table that was there before.
-      - It adds to what the files themselves declare in comment lines, C(-- pgops: rows public.notes +2).
+      - "It adds to what the files themselves declare in comment lines, C(-- pgops: rows public.notes +2)."
       - What other sessions write meanwhile is told, and is no failure.
     type: dict
     default: {}

@@ -152,7 +152,8 @@ def count_project(
             f"Row counts differ from the baseline: {'; '.join(failed)}",
             where=options.place,
             state="nothing was changed by counting; the database is as it was found",
-            next_step="Declare changes that are meant in the migration (-- pgops: rows public.notes +2) or in the contract (migrate_count_contract in the playbook); otherwise look at what wrote to these tables.",
+            next_step="Declare changes that are meant in the migration (-- pgops: rows public.notes +2) or in the contract "
+            "(migrate_count_contract in the playbook); otherwise look at what wrote to these tables.",
             details={"result": {"row_counts": counts.as_dict(), "comparison": comparison.as_dict()}},
         )
     return counts, comparison

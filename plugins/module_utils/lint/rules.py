@@ -46,7 +46,7 @@ def transaction_control(batch: LintBatch) -> Iterator[LintFinding]:
             yield finding(
                 "own-transactions",
                 "warning",
-                next(s for s in file.script.statements if s.is_transaction_control),
+                [s for s in file.script.statements if s.is_transaction_control][0],
                 f"The file makes {len(parts)} transactions of its own: what one has committed stays when a later one fails",
                 "Leave out its BEGIN and COMMIT where nothing needs them.",
             )
