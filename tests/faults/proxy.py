@@ -58,7 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Moment:
-    """When something can be done: ``pid`` is the server process, ``in_transaction`` what its last answer said."""
+    """When something can be done: ``pid`` is the server process; ``in_transaction`` says whether any session of the run is in one."""
 
     question: Question
     phase: Phase
@@ -82,6 +82,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._interfere: Interfere = _leave_alone
         self._number = 0
+        self._in_transaction: set[_Conversation] = set()
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -107,7 +108,8 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         with client:
             client.settimeout(SILENCE_SECONDS)
-            with closing(_Conversation(client, self._server, self._next, self._interfere)) as conversation:
+            conversation = _Conversation(client, self._server, self._next, self._interfere, self._in_transaction)
+            with closing(conversation):
                 try:
                     conversation.hold()
                 except OSError:
@@ -128,7 +130,12 @@ class _Conversation:
     """One connection, from its opening to its end."""
 
     def __init__(
-        self, client: socket.socket, address: tuple[str, int], count: Callable[[str], Question], interfere: Interfere
+        self,
+        client: socket.socket,
+        address: tuple[str, int],
+        count: Callable[[str], Question],
+        interfere: Interfere,
+        in_transaction: set[_Conversation],
     ) -> None:
         self._client = client
         # Connected to only when the first question is passed on: a server that is stopped waits for those who have not
@@ -140,7 +147,8 @@ class _Conversation:
         self._count = count
         self._interfere = interfere
         self._pid: int | None = None
-        self._in_transaction = False
+        # All those of the run, this one among them while it is in a transaction.
+        self._in_transaction = in_transaction
 
     def hold(self) -> None:
         """Pass questions and answers until one of the two ends it."""
@@ -168,6 +176,7 @@ class _Conversation:
 
     def close(self) -> None:
         """End it for the server as well."""
+        self._in_transaction.discard(self)
         self._server.close()
 
     def _pass_on(self, sql: str, message: bytes) -> bool:
@@ -187,7 +196,7 @@ class _Conversation:
         return True
 
     def _faulted(self, question: Question, phase: Phase) -> bool:
-        then = self._interfere(Moment(question, phase, self._pid, self._in_transaction))
+        then = self._interfere(Moment(question, phase, self._pid, bool(self._in_transaction)))
         if then is Then.LET_THE_SERVER_SPEAK and self._connected:
             while spoken := self._server.recv(65536):
                 self._client.sendall(spoken)
@@ -204,7 +213,10 @@ class _Conversation:
             kind, message = _read_message(self._server)
             kept += message
             if kind == b"Z":
-                self._in_transaction = message[-1:] != b"I"
+                if message[-1:] == b"I":
+                    self._in_transaction.discard(self)
+                else:
+                    self._in_transaction.add(self)
                 return kept
             if kind == b"G":
                 # It waits for the rows of a COPY.

@@ -60,6 +60,7 @@ class Subject:
 
 _FILES = {FIRST: _FIRST_SQL, SECOND: _SECOND_SQL, THIRD: _THIRD_SQL}
 _STEPS = (
+    "-- pgops: rows public.settings +1\n"
     "insert into public.settings values ('steps', '');\n"
     "create index settings_value_idx on public.settings (value);\n"
 )

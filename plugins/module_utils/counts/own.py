@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import CountError
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import without_row_security
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
@@ -186,8 +187,9 @@ def _differences_in_one_snapshot(connection: PgConnection, outside: PgConnection
         "join pg_catalog.pg_class c on c.oid = s.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
         "where s.n_tup_ins + s.n_tup_del > 0 and c.relkind = 'r' and c.relpersistence <> 't' "
         "and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') "
-        "and not pg_catalog.row_security_active(c.oid) and c.oid <> all(%s) order by 1, 2",
-        [sorted(_locked_exclusively(connection))],
+        # History and ledger are written by us, beside what the files do.
+        "and n.nspname <> all(%s) and not pg_catalog.row_security_active(c.oid) and c.oid <> all(%s) order by 1, 2",
+        [[OWN_SCHEMA, "supabase_migrations"], sorted(_locked_exclusively(connection))],
     )
     tables = [(str(schema), str(table)) for schema, table in rows]
     if not tables:
