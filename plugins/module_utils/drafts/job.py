@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents i
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,
+    extension_requirements,
     fingerprint,
     read_catalog,
     user_schemas,
@@ -140,7 +141,7 @@ def _execute(
 def _draft(
     connection: PgConnection, how: DraftOptions, item: PendingMigration, before: Catalog, recorder: Recorder
 ) -> tuple[RollbackDraft, list[str]]:
-    draft = draft_rollback(before, _catalog(connection, how))
+    draft = draft_rollback(before, _catalog(connection, how), extension_requirements(connection))
     recorder.collect()
     receipt = recorder.receipt([], {}, dict)
     tried = _try(connection, how, draft, item, before)
