@@ -30,10 +30,26 @@ class ExportedFile:
     columns: tuple[str, ...]
 
 
-def bring_back_script(files: Sequence[ExportedFile], references: Collection[tuple[Table, Table]]) -> str:
+@dataclass(frozen=True)
+class SequenceValue:
+    """Where a sequence stood: the last value it gave, or, not called yet, the first one that it will give."""
+
+    schema: str
+    sequence: str
+    last: int
+    called: bool
+    ascending: bool
+
+
+def bring_back_script(
+    files: Sequence[ExportedFile],
+    references: Collection[tuple[Table, Table]],
+    sequences: Sequence[SequenceValue] = (),
+) -> str:
     """One transaction for C(psql -f): rows of tables first, those that others refer to before them, then columns.
 
     :param references: foreign keys among the tables, as referring and referred table.
+    :param sequences: are set on to where they stood, and never back.
     """
     whole = _referred_first([file for file in files if not file.key], references)
     parts = [file for file in files if file.key]
@@ -58,7 +74,17 @@ def bring_back_script(files: Sequence[ExportedFile], references: Collection[tupl
             f"\\copy {held} from {literal(str(file.path))} with (format csv, header)",
             f"update {_table(file)} as there set {changes} from {held} as held where {same};",
         ]
+    lines += [_set_on(sequence) for sequence in sequences]
     return "\n".join([*lines, "commit;", ""])
+
+
+def _set_on(sequence: SequenceValue) -> str:
+    name = f"{always_quoted(sequence.schema)}.{always_quoted(sequence.sequence)}"
+    called, sign = str(sequence.called).lower(), "" if sequence.ascending else "-"
+    return (
+        f"select pg_catalog.setval({literal(name)}, {sequence.last}, {called}) from {name} "
+        f"where ({sign}last_value, is_called) < ({sign}({sequence.last}), {called});"
+    )
 
 
 def _referred_first(

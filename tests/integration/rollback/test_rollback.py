@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration import snapshots
 from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, run_module
 from tests.integration.snapshots import Snapshot
@@ -253,6 +254,43 @@ def test_one_command_brings_the_data_back(app: Rollbacks, tmp_path: Path) -> Non
             '2|it\'s, "it"|{"a": [1]}'
         )
         app.takes_back(before, export_dir=str(tmp_path / f"again-{_time}"))
+
+
+def test_partitions_are_exported_once_and_sequences_go_on(app: Rollbacks, tmp_path: Path) -> None:
+    app.migration(
+        "2_parts",
+        """create table public.events (id bigint generated always as identity, at int not null, primary key (id, at))
+            partition by range (at);
+        create table public.events_1 partition of public.events for values from (0) to (10);
+        create table public.events_2 partition of public.events for values from (10) to (30) partition by range (at);
+        create table public.events_2a partition of public.events_2 for values from (10) to (20);
+        create sequence public.numbers increment by -5 maxvalue 100 start 90;
+        create table public.elder (id serial primary key, no int default nextval('public.numbers'));
+        create table public.younger (more text) inherits (public.elder);
+        alter table public.clients add column no serial;""",
+    )
+    app.way_back(
+        "2_parts",
+        "drop table public.events; drop table public.younger, public.elder; drop sequence public.numbers;"
+        "alter table public.clients drop column no;",
+    )
+    before = app.snapshot()
+    assert app.apply().get("changed")
+    app.project.psql(
+        "insert into public.events (at) select n from generate_series(1, 19) n; insert into public.elder default values;"
+        "insert into public.younger (more) values ('a'), ('b'); select nextval('public.clients_no_seq');"
+    )
+    data = snapshots.data(app.project)
+    exported = app.takes_back(before, export_dir=str(tmp_path / EXPORT))["rollback"]["exported"]
+    names = ["public.clients.csv", "public.elder.csv", "public.events.csv", "public.younger.csv", "bring-back.sql"]
+    assert [Path(path).name for path in exported] == names
+    assert app.apply().get("changed")
+    app.project.psql((tmp_path / EXPORT / "bring-back.sql").read_text(encoding="utf-8"))
+    assert snapshots.data(app.project) == data
+    app.project.psql("insert into public.events (at) values (3); insert into public.elder default values;")
+    assert (
+        app.project.psql("select max(id) from public.events; select max(id), min(no) from public.elder") == "20\n4|75"
+    )
 
 
 def test_a_rollback_file_is_missing(app: Rollbacks) -> None:
