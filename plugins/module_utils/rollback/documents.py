@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
@@ -33,5 +33,7 @@ class RollbackResult(Document):
     catalog_changes: list[CatalogChange]
     counts: CountComparison | None
     notices: list[str]
+    # All in which the catalog differs from the expected one, accepted.
+    equal_but: list[str] = field(default_factory=list)
     # It ended with an error, perhaps after COMMIT.
     failed: bool = False

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -80,7 +80,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_da
     export_dropped_data,
     find_dropped_data,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import RollbackOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.equality import (
+    column_numbers,
+    tables_of_moved_columns,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import COLUMN_POSITIONS, RollbackOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.progress import Progress, RevertedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording import (
     failed_result,
@@ -97,8 +101,8 @@ if TYPE_CHECKING:
 def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResult:
     """Revert migrations by their rollback files, newest first, in one transaction with history and ledger.
 
-    It commits only when the catalog's fingerprint equals the one from before the migrations and no table of the baseline has
-    fewer rows. A dry run does all of it and rolls back.
+    It commits only when the catalog's fingerprint equals the one from before the migrations, but for what is accepted, and no
+    table of the baseline has fewer rows. A dry run does all of it and rolls back.
 
     :raises RollbackError: when a rollback file is missing, or when later migrations are applied on top.
     :raises StatementFailed: when PostgreSQL refuses a statement; the migrations are still applied.
@@ -182,7 +186,7 @@ def _transaction(
             _require_unchanged(connection, how, reverted)
             make_ledger(connection)
             records = read_records(connection)
-            progress.catalog_before = _catalog(connection, how)
+            progress.catalog_before, numbers = _catalog(connection, how), column_numbers(connection)
             _export(connection, how, reverted, progress)
             own_before = own_changes(connection)
             for item in reverted:
@@ -192,7 +196,7 @@ def _transaction(
                 record_reverted(connection, how, item, seconds)
             require_recorded(connection, records, rolled_back=[item.version for item in reverted], state=STILL_APPLIED)
             progress.catalog_after = _catalog(connection, how)
-            _require_expected_catalog(how, progress)
+            _require_expected_catalog(connection, how, progress, numbers)
             if how.checks is not None:
                 stage: Literal["dry_run", "after"] = "dry_run" if how.dry_run else "after"
                 own = _own(options, how, connection, own_before)
@@ -270,7 +274,10 @@ def _write_export(
     progress.exported = export_dropped_data(connection, dropped, how.export_dir)
 
 
-def _require_expected_catalog(how: RollbackOptions, progress: Progress) -> None:
+def _require_expected_catalog(
+    connection: PgConnection, how: RollbackOptions, progress: Progress, numbers_before: Mapping[int, int]
+) -> None:
+    progress.equal_but.clear()
     if progress.expected is None or progress.catalog_after is None or not how.require_exact_catalog:
         return
     if fingerprint(progress.catalog_after) == progress.expected:
@@ -278,6 +285,11 @@ def _require_expected_catalog(how: RollbackOptions, progress: Progress) -> None:
     differences = []
     if how.expected_catalog is not None and fingerprint(how.expected_catalog) == progress.expected:
         differences = compare_catalogs(how.expected_catalog, progress.catalog_after)
+        if COLUMN_POSITIONS in how.accept:
+            tables = tables_of_moved_columns(connection, how.expected_catalog, progress.catalog_after, numbers_before)
+            progress.equal_but += [f"column positions of {table}" for table in tables or []]
+    if progress.equal_but:
+        return
     listed = "; ".join(describe_changes(differences))
     raise VerificationFailed(
         f"The rollback does not return the catalog to what it was before the migrations: {listed or 'fingerprints differ'}",

@@ -38,6 +38,7 @@ class Progress:
     catalog_before: Catalog | None = None
     catalog_after: Catalog | None = None
     expected: str | None = None
+    equal_but: list[str] = field(default_factory=list)
     verification: Verification | None = None
     # Once COMMIT was sent, an export may be the only copy of its data.
     may_be_committed: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +340,45 @@ def test_a_rollback_that_does_not_return_the_catalog(app: Rollbacks, tmp_path: P
     assert result["changed"] and result["rollback"]["catalog_expected"] != result["rollback"]["catalog_after"]
     assert app.versions() == ["1"]
     assert not app.roll_back(require_exact_catalog=False)["changed"]
+
+
+def test_the_places_of_columns_that_are_added_again(app: Rollbacks, tmp_path: Path) -> None:
+    app.project.psql("create table public.t (a int, b int, c int, d text)")
+    before = app.snapshot()
+    app.migration("2_columns", "alter table public.t drop column b;")
+    app.way_back("2_columns", "alter table public.t add column b int;")
+    assert app.apply(run_dir=str(tmp_path / "run"), run_id="second").get("changed")
+    catalog = str(tmp_path / "run" / "catalog-before.json")
+    app.keeps("verification", "position: 4 -> 3", accept=[], baseline_catalog=catalog)
+    app.keeps("verification", "fingerprints differ")
+    result = app.roll_back(baseline_catalog=catalog)["rollback"]
+    assert result["committed"] and result["equal_but"] == ["column positions of public.t"]
+    now = app.snapshot()
+    assert now.catalog != before.catalog and columns_sorted(now.catalog) == columns_sorted(before.catalog)
+    assert (now.counts, now.history) == (before.counts, before.history)
+
+    app.way_back("2_columns", "alter table public.t add column b int default 0;")
+    assert app.apply(run_dir=str(tmp_path / "again"), run_id="third").get("changed")
+    catalog = str(tmp_path / "again" / "catalog-before.json")
+    app.keeps("verification", "default: none -> 0", baseline_catalog=catalog)
+
+
+def columns_sorted(dump: str) -> str:
+    """A dump with the columns of each table in the order of their names."""
+
+    def body(match: re.Match[str]) -> str:
+        return match[1] + "\n".join(sorted(line.rstrip(",") for line in match[2].splitlines())) + match[3]
+
+    return re.sub(r"(CREATE TABLE [^(]+\(\n)(.*?)(\n\);)", body, dump, flags=re.DOTALL)
+
+
+def test_columns_that_swapped_their_names_are_not_where_they_were(app: Rollbacks, tmp_path: Path) -> None:
+    app.project.psql("create table public.t (a int, b int); insert into public.t values (1, 2)")
+    swap = "alter table public.t rename a to x; alter table public.t rename b to a; alter table public.t rename x to b;"
+    app.migration("2_swap", swap)
+    app.way_back("2_swap", "select 1;")
+    assert app.apply(run_dir=str(tmp_path / "run"), run_id="second").get("changed")
+    app.keeps("verification", "position", baseline_catalog=str(tmp_path / "run" / "catalog-before.json"))
 
 
 def test_a_rollback_that_loses_rows(app: Rollbacks) -> None:
