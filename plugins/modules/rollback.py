@@ -75,6 +75,11 @@ options:
     description:
       - Directory for the data that lives only in what is dropped. By default C(rollback-data/) in O(run_dir).
     type: path
+  recipients:
+    description: Public keys that this data is encrypted to by the program C(age), as in M(pgops.supabase.backup).
+    type: list
+    elements: str
+    default: []
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -204,6 +209,7 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
         checks=Checks(baseline=baseline) if baseline is not None else None,
         own_earlier=OwnWork.of(from_dict(RowChange, item) for item in earlier) if earlier is not None else None,
         export_dir=optional_path(params["export_dir"]) or (run_dir / "rollback-data" if run_dir else None),
+        recipients=params["recipients"],
         schemas=params["schemas"],
         retries=params["retries"],
         lock_wait_seconds=params["lock_wait_seconds"],
@@ -260,6 +266,7 @@ def main() -> None:
                 "default": [COLUMN_POSITIONS],
             },
             "export_dir": {"type": "path"},
+            "recipients": {"type": "list", "elements": "str", "default": []},
         },
         libraries=SQL_LIBRARIES,
         mutually_exclusive=[("of_run", "to_version")],

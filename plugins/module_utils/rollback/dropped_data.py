@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEncryption
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import SUFFIX, encrypt_file
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     PRIVATE_FILE,
@@ -107,12 +110,16 @@ def find_dropped_data(
     return [candidate for candidate in candidates if candidate.rows]
 
 
-def export_dropped_data(connection: PgConnection, data: Sequence[DroppedData], directory: Path) -> list[Path]:
+def export_dropped_data(
+    connection: PgConnection, data: Sequence[DroppedData], directory: Path, encryption: BackupEncryption | None
+) -> list[Path]:
     """Write each of them as CSV with a header into a directory; whole or absent, and never over an earlier export.
 
     Beside them lies the script for psql that brings them back.
 
+    :param encryption: to whom the CSV files are encrypted, None for nobody.
     :raises RollbackError: when a file cannot be written, or is there already; the caller rolls back.
+    :raises ToolError: when a file cannot be encrypted; the caller rolls back.
     """
     from psycopg2 import sql
 
@@ -126,12 +133,20 @@ def export_dropped_data(connection: PgConnection, data: Sequence[DroppedData], d
                 table=item.stored.rows_of,
                 condition=sql.SQL("") if item.whole_table else _any_not_null(item.columns),
             )
-            target = directory / _file_name(item)
-            written.append(target)
-            with _new_file(target) as stream, connection.cursor() as cursor:
+            plain = directory / _file_name(item)
+            if encryption:
+                written.append(plain.with_name(plain.name + SUFFIX))
+                if written[-1].exists():
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(written[-1]))
+            written.append(plain)
+            with _new_file(plain) as stream, connection.cursor() as cursor:
                 cursor.copy_expert(query, stream)
+            if encryption:
+                _flush(encrypt_file(plain, encryption))
+                written.remove(plain)
         written.append(directory / SCRIPT_NAME)
-        files = [_exported(item, directory.absolute()) for item in data]
+        paths = [path.absolute() for path in written[:-1]]
+        files = [_exported(item, path) for item, path in zip(data, paths, strict=True)]
         with _new_file(directory / SCRIPT_NAME) as stream:
             script = bring_back_script(files, foreign_keys(connection), _sequences(connection, data))
             stream.write(script.encode())
@@ -174,6 +189,13 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         os.fsync(stream.fileno())
 
 
+def _flush(path: Path) -> None:
+    """Another program's file to its owner only, and on the disk."""
+    path.chmod(PRIVATE_FILE)
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
 def _file_name(item: DroppedData) -> str:
     """PostgreSQL lets names hold a slash, which a file's cannot, and a dot, which here stands between schema and table."""
     schema, table = (
@@ -183,9 +205,9 @@ def _file_name(item: DroppedData) -> str:
     return f"{schema}.{table}.csv"
 
 
-def _exported(item: DroppedData, directory: Path) -> ExportedFile:
+def _exported(item: DroppedData, path: Path) -> ExportedFile:
     key = () if item.whole_table else item.key
-    return ExportedFile(directory / _file_name(item), item.stored.schema, item.stored.table, key, item.columns)
+    return ExportedFile(path, item.stored.schema, item.stored.table, key, item.columns)
 
 
 def _sequences(connection: PgConnection, data: Sequence[DroppedData]) -> list[SequenceValue]:

@@ -15,6 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification 
     require_verified,
     verify,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import require_recipients
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     PgopsError,
@@ -271,7 +272,8 @@ def _write_export(
             state=STILL_APPLIED,
             next_step="Give export_dir (or run_dir): the data is written there as CSV before it is dropped.",
         )
-    progress.exported = export_dropped_data(connection, dropped, how.export_dir)
+    encryption = require_recipients(how.recipients) if how.recipients else None
+    progress.exported = export_dropped_data(connection, dropped, how.export_dir, encryption)
 
 
 def _require_expected_catalog(

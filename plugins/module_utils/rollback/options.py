@@ -28,6 +28,7 @@ class RollbackOptions:
     :param own_earlier: what the migrations did to the number of rows since, so that they and the rollback together are judged; None
         where that is not known.
     :param export_dir: where data goes that lives only in what is dropped.
+    :param recipients: public keys that it is encrypted to, as backups are; none is not encrypted.
     """
 
     supabase_dir: Path
@@ -43,6 +44,7 @@ class RollbackOptions:
     checks: Checks | None = None
     own_earlier: OwnWork | None = None
     export_dir: Path | None = None
+    recipients: Sequence[str] = ()
     schemas: Sequence[str] | None = None
     retries: int = 3
     lock_wait_seconds: float = 10.0

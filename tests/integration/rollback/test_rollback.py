@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration import snapshots
+from tests.integration import age_program, snapshots
 from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, run_module
 from tests.integration.snapshots import Snapshot
@@ -292,6 +293,34 @@ def test_partitions_are_exported_once_and_sequences_go_on(app: Rollbacks, tmp_pa
     assert (
         app.project.psql("select max(id) from public.events; select max(id), min(no) from public.elder") == "20\n4|75"
     )
+
+
+def test_an_export_is_encrypted_as_backups_are(app: Rollbacks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{age_program.directory()}{os.pathsep}{os.environ['PATH']}")
+    identity, recipient = age_program.new_identity(tmp_path / "identity")
+    before, export = two_migrations(app), tmp_path / "it's here"
+    app.project.psql("insert into public.labels values (1, 'a secret'); update public.clients set note = 'a secret'")
+    data = snapshots.data(app.project)
+    encrypted = {"export_dir": str(export), "recipients": [recipient]}
+    exported = app.takes_back(before, **encrypted)["rollback"]["exported"]
+    assert sorted(export.iterdir()) == sorted(map(Path, exported))
+    assert {file.name for file in export.iterdir()} == {
+        "bring-back.sql",
+        "public.clients.csv.age",
+        "public.labels.csv.age",
+    }
+    assert not any(b"secret" in file.read_bytes() for file in export.iterdir())
+    assert {file.stat().st_mode & 0o777 for file in export.iterdir()} == {0o600}
+    assert app.apply().get("changed")
+    script = (export / "bring-back.sql").read_text(encoding="utf-8")
+    assert "decrypt" in app.project.psql_error(script)
+    monkeypatch.setenv("AGE_IDENTITY", str(identity))
+    app.project.psql(script)
+    assert snapshots.data(app.project) == data
+    held = {file: file.read_bytes() for file in export.iterdir()}
+    app.keeps("rollback", "earlier export", "public.clients.csv.age", **encrypted)
+    assert {file: file.read_bytes() for file in export.iterdir()} == held
+    app.keeps("input", "not a recipient", export_dir=str(tmp_path / EXPORT), recipients=["age1nonsense"])
 
 
 def test_a_rollback_file_is_missing(app: Rollbacks) -> None:
