@@ -138,6 +138,15 @@ rollback:
       description: All in which the catalog differs from the expected one, accepted, as V(column positions of public.t).
       type: list
       elements: str
+    by_record:
+      description:
+        - The versions of which only the record was taken back, because they changed no catalog and have no rollback statement.
+      type: list
+      elements: str
+    rows_kept:
+      description: How many rows more, or less, those left in which table. It stays so; rows that they changed in place do, too.
+      type: list
+      elements: dict
     counts:
       description: Each table's rows in the baseline and now, with a verdict.
       type: dict

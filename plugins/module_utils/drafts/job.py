@@ -182,9 +182,6 @@ def _try(connection: PgConnection, how: DraftOptions, draft: Draft, item: Pendin
 
 
 def _keep(how: DraftOptions, draft: RollbackDraft, statements: Sequence[str]) -> RollbackDraft:
-    if not statements and not draft.not_covered and not draft.not_executed:
-        # The migration changes no schema: there is nothing to draft.
-        return draft
     path = Path(draft.file)
     content = draft_text(draft, statements).encode()
     try:

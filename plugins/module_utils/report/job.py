@@ -259,6 +259,10 @@ def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "catalog found", (rollback.get("catalog_after") or "not known")[:16]
     for what in rollback.get("equal_but", []):
         yield "equal but for", what
+    for version in rollback.get("by_record", []):
+        yield "by its record", f"{version} changed no catalog and has no rollback statement; what it did to rows stays"
+    for row in rollback.get("rows_kept", []):
+        yield "rows kept", f"{_table(row)}: {row['change']:+d}"
     for path in rollback.get("exported", []):
         yield "data exported", path
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, RowChange
 
 
 @dataclass(kw_only=True)
@@ -35,5 +35,8 @@ class RollbackResult(Document):
     notices: list[str]
     # All in which the catalog differs from the expected one, accepted.
     equal_but: list[str] = field(default_factory=list)
+    # Versions that changed no catalog and have no rollback statement: only their record went, and what they did to rows stays.
+    by_record: list[str] = field(default_factory=list)
+    rows_kept: list[RowChange] = field(default_factory=list)
     # It ended with an error, perhaps after COMMIT.
     failed: bool = False

@@ -32,6 +32,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import (
     OwnChanges,
     OwnWork,
@@ -40,6 +41,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
+    LedgerEvent,
     NewEvent,
     append_event,
     make_ledger,
@@ -70,8 +72,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
     with_retries,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice import (
+    changed_no_catalog,
     choose_versions,
     expected_fingerprint,
+    rows_written,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data import (
@@ -94,6 +98,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording 
     reverted_migration,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -113,7 +118,10 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
     progress = Progress()
     with session(options, SessionSettings(read_only=True)) as connection:
         versions, progress.expected = _choose(connection, how)
-    reverted = [_load(how.supabase_dir, version, name) for version, name in versions]
+        ledger = read_ledger(connection)
+    reverted = [_load(how.supabase_dir, version, name, ledger, progress.expected) for version, name in versions]
+    progress.by_record = [item.version for item in reverted if item.by_record]
+    progress.rows_kept = [row for item in reverted if item.by_record for row in item.rows or []]
     if reverted:
         try:
             with_retries(lambda: _transaction(options, how, reverted, progress), retries=how.retries)
@@ -153,9 +161,15 @@ def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[
     return [(version, names[version]) for version in versions], expected_fingerprint(versions, ledger)
 
 
-def _load(supabase_dir: Path, version: str, name: str) -> RevertedMigration:
+def _load(
+    supabase_dir: Path, version: str, name: str, ledger: Sequence[LedgerEvent], expected: str | None
+) -> RevertedMigration:
     path = supabase_dir / "rollbacks" / f"{version}_{name}.sql"
+    nothing_to_return = changed_no_catalog(version, ledger)
     if not path.is_file():
+        if nothing_to_return:
+            nothing = runnable(parse_script(str(path), ""))
+            return RevertedMigration(version, name, path, nothing, True, rows_written(version, ledger))
         raise RollbackError(
             f"Migration {version}_{name} has no rollback file",
             where=str(path),
@@ -170,7 +184,16 @@ def _load(supabase_dir: Path, version: str, name: str) -> RevertedMigration:
             state="nothing was changed; the migrations are still applied",
             next_step=f"Read and complete it, then take its first line away ({DRAFT_MARK}).",
         )
-    return RevertedMigration(version, name, path, runnable(script))
+    # With a catalog to return to, what an empty file leaves undone is found.
+    if not script.statements and not nothing_to_return and expected is None:
+        raise RollbackError(
+            f"The rollback of {version}_{name} holds no statement, and nothing is known of what the migration changed",
+            where=str(path),
+            state="nothing was changed; the migrations are still applied",
+            next_step="Write what takes the migration back, select 1; where nothing does.",
+        )
+    by_record = nothing_to_return and not script.statements
+    return RevertedMigration(version, name, path, runnable(script), by_record, rows_written(version, ledger))
 
 
 def _transaction(
@@ -200,7 +223,7 @@ def _transaction(
             _require_expected_catalog(connection, how, progress, numbers)
             if how.checks is not None:
                 stage: Literal["dry_run", "after"] = "dry_run" if how.dry_run else "after"
-                own = _own(options, how, connection, own_before)
+                own = _own(options, how, connection, own_before, progress.rows_kept)
                 progress.verification = verify(connection, how.checks, stage=stage, own=own)
                 require_verified(progress.verification, state=STILL_APPLIED)
             if how.dry_run:
@@ -225,13 +248,25 @@ def _transaction(
 
 
 def _own(
-    options: ConnectionOptions, how: RollbackOptions, connection: PgConnection, before: OwnChanges
+    options: ConnectionOptions,
+    how: RollbackOptions,
+    connection: PgConnection,
+    before: OwnChanges,
+    kept: Sequence[RowChange],
 ) -> OwnWork | None:
-    """What the migrations and the rollback together did to the number of rows; None where the former is not known."""
+    """What the migrations and the rollback together did to the number of rows; None where the former is not known.
+
+    :param kept: what of it stays, because it is not the rollback's to undo.
+    """
     if how.own_earlier is None:
         return None
     with session(options, SessionSettings(read_only=True)) as outside:
-        return how.own_earlier.then(own_work(connection, outside, since=before))
+        both = how.own_earlier.then(own_work(connection, outside, since=before))
+    changes = dict(both.changes)
+    for row in kept:
+        if (row.schema, row.table) not in both.emptied:
+            changes[row.schema, row.table] = changes.get((row.schema, row.table), 0) - row.change
+    return OwnWork({table: rows for table, rows in changes.items() if rows}, both.emptied, both.renamed)
 
 
 def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted: Sequence[RevertedMigration]) -> None:

@@ -59,6 +59,8 @@ def result_document(how: RollbackOptions, progress: Progress, started: float, st
         catalog_after=None if after is None else fingerprint(after),
         catalog_expected=progress.expected,
         equal_but=progress.equal_but,
+        by_record=progress.by_record,
+        rows_kept=progress.rows_kept,
         catalog_changes=compare_catalogs(before, after) if before is not None and after is not None else [],
         counts=progress.verification.counts if progress.verification else None,
         notices=progress.notices,

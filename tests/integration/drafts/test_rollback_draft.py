@@ -311,6 +311,15 @@ def test_only_what_has_no_rollback_is_drafted(app: Drafts) -> None:
     assert refused["failed"] and "3 is not pending" in refused["msg"]
 
 
+def test_a_migration_that_changes_no_catalog_has_a_draft_of_comments(app: Drafts) -> None:
+    app.migration("1_rows", "insert into public.clients values (3, 'three');")
+    (draft,) = app.draft()["rollback_drafts"]["drafts"]
+    assert draft["outcome"] == "written" and draft["exact"]
+    text = Path(draft["file"]).read_text(encoding="utf-8")
+    assert "public.clients: 1 inserted" in text
+    assert [line for line in text.splitlines() if line and not line.startswith("--")] == []
+
+
 def test_a_draft_somebody_worked_on_is_kept(app: Drafts) -> None:
     app.migration("1_one", "create table public.one (id int);")
     assert app.draft(check=True)["changed"]

@@ -323,6 +323,36 @@ def test_an_export_is_encrypted_as_backups_are(app: Rollbacks, tmp_path: Path, m
     app.keeps("input", "not a recipient", export_dir=str(tmp_path / EXPORT), recipients=["age1nonsense"])
 
 
+@pytest.mark.parametrize("file", [None, "-- nothing to take back\n", ""])
+def test_a_migration_that_changed_no_catalog_is_taken_back_by_its_record(app: Rollbacks, file: str | None) -> None:
+    baseline, before = app.baseline(), app.snapshot()
+    app.migration("2_rows", "-- pgops: rows public.clients +2\ninsert into public.clients values (8, 'h'), (9, 'i');")
+    app.migration("3_nothing", "-- only a comment\n")
+    app.migration("4_labels", LABELS)
+    app.way_back("4_labels", DROP_LABELS)
+    if file is not None:
+        app.way_back("2_rows", file)
+    applied = app.apply(run_id="second", baseline=baseline)["migration"]
+    result = app.roll_back(baseline=baseline, row_changes=applied["row_changes"])
+    assert result.get("changed"), result
+    assert result["rollback"]["by_record"] == ["3", "2"]
+    assert [(row["table"], row["change"]) for row in result["rollback"]["rows_kept"]] == [("clients", 2)]
+    now = app.snapshot()
+    assert (now.catalog, now.history) == (before.catalog, before.history)
+    assert app.project.psql("select count(*) from public.clients") == "5"
+
+
+def test_a_run_that_is_taken_back_in_parts(app: Rollbacks, tmp_path: Path) -> None:
+    before = two_migrations(app)
+    assert app.roll_back(to_version="2")["rollback"]["catalog_expected"]
+    app.way_back("2_labels", "drop table public.labels;")
+    app.keeps("verification", "does not return the catalog", to_version="1")
+    app.way_back("2_labels", "")
+    app.keeps("verification", "does not return the catalog", to_version="1")
+    app.way_back("2_labels", DROP_LABELS)
+    app.takes_back(before, to_version="1")
+
+
 def test_a_rollback_file_is_missing(app: Rollbacks) -> None:
     two_migrations(app)
     (app.directory / "rollbacks" / "2_labels.sql").unlink()
