@@ -62,10 +62,24 @@ options:
       - Set to V(false) only when somebody else changed the schema since, and that is to stay.
     type: bool
     default: true
+  accept:
+    description:
+      - What may differ from the catalog from before, and is said in the result then. Any other difference fails.
+      - V(column_positions) are the places of columns that the rollback adds again, for PostgreSQL adds them last. It needs
+        O(baseline_catalog). Columns that only changed their names crosswise are not meant.
+    type: list
+    elements: str
+    choices: [column_positions]
+    default: [column_positions]
   export_dir:
     description:
       - Directory for the data that lives only in what is dropped. By default C(rollback-data/) in O(run_dir).
     type: path
+  recipients:
+    description: Public keys that this data is encrypted to by the program C(age), as in M(pgops.supabase.backup).
+    type: list
+    elements: str
+    default: []
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -120,6 +134,19 @@ rollback:
     catalog_after:
       description: Fingerprint of the catalog after the rollback.
       type: str
+    equal_but:
+      description: All in which the catalog differs from the expected one, accepted, as V(column positions of public.t).
+      type: list
+      elements: str
+    by_record:
+      description:
+        - The versions of which only the record was taken back, because they changed no catalog and have no rollback statement.
+      type: list
+      elements: str
+    rows_kept:
+      description: How many rows more, or less, those left in which table. It stays so; rows that they changed in place do, too.
+      type: list
+      elements: dict
     counts:
       description: Each table's rows in the baseline and now, with a verdict.
       type: dict
@@ -167,7 +194,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     session_settings,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.job import roll_back
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import RollbackOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import COLUMN_POSITIONS, RollbackOptions
 
 
 def take_back(module: AnsibleModule) -> dict[str, Any]:
@@ -187,9 +214,11 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
         to_version=params["to_version"],
         expected_catalog=read_json(catalog_file) if catalog_file and catalog_file.is_file() else None,
         require_exact_catalog=params["require_exact_catalog"],
+        accept=params["accept"],
         checks=Checks(baseline=baseline) if baseline is not None else None,
         own_earlier=OwnWork.of(from_dict(RowChange, item) for item in earlier) if earlier is not None else None,
         export_dir=optional_path(params["export_dir"]) or (run_dir / "rollback-data" if run_dir else None),
+        recipients=params["recipients"],
         schemas=params["schemas"],
         retries=params["retries"],
         lock_wait_seconds=params["lock_wait_seconds"],
@@ -239,7 +268,14 @@ def main() -> None:
             "baseline_catalog": {"type": "path"},
             "row_changes": {"type": "list", "elements": "dict"},
             "require_exact_catalog": {"type": "bool", "default": True},
+            "accept": {
+                "type": "list",
+                "elements": "str",
+                "choices": [COLUMN_POSITIONS],
+                "default": [COLUMN_POSITIONS],
+            },
             "export_dir": {"type": "path"},
+            "recipients": {"type": "list", "elements": "str", "default": []},
         },
         libraries=SQL_LIBRARIES,
         mutually_exclusive=[("of_run", "to_version")],

@@ -48,7 +48,17 @@ def take(project: LiveProject, directory: Path) -> Snapshot:
 
 
 def _catalog(project: LiveProject) -> str:
-    """What pg_dump writes of the schema, less the lines with a random word (since the fix of CVE-2025-8714)."""
+    """What pg_dump writes of the schema."""
+    return _pg_dump(project, "--schema-only", "--exclude-schema=pgops")
+
+
+def data(project: LiveProject) -> list[str]:
+    """What pg_dump writes of the user's rows and sequences, in no order."""
+    return sorted(_pg_dump(project, "--data-only", "--inserts", "--schema=public").splitlines())
+
+
+def _pg_dump(project: LiveProject, *options: str) -> str:
+    """What pg_dump writes, less the lines with a random word (since the fix of CVE-2025-8714)."""
     environment = {
         "PATH": os.environ["PATH"],
         "PGHOST": project.server.host,
@@ -57,6 +67,6 @@ def _catalog(project: LiveProject) -> str:
         "PGPASSWORD": project.server.passwords[SUPERUSER],
         "PGDATABASE": project.database,
     }
-    command = [str(Path(project.server.pg_bin) / "pg_dump"), "--schema-only", "--exclude-schema=pgops"]
+    command = [str(Path(project.server.pg_bin) / "pg_dump"), *options]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, encoding="utf-8", timeout=60)
     return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))

@@ -46,7 +46,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     compare_catalogs,
     fingerprint,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_work
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_changes, own_work
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
     NewEvent,
@@ -253,13 +253,14 @@ def _run_files(
     results = []
     read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
     for item in batch.items:
-        started = time.monotonic()
+        rows_before, started = own_changes(connection), time.monotonic()
         seconds = run(item)
         result = FileResult(item, time.monotonic() - started if seconds is None else seconds)
         reset_session(connection)
+        result.row_changes = own_changes(connection, since=rows_before)
         if read_each:
             after = this.catalog(connection)
-            result.change = compare_catalogs(before, after)
+            result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)
             before = after
             if seconds is not None:
                 require_promoted_change(this, result, state=ROLLED_BACK)

@@ -21,7 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     Catalog,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowDeclaration
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnChanges, OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
     PendingMigration,
 )
@@ -53,8 +53,10 @@ class Progress:
 
 @dataclass
 class FileResult:
-    """What one file did: how long it took, and how the catalog looked after it, where that was read."""
+    """What one file did: how long it took, and what it did to the catalog and to the number of rows, where that was read."""
 
     item: PendingMigration
     seconds: float
     change: list[CatalogChange] | None = None
+    catalog_before: str | None = None
+    row_changes: OwnChanges | None = None

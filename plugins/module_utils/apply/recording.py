@@ -67,6 +67,10 @@ def record_file(this: Apply, connection: PgConnection, result: FileResult, facts
     if result.change is not None:
         details["catalog_change"] = change_fingerprint(result.change)
         details["catalog_changes"] = describe_changes(result.change)
+    if result.catalog_before is not None:
+        details["catalog_before_file"] = result.catalog_before
+    if result.row_changes is not None:
+        details["row_changes"] = [[*table, rows] for table, rows in result.row_changes.items()]
     record_applied(connection, file.version, file.name, result.item.script.script.recorded)
     by, seconds = this.how, round(result.seconds, 3)
     event = NewEvent.about(file, "applied", run_id=by.run_id, operator=by.operator, seconds=seconds, details=details)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Encrypt a backup's files to recipients with age, and open an encrypted backup for one block.
+"""Encrypt a backup's files, and what a rollback exports, to recipients with age, and open an encrypted backup for one block.
 
 Every file but the manifest is encrypted by itself. Who makes a backup needs the recipients' public keys only; who reads its rows
 needs an identity, a private key in a file.
@@ -59,12 +59,20 @@ def encrypt_files(directory: Path, encryption: BackupEncryption) -> dict[str, Pl
     """
     plain = {}
     for path in sorted(p for p in directory.rglob("*") if p.is_file()):
-        target = path.with_name(path.name + SUFFIX)
         facts = PlainFile(bytes=path.stat().st_size, sha256=sha256_of_file(path))
-        run_program([_age(), *_to(encryption.recipients), f"--output={target}", path], env={})
-        path.unlink()
-        plain[str(target.relative_to(directory))] = facts
+        plain[str(encrypt_file(path, encryption).relative_to(directory))] = facts
     return plain
+
+
+def encrypt_file(path: Path, encryption: BackupEncryption) -> Path:
+    """Put the ciphertext of one file in its place, and return its path.
+
+    :raises ToolError: when age fails, as on a full disk.
+    """
+    target = path.with_name(path.name + SUFFIX)
+    run_program([_age(), *_to(encryption.recipients), f"--output={target}", path], env={})
+    path.unlink()
+    return target
 
 
 @contextmanager

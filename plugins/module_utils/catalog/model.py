@@ -11,6 +11,7 @@ them: casts, operator classes, text search objects, foreign servers, languages, 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -81,9 +82,10 @@ _CANONICAL_SETTINGS = {
     "extra_float_digits": "1",
 }
 
-# Where the catalogs hold expressions. A function's definition is not among them: its body is the user's own text.
+# Where the catalogs hold expressions.
 _EXPRESSIONS = ("definition", "default", "generated", "using", "check")
-_FUNCTION_DEFINITION = "CREATE OR REPLACE "
+# A function's body between quotes is the user's own text; one that begins with BEGIN ATOMIC or RETURN is PostgreSQL's writing.
+_QUOTED_BODY = re.compile(r"\nAS [$']")
 
 _DETAIL_LENGTH = 60
 WITH_COLUMNS = frozenset({"table", "foreign table", "view", "materialized view", "type"})
@@ -121,6 +123,18 @@ def read_catalog(connection: PgConnection, schemas: Sequence[str]) -> Catalog:
             cursor.execute(query, parameters)
             catalog.update((key, _canonical(definition)) for key, definition in cursor.fetchall())
     return dict(sorted(catalog.items()))
+
+
+def extension_requirements(connection: PgConnection) -> dict[str, list[str]]:
+    """For the key of each extension that requires others, the keys of those. It is not in a catalog, and so in no fingerprint."""
+    rows = fetch_all(
+        connection,
+        "select 'extension ' || quote_ident(e.extname), array_agg('extension ' || quote_ident(r.extname)) "
+        "from pg_catalog.pg_depend d join pg_catalog.pg_extension e on e.oid = d.objid "
+        "join pg_catalog.pg_extension r on r.oid = d.refobjid where d.classid = 'pg_catalog.pg_extension'::regclass "
+        "and d.refclassid = 'pg_catalog.pg_extension'::regclass group by 1",
+    )
+    return dict(rows)
 
 
 def fingerprint(catalog: Catalog) -> str:
@@ -188,7 +202,7 @@ def _canonical(definition: dict[str, Any]) -> dict[str, Any]:
     """A definition whose expressions are the same before and after a dump and its restore."""
     for name in _EXPRESSIONS:
         text = definition.get(name)
-        if isinstance(text, str) and not text.startswith(_FUNCTION_DEFINITION):
+        if isinstance(text, str) and not (text.startswith("CREATE OR REPLACE ") and _QUOTED_BODY.search(text)):
             definition[name] = canonical_expression(text)
     return definition
 

@@ -63,8 +63,9 @@ def default_privileges_changes(key: str, found: Sequence[str] | None, wanted: Se
     role, kind, schema = CatalogKey.parse(key).defaults
     built_in: list[str] = []
     if not schema:
-        own = f"{role}="
-        built_in = [item for item in found or wanted or [] if item.startswith(own)]
+        # The key quotes a role as SQL does; an access list quotes it by rules of its own.
+        own = unquoted(role)
+        built_in = [item for item in found or wanted or [] if unquoted(cut(item, "=")[0]) == own]
         public = _PUBLIC_BY_DEFAULT.get(kind)
         built_in += [f"={public}/{role}"] if public else []
     return default_privileges_statements(key, found or built_in, wanted or built_in)

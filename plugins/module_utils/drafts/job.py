@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents i
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,
+    extension_requirements,
     fingerprint,
     read_catalog,
     user_schemas,
@@ -140,7 +141,7 @@ def _execute(
 def _draft(
     connection: PgConnection, how: DraftOptions, item: PendingMigration, before: Catalog, recorder: Recorder
 ) -> tuple[RollbackDraft, list[str]]:
-    draft = draft_rollback(before, _catalog(connection, how))
+    draft = draft_rollback(before, _catalog(connection, how), extension_requirements(connection))
     recorder.collect()
     receipt = recorder.receipt([], {}, dict)
     tried = _try(connection, how, draft, item, before)
@@ -181,9 +182,6 @@ def _try(connection: PgConnection, how: DraftOptions, draft: Draft, item: Pendin
 
 
 def _keep(how: DraftOptions, draft: RollbackDraft, statements: Sequence[str]) -> RollbackDraft:
-    if not statements and not draft.not_covered and not draft.not_executed:
-        # The migration changes no schema: there is nothing to draft.
-        return draft
     path = Path(draft.file)
     content = draft_text(draft, statements).encode()
     try:

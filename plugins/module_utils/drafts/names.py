@@ -61,6 +61,8 @@ def mentions(text: str, key: str) -> bool:
     object_type, name = CatalogKey.parse(key)
     if object_type in ROUTINES:
         name = f"{cut(name, '(')[0]}("
+    elif object_type == "extension":
+        name = key
     elif object_type not in (*RELATIONS, "sequence", "column", "collation", "operator"):
         return False
     if name not in text:

@@ -11,7 +11,7 @@ is a proposal: what it does is proven by running it (:mod:`drafts.job`) and read
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,12 +58,13 @@ class Draft:
     not_covered: list[NotCovered] = field(default_factory=list)
 
 
-def draft_rollback(before: Catalog, after: Catalog) -> Draft:
+def draft_rollback(before: Catalog, after: Catalog, requires: Mapping[str, Sequence[str]] | None = None) -> Draft:
     """What leads from the catalog after a migration back to the one before it.
 
     :param before: the catalog before, of the same schemas and the same server as C(after).
+    :param requires: the keys of the extensions that an extension, by its key, requires.
     """
-    work = _Work(before, after)
+    work = _Work(before, after, requires or {})
     work.find_steps()
     statements = [statement for step in ordered(work.steps) for statement in step.statements]
     if any(step.action == "create" and CatalogKey.parse(step.key).kind in ROUTINES for step in work.steps):
@@ -75,8 +76,9 @@ def draft_rollback(before: Catalog, after: Catalog) -> Draft:
 class _Work:
     """The steps that are being found."""
 
-    def __init__(self, before: Catalog, after: Catalog) -> None:
+    def __init__(self, before: Catalog, after: Catalog, requires: Mapping[str, Sequence[str]]) -> None:
         self.before, self.after = CatalogWithParts(before), CatalogWithParts(after)
+        self.requires = requires
         self.steps: list[Step] = []
         self.not_covered: list[NotCovered] = []
         self.created = after.keys() - before.keys()
@@ -102,7 +104,8 @@ class _Work:
         except ForeignGrant as item:
             self._leave(key, f"somebody else than the owner granted {item}")
             return
-        self.steps.append(Step("drop", key, tuple(statements), leaves=node_text(key, self.after)))
+        leaves = "\n".join((node_text(key, self.after), *self.requires.get(key, ())))
+        self.steps.append(Step("drop", key, tuple(statements), leaves=leaves))
 
     def _create(self, key: str) -> None:
         try:

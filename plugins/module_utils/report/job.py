@@ -115,9 +115,12 @@ def _headline(run: RunRecord, documents: Documents) -> str:
         text += f": {_number(count, 'migration')}, verified {when}"
     elif run.verdict == "rolled_back":
         taken_back = len(documents.get("rollback", {}).get("migrations", []))
-        proof = (
-            "the catalog is again exactly what it was" if _catalog_is_proven(documents) else "the catalog is not proven"
-        )
+        if equal_but := documents.get("rollback", {}).get("equal_but"):
+            proof = f"the catalog is again what it was but for {', '.join(equal_but)}"
+        elif _catalog_is_proven(documents):
+            proof = "the catalog is again exactly what it was"
+        else:
+            proof = "the catalog is not proven"
         text += f": {_number(taken_back, 'migration')}; {proof}"
     elif run.verdict == "needs_attention":
         if documents.get("rollback", {}).get("committed"):
@@ -254,6 +257,12 @@ def _dry_run(documents: Documents, *, full: bool) -> Iterator[_Section]:
 def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "catalog expected", (rollback.get("catalog_expected") or "not known")[:16]
     yield "catalog found", (rollback.get("catalog_after") or "not known")[:16]
+    for what in rollback.get("equal_but", []):
+        yield "equal but for", what
+    for version in rollback.get("by_record", []):
+        yield "by its record", f"{version} changed no catalog and has no rollback statement; what it did to rows stays"
+    for row in rollback.get("rows_kept", []):
+        yield "rows kept", f"{_table(row)}: {row['change']:+d}"
     for path in rollback.get("exported", []):
         yield "data exported", path
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     LedgerEvent,
     is_anothers,
@@ -98,7 +99,28 @@ def expected_fingerprint(versions: Sequence[str], ledger: Sequence[LedgerEvent])
     if not versions:
         return None
     event = newest_applied_events(ledger).get(versions[-1])
+    if event is not None and event.details.get("catalog_before_file"):
+        return str(event.details["catalog_before_file"])
     if event is None or event.details.get("batch", [None])[0] != event.version:
         return None
     before = event.details.get("catalog_before")
     return str(before) if before else None
+
+
+def changed_no_catalog(version: str, ledger: Sequence[LedgerEvent]) -> bool:
+    """Whether the ledger knows that a migration left the catalog as it was; pure."""
+    event = newest_applied_events(ledger).get(version)
+    if event is None or is_anothers(event):
+        return False
+    details = event.details
+    if "catalog_changes" in details:
+        return not details["catalog_changes"]
+    before = details.get("catalog_before")
+    return details.get("batch") == [version] and before is not None and before == details.get("catalog_after")
+
+
+def rows_written(version: str, ledger: Sequence[LedgerEvent]) -> list[RowChange] | None:
+    """What a migration did to the number of rows, None where the ledger does not know; pure."""
+    event = newest_applied_events(ledger).get(version)
+    rows = event.details.get("row_changes") if event else None
+    return None if rows is None else [RowChange(schema=schema, table=table, change=n) for schema, table, n in rows]

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
-from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, RowChange
 
 
 @dataclass(kw_only=True)
@@ -33,5 +33,10 @@ class RollbackResult(Document):
     catalog_changes: list[CatalogChange]
     counts: CountComparison | None
     notices: list[str]
+    # All in which the catalog differs from the expected one, accepted.
+    equal_but: list[str] = field(default_factory=list)
+    # Versions that changed no catalog and have no rollback statement: only their record went, and what they did to rows stays.
+    by_record: list[str] = field(default_factory=list)
+    rows_kept: list[RowChange] = field(default_factory=list)
     # It ended with an error, perhaps after COMMIT.
     failed: bool = False

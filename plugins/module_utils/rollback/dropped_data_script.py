@@ -5,15 +5,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import SUFFIX
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted, literal
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 
 SCRIPT_NAME = "bring-back.sql"
+_IDENTITY = "AGE_IDENTITY=<file> "
+_ENCRYPTED = (
+    "-- The files are encrypted. AGE_IDENTITY is the file with a private key of age that fits; to read one by hand:",
+    "-- age --decrypt --identity=<file> <name>.csv.age",
+)
 
 
 @dataclass(frozen=True)
@@ -29,23 +36,49 @@ class ExportedFile:
     key: tuple[str, ...]
     columns: tuple[str, ...]
 
+    @property
+    def source(self) -> str:
+        """What C(\\copy) reads: the file, or what age decrypts it to, without a copy in the clear."""
+        if self.path.suffix != SUFFIX:
+            return literal(str(self.path))
+        command = f'age --decrypt --identity="$AGE_IDENTITY" {shlex.quote(str(self.path))}'
+        return f"program {literal(command)}"
 
-def bring_back_script(files: Sequence[ExportedFile], references: Collection[tuple[Table, Table]]) -> str:
+
+@dataclass(frozen=True)
+class SequenceValue:
+    """Where a sequence stood: the last value it gave, or, not called yet, the first one that it will give."""
+
+    schema: str
+    sequence: str
+    last: int
+    called: bool
+    ascending: bool
+
+
+def bring_back_script(
+    files: Sequence[ExportedFile],
+    references: Collection[tuple[Table, Table]],
+    sequences: Sequence[SequenceValue] = (),
+) -> str:
     """One transaction for C(psql -f): rows of tables first, those that others refer to before them, then columns.
 
     :param references: foreign keys among the tables, as referring and referred table.
+    :param sequences: are set on to where they stood, and never back.
     """
     whole = _referred_first([file for file in files if not file.key], references)
     parts = [file for file in files if file.key]
+    encrypted = any(file.path.suffix == SUFFIX for file in files)
     lines = [
         "-- Brings back the rows and columns that a rollback exported before it dropped what held them.",
-        "-- Apply the migrations again, then: psql -d <connection> -f " + SCRIPT_NAME,
+        f"-- Apply the migrations again, then: {_IDENTITY if encrypted else ''}psql -d <connection> -f {SCRIPT_NAME}",
+        *(_ENCRYPTED if encrypted else ()),
         "\\set ON_ERROR_STOP on",
         "begin;",
     ]
     for file in whole:
         columns = ", ".join(map(always_quoted, file.columns))
-        lines.append(f"\\copy {_table(file)} ({columns}) from {literal(str(file.path))} with (format csv, header)")
+        lines.append(f"\\copy {_table(file)} ({columns}) from {file.source} with (format csv, header)")
     for number, file in enumerate(parts):
         held = f"pgops_exported_{number}"
         columns = ", ".join(map(always_quoted, (*file.key, *file.columns)))
@@ -55,10 +88,20 @@ def bring_back_script(files: Sequence[ExportedFile], references: Collection[tupl
         )
         lines += [
             f"create temporary table {held} on commit drop as select {columns} from {_table(file)} with no data;",
-            f"\\copy {held} from {literal(str(file.path))} with (format csv, header)",
+            f"\\copy {held} from {file.source} with (format csv, header)",
             f"update {_table(file)} as there set {changes} from {held} as held where {same};",
         ]
+    lines += [_set_on(sequence) for sequence in sequences]
     return "\n".join([*lines, "commit;", ""])
+
+
+def _set_on(sequence: SequenceValue) -> str:
+    name = f"{always_quoted(sequence.schema)}.{always_quoted(sequence.sequence)}"
+    called, sign = str(sequence.called).lower(), "" if sequence.ascending else "-"
+    return (
+        f"select pg_catalog.setval({literal(name)}, {sequence.last}, {called}) from {name} "
+        f"where ({sign}last_value, is_called) < ({sign}({sequence.last}), {called});"
+    )
 
 
 def _referred_first(

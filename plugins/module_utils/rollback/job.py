@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification 
     require_verified,
     verify,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import require_recipients
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     PgopsError,
@@ -31,6 +32,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     read_catalog,
     user_schemas,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import (
     OwnChanges,
     OwnWork,
@@ -39,6 +41,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
+    LedgerEvent,
     NewEvent,
     append_event,
     make_ledger,
@@ -69,8 +72,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
     with_retries,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice import (
+    changed_no_catalog,
     choose_versions,
     expected_fingerprint,
+    rows_written,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data import (
@@ -80,7 +85,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_da
     export_dropped_data,
     find_dropped_data,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import RollbackOptions
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.equality import (
+    column_numbers,
+    tables_of_moved_columns,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import COLUMN_POSITIONS, RollbackOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.progress import Progress, RevertedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording import (
     failed_result,
@@ -89,6 +98,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording 
     reverted_migration,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -97,8 +107,8 @@ if TYPE_CHECKING:
 def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResult:
     """Revert migrations by their rollback files, newest first, in one transaction with history and ledger.
 
-    It commits only when the catalog's fingerprint equals the one from before the migrations and no table of the baseline has
-    fewer rows. A dry run does all of it and rolls back.
+    It commits only when the catalog's fingerprint equals the one from before the migrations, but for what is accepted, and no
+    table of the baseline has fewer rows. A dry run does all of it and rolls back.
 
     :raises RollbackError: when a rollback file is missing, or when later migrations are applied on top.
     :raises StatementFailed: when PostgreSQL refuses a statement; the migrations are still applied.
@@ -108,7 +118,10 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
     progress = Progress()
     with session(options, SessionSettings(read_only=True)) as connection:
         versions, progress.expected = _choose(connection, how)
-    reverted = [_load(how.supabase_dir, version, name) for version, name in versions]
+        ledger = read_ledger(connection)
+    reverted = [_load(how.supabase_dir, version, name, ledger, progress.expected) for version, name in versions]
+    progress.by_record = [item.version for item in reverted if item.by_record]
+    progress.rows_kept = [row for item in reverted if item.by_record for row in item.rows or []]
     if reverted:
         try:
             with_retries(lambda: _transaction(options, how, reverted, progress), retries=how.retries)
@@ -148,9 +161,15 @@ def _choose(connection: PgConnection, how: RollbackOptions) -> tuple[list[tuple[
     return [(version, names[version]) for version in versions], expected_fingerprint(versions, ledger)
 
 
-def _load(supabase_dir: Path, version: str, name: str) -> RevertedMigration:
+def _load(
+    supabase_dir: Path, version: str, name: str, ledger: Sequence[LedgerEvent], expected: str | None
+) -> RevertedMigration:
     path = supabase_dir / "rollbacks" / f"{version}_{name}.sql"
+    nothing_to_return = changed_no_catalog(version, ledger)
     if not path.is_file():
+        if nothing_to_return:
+            nothing = runnable(parse_script(str(path), ""))
+            return RevertedMigration(version, name, path, nothing, True, rows_written(version, ledger))
         raise RollbackError(
             f"Migration {version}_{name} has no rollback file",
             where=str(path),
@@ -165,7 +184,16 @@ def _load(supabase_dir: Path, version: str, name: str) -> RevertedMigration:
             state="nothing was changed; the migrations are still applied",
             next_step=f"Read and complete it, then take its first line away ({DRAFT_MARK}).",
         )
-    return RevertedMigration(version, name, path, runnable(script))
+    # With a catalog to return to, what an empty file leaves undone is found.
+    if not script.statements and not nothing_to_return and expected is None:
+        raise RollbackError(
+            f"The rollback of {version}_{name} holds no statement, and nothing is known of what the migration changed",
+            where=str(path),
+            state="nothing was changed; the migrations are still applied",
+            next_step="Write what takes the migration back, select 1; where nothing does.",
+        )
+    by_record = nothing_to_return and not script.statements
+    return RevertedMigration(version, name, path, runnable(script), by_record, rows_written(version, ledger))
 
 
 def _transaction(
@@ -182,7 +210,7 @@ def _transaction(
             _require_unchanged(connection, how, reverted)
             make_ledger(connection)
             records = read_records(connection)
-            progress.catalog_before = _catalog(connection, how)
+            progress.catalog_before, numbers = _catalog(connection, how), column_numbers(connection)
             _export(connection, how, reverted, progress)
             own_before = own_changes(connection)
             for item in reverted:
@@ -192,10 +220,10 @@ def _transaction(
                 record_reverted(connection, how, item, seconds)
             require_recorded(connection, records, rolled_back=[item.version for item in reverted], state=STILL_APPLIED)
             progress.catalog_after = _catalog(connection, how)
-            _require_expected_catalog(how, progress)
+            _require_expected_catalog(connection, how, progress, numbers)
             if how.checks is not None:
                 stage: Literal["dry_run", "after"] = "dry_run" if how.dry_run else "after"
-                own = _own(options, how, connection, own_before)
+                own = _own(options, how, connection, own_before, progress.rows_kept)
                 progress.verification = verify(connection, how.checks, stage=stage, own=own)
                 require_verified(progress.verification, state=STILL_APPLIED)
             if how.dry_run:
@@ -220,13 +248,25 @@ def _transaction(
 
 
 def _own(
-    options: ConnectionOptions, how: RollbackOptions, connection: PgConnection, before: OwnChanges
+    options: ConnectionOptions,
+    how: RollbackOptions,
+    connection: PgConnection,
+    before: OwnChanges,
+    kept: Sequence[RowChange],
 ) -> OwnWork | None:
-    """What the migrations and the rollback together did to the number of rows; None where the former is not known."""
+    """What the migrations and the rollback together did to the number of rows; None where the former is not known.
+
+    :param kept: what of it stays, because it is not the rollback's to undo.
+    """
     if how.own_earlier is None:
         return None
     with session(options, SessionSettings(read_only=True)) as outside:
-        return how.own_earlier.then(own_work(connection, outside, since=before))
+        both = how.own_earlier.then(own_work(connection, outside, since=before))
+    changes = dict(both.changes)
+    for row in kept:
+        if (row.schema, row.table) not in both.emptied:
+            changes[row.schema, row.table] = changes.get((row.schema, row.table), 0) - row.change
+    return OwnWork({table: rows for table, rows in changes.items() if rows}, both.emptied, both.renamed)
 
 
 def _require_unchanged(connection: PgConnection, how: RollbackOptions, reverted: Sequence[RevertedMigration]) -> None:
@@ -267,10 +307,14 @@ def _write_export(
             state=STILL_APPLIED,
             next_step="Give export_dir (or run_dir): the data is written there as CSV before it is dropped.",
         )
-    progress.exported = export_dropped_data(connection, dropped, how.export_dir)
+    encryption = require_recipients(how.recipients) if how.recipients else None
+    progress.exported = export_dropped_data(connection, dropped, how.export_dir, encryption)
 
 
-def _require_expected_catalog(how: RollbackOptions, progress: Progress) -> None:
+def _require_expected_catalog(
+    connection: PgConnection, how: RollbackOptions, progress: Progress, numbers_before: Mapping[int, int]
+) -> None:
+    progress.equal_but.clear()
     if progress.expected is None or progress.catalog_after is None or not how.require_exact_catalog:
         return
     if fingerprint(progress.catalog_after) == progress.expected:
@@ -278,6 +322,11 @@ def _require_expected_catalog(how: RollbackOptions, progress: Progress) -> None:
     differences = []
     if how.expected_catalog is not None and fingerprint(how.expected_catalog) == progress.expected:
         differences = compare_catalogs(how.expected_catalog, progress.catalog_after)
+        if COLUMN_POSITIONS in how.accept:
+            tables = tables_of_moved_columns(connection, how.expected_catalog, progress.catalog_after, numbers_before)
+            progress.equal_but += [f"column positions of {table}" for table in tables or []]
+    if progress.equal_but:
+        return
     listed = "; ".join(describe_changes(differences))
     raise VerificationFailed(
         f"The rollback does not return the catalog to what it was before the migrations: {listed or 'fingerprints differ'}",

@@ -14,16 +14,21 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import SessionSettings
 
+COLUMN_POSITIONS = "column_positions"
+
 
 @dataclass(frozen=True)
 class RollbackOptions:
     """What to take back and how. Without ``to_version`` and ``of_run`` it is what the last run applied.
 
     :param expected_catalog: the catalog from before the migrations, to say what differs; its hash is in the ledger anyway.
+    :param accept: what may differ from that catalog: the places of columns that the rollback adds again (C(column_positions)).
+        Only with ``expected_catalog`` can it be told from other differences.
     :param checks: the baseline counts to prove equality with.
     :param own_earlier: what the migrations did to the number of rows since, so that they and the rollback together are judged; None
         where that is not known.
     :param export_dir: where data goes that lives only in what is dropped.
+    :param recipients: public keys that it is encrypted to, as backups are; none is not encrypted.
     """
 
     supabase_dir: Path
@@ -35,9 +40,11 @@ class RollbackOptions:
     to_version: str | None = None
     expected_catalog: Catalog | None = None
     require_exact_catalog: bool = True
+    accept: Sequence[str] = (COLUMN_POSITIONS,)
     checks: Checks | None = None
     own_earlier: OwnWork | None = None
     export_dir: Path | None = None
+    recipients: Sequence[str] = ()
     schemas: Sequence[str] | None = None
     retries: int = 3
     lock_wait_seconds: float = 10.0

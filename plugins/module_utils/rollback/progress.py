@@ -11,17 +11,24 @@ from pathlib import Path
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Verification
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
 
 
 @dataclass(frozen=True)
 class RevertedMigration:
-    """An applied migration and the script that takes it back; C(sha256) is that of the script."""
+    """An applied migration and the script that takes it back; C(sha256) is that of the script.
+
+    :param by_record: it changed no catalog and there is no script, or one without a statement: only the record of it goes.
+    :param rows: what it did to the number of rows, None where that is not known.
+    """
 
     version: str
     name: str
     path: Path
     script: RunnableScript
+    by_record: bool = False
+    rows: list[RowChange] | None = None
 
     @property
     def sha256(self) -> str:
@@ -38,6 +45,9 @@ class Progress:
     catalog_before: Catalog | None = None
     catalog_after: Catalog | None = None
     expected: str | None = None
+    equal_but: list[str] = field(default_factory=list)
+    by_record: list[str] = field(default_factory=list)
+    rows_kept: list[RowChange] = field(default_factory=list)
     verification: Verification | None = None
     # Once COMMIT was sent, an export may be the only copy of its data.
     may_be_committed: bool = False

@@ -24,6 +24,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.local impor
     create_database,
     drop_database,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.integration.application import Application
 from tests.integration.live import LiveProject, run_module
 from tests.integration.snapshots import Snapshot
@@ -138,6 +139,11 @@ EXACT = {
     "default privileges": "alter default privileges in schema public revoke all on tables from anon;"
     "alter default privileges in schema public grant select on tables to anon; alter default privileges revoke execute on functions from public;"
     "create table public.late (id int); create view public.later as select * from public.late;",
+    "default privileges of a quoted role": 'do $$ begin if to_regrole(\'"DraftOwner"\') is null then create role "Draft Owner"; create role "DraftOwner"; end if; end $$;'
+    'grant "Draft Owner", "DraftOwner" to postgres;'
+    'alter default privileges for role "DraftOwner" revoke execute on functions from public;'
+    'alter default privileges for role "DraftOwner" grant select on tables to anon;'
+    'alter default privileges for role "Draft Owner" grant usage on types to anon;',
     "comments": "comment on table public.orders is null; comment on function public.greet(text) is 'it''s'; comment on view public.adults is 'v';"
     "comment on constraint positive on public.orders is 'p'; comment on constraint has_at on domain public.email is 'd';"
     "comment on trigger touched on public.clients is 't'; comment on policy mine on public.clients is 'm'; comment on schema public is 's';"
@@ -251,6 +257,21 @@ def test_a_reviewed_draft_is_a_rollback(app: Drafts, tmp_path: Path, about: str)
         assert (now.counts, now.history) == (before.counts, before.history)
 
 
+def test_extensions_that_require_each_other(app: Drafts) -> None:
+    # Hosted, these are the platform's superuser's to make; index_advisor and hypopg are such a pair there.
+    superuser = {"login_user": SUPERUSER, "login_password": app.project.server.passwords[SUPERUSER]}
+    app.migration("0_first", "select 1")
+    app.applies(**superuser)
+    app.migration("1_earth", "create extension earthdistance cascade schema extensions;")
+    (draft,) = app.draft(**superuser)["rollback_drafts"]["drafts"]
+    assert draft["exact"], draft
+    app.reviewed("1_earth")
+    before = app.snapshot()
+    app.applies(**superuser)
+    assert app.roll_back(**superuser).get("changed")
+    assert same_database(app.snapshot(), before)
+
+
 NOT_MECHANICAL = {
     "drop table public.events cascade;": "its rows are gone",
     "alter table public.clients drop column email;": "its values are gone",
@@ -288,6 +309,15 @@ def test_only_what_has_no_rollback_is_drafted(app: Drafts) -> None:
     assert [item["version"] for item in chosen] == ["2"]
     refused = app.draft(versions=["3"])
     assert refused["failed"] and "3 is not pending" in refused["msg"]
+
+
+def test_a_migration_that_changes_no_catalog_has_a_draft_of_comments(app: Drafts) -> None:
+    app.migration("1_rows", "insert into public.clients values (3, 'three');")
+    (draft,) = app.draft()["rollback_drafts"]["drafts"]
+    assert draft["outcome"] == "written" and draft["exact"]
+    text = Path(draft["file"]).read_text(encoding="utf-8")
+    assert "public.clients: 1 inserted" in text
+    assert [line for line in text.splitlines() if line and not line.startswith("--")] == []
 
 
 def test_a_draft_somebody_worked_on_is_kept(app: Drafts) -> None:

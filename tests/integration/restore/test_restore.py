@@ -143,6 +143,10 @@ create table public.written_otherwise (
 create index written_otherwise_some on public.written_otherwise (x) where status in ('a', 'd''e') and x between 1 and 2 and y > 3;
 create policy otherwise on public.written_otherwise using (status not in ('a', 'b') and (x between 1 and 2 and y > 3));
 create view public.written_view as select * from public.written_otherwise where status in ('a') and x between 1 and 2 and y = 1;
+create function public.written_atomic(x int, y int) returns bool language sql begin atomic
+    select x between 1 and 2 and y > 3; select x between 3 and 4 and (y > 5 or x > 6 or y > 7); end;
+create function public.written_return(x int, status varchar) returns bool language sql
+    return x between 1 and 2 and x > 3 and status in ('a', 'b');
 """
 
 

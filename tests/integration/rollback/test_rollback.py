@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration import age_program, snapshots
 from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, run_module
 from tests.integration.snapshots import Snapshot
@@ -255,6 +258,101 @@ def test_one_command_brings_the_data_back(app: Rollbacks, tmp_path: Path) -> Non
         app.takes_back(before, export_dir=str(tmp_path / f"again-{_time}"))
 
 
+def test_partitions_are_exported_once_and_sequences_go_on(app: Rollbacks, tmp_path: Path) -> None:
+    app.migration(
+        "2_parts",
+        """create table public.events (id bigint generated always as identity, at int not null, primary key (id, at))
+            partition by range (at);
+        create table public.events_1 partition of public.events for values from (0) to (10);
+        create table public.events_2 partition of public.events for values from (10) to (30) partition by range (at);
+        create table public.events_2a partition of public.events_2 for values from (10) to (20);
+        create sequence public.numbers increment by -5 maxvalue 100 start 90;
+        create table public.elder (id serial primary key, no int default nextval('public.numbers'));
+        create table public.younger (more text) inherits (public.elder);
+        alter table public.clients add column no serial;""",
+    )
+    app.way_back(
+        "2_parts",
+        "drop table public.events; drop table public.younger, public.elder; drop sequence public.numbers;"
+        "alter table public.clients drop column no;",
+    )
+    before = app.snapshot()
+    assert app.apply().get("changed")
+    app.project.psql(
+        "insert into public.events (at) select n from generate_series(1, 19) n; insert into public.elder default values;"
+        "insert into public.younger (more) values ('a'), ('b'); select nextval('public.clients_no_seq');"
+    )
+    data = snapshots.data(app.project)
+    exported = app.takes_back(before, export_dir=str(tmp_path / EXPORT))["rollback"]["exported"]
+    names = ["public.clients.csv", "public.elder.csv", "public.events.csv", "public.younger.csv", "bring-back.sql"]
+    assert [Path(path).name for path in exported] == names
+    assert app.apply().get("changed")
+    app.project.psql((tmp_path / EXPORT / "bring-back.sql").read_text(encoding="utf-8"))
+    assert snapshots.data(app.project) == data
+    app.project.psql("insert into public.events (at) values (3); insert into public.elder default values;")
+    assert (
+        app.project.psql("select max(id) from public.events; select max(id), min(no) from public.elder") == "20\n4|75"
+    )
+
+
+def test_an_export_is_encrypted_as_backups_are(app: Rollbacks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{age_program.directory()}{os.pathsep}{os.environ['PATH']}")
+    identity, recipient = age_program.new_identity(tmp_path / "identity")
+    before, export = two_migrations(app), tmp_path / "it's here"
+    app.project.psql("insert into public.labels values (1, 'a secret'); update public.clients set note = 'a secret'")
+    data = snapshots.data(app.project)
+    encrypted = {"export_dir": str(export), "recipients": [recipient]}
+    exported = app.takes_back(before, **encrypted)["rollback"]["exported"]
+    assert sorted(export.iterdir()) == sorted(map(Path, exported))
+    assert {file.name for file in export.iterdir()} == {
+        "bring-back.sql",
+        "public.clients.csv.age",
+        "public.labels.csv.age",
+    }
+    assert not any(b"secret" in file.read_bytes() for file in export.iterdir())
+    assert {file.stat().st_mode & 0o777 for file in export.iterdir()} == {0o600}
+    assert app.apply().get("changed")
+    script = (export / "bring-back.sql").read_text(encoding="utf-8")
+    assert "decrypt" in app.project.psql_error(script)
+    monkeypatch.setenv("AGE_IDENTITY", str(identity))
+    app.project.psql(script)
+    assert snapshots.data(app.project) == data
+    held = {file: file.read_bytes() for file in export.iterdir()}
+    app.keeps("rollback", "earlier export", "public.clients.csv.age", **encrypted)
+    assert {file: file.read_bytes() for file in export.iterdir()} == held
+    app.keeps("input", "not a recipient", export_dir=str(tmp_path / EXPORT), recipients=["age1nonsense"])
+
+
+@pytest.mark.parametrize("file", [None, "-- nothing to take back\n", ""])
+def test_a_migration_that_changed_no_catalog_is_taken_back_by_its_record(app: Rollbacks, file: str | None) -> None:
+    baseline, before = app.baseline(), app.snapshot()
+    app.migration("2_rows", "-- pgops: rows public.clients +2\ninsert into public.clients values (8, 'h'), (9, 'i');")
+    app.migration("3_nothing", "-- only a comment\n")
+    app.migration("4_labels", LABELS)
+    app.way_back("4_labels", DROP_LABELS)
+    if file is not None:
+        app.way_back("2_rows", file)
+    applied = app.apply(run_id="second", baseline=baseline)["migration"]
+    result = app.roll_back(baseline=baseline, row_changes=applied["row_changes"])
+    assert result.get("changed"), result
+    assert result["rollback"]["by_record"] == ["3", "2"]
+    assert [(row["table"], row["change"]) for row in result["rollback"]["rows_kept"]] == [("clients", 2)]
+    now = app.snapshot()
+    assert (now.catalog, now.history) == (before.catalog, before.history)
+    assert app.project.psql("select count(*) from public.clients") == "5"
+
+
+def test_a_run_that_is_taken_back_in_parts(app: Rollbacks, tmp_path: Path) -> None:
+    before = two_migrations(app)
+    assert app.roll_back(to_version="2")["rollback"]["catalog_expected"]
+    app.way_back("2_labels", "drop table public.labels;")
+    app.keeps("verification", "does not return the catalog", to_version="1")
+    app.way_back("2_labels", "")
+    app.keeps("verification", "does not return the catalog", to_version="1")
+    app.way_back("2_labels", DROP_LABELS)
+    app.takes_back(before, to_version="1")
+
+
 def test_a_rollback_file_is_missing(app: Rollbacks) -> None:
     two_migrations(app)
     (app.directory / "rollbacks" / "2_labels.sql").unlink()
@@ -301,6 +399,45 @@ def test_a_rollback_that_does_not_return_the_catalog(app: Rollbacks, tmp_path: P
     assert result["changed"] and result["rollback"]["catalog_expected"] != result["rollback"]["catalog_after"]
     assert app.versions() == ["1"]
     assert not app.roll_back(require_exact_catalog=False)["changed"]
+
+
+def test_the_places_of_columns_that_are_added_again(app: Rollbacks, tmp_path: Path) -> None:
+    app.project.psql("create table public.t (a int, b int, c int, d text)")
+    before = app.snapshot()
+    app.migration("2_columns", "alter table public.t drop column b;")
+    app.way_back("2_columns", "alter table public.t add column b int;")
+    assert app.apply(run_dir=str(tmp_path / "run"), run_id="second").get("changed")
+    catalog = str(tmp_path / "run" / "catalog-before.json")
+    app.keeps("verification", "position: 4 -> 3", accept=[], baseline_catalog=catalog)
+    app.keeps("verification", "fingerprints differ")
+    result = app.roll_back(baseline_catalog=catalog)["rollback"]
+    assert result["committed"] and result["equal_but"] == ["column positions of public.t"]
+    now = app.snapshot()
+    assert now.catalog != before.catalog and columns_sorted(now.catalog) == columns_sorted(before.catalog)
+    assert (now.counts, now.history) == (before.counts, before.history)
+
+    app.way_back("2_columns", "alter table public.t add column b int default 0;")
+    assert app.apply(run_dir=str(tmp_path / "again"), run_id="third").get("changed")
+    catalog = str(tmp_path / "again" / "catalog-before.json")
+    app.keeps("verification", "default: none -> 0", baseline_catalog=catalog)
+
+
+def columns_sorted(dump: str) -> str:
+    """A dump with the columns of each table in the order of their names."""
+
+    def body(match: re.Match[str]) -> str:
+        return match[1] + "\n".join(sorted(line.rstrip(",") for line in match[2].splitlines())) + match[3]
+
+    return re.sub(r"(CREATE TABLE [^(]+\(\n)(.*?)(\n\);)", body, dump, flags=re.DOTALL)
+
+
+def test_columns_that_swapped_their_names_are_not_where_they_were(app: Rollbacks, tmp_path: Path) -> None:
+    app.project.psql("create table public.t (a int, b int); insert into public.t values (1, 2)")
+    swap = "alter table public.t rename a to x; alter table public.t rename b to a; alter table public.t rename x to b;"
+    app.migration("2_swap", swap)
+    app.way_back("2_swap", "select 1;")
+    assert app.apply(run_dir=str(tmp_path / "run"), run_id="second").get("changed")
+    app.keeps("verification", "position", baseline_catalog=str(tmp_path / "run" / "catalog-before.json"))
 
 
 def test_a_rollback_that_loses_rows(app: Rollbacks) -> None:

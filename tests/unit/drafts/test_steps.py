@@ -62,6 +62,16 @@ def test_what_depends_goes_first() -> None:
     ]
 
 
+def test_an_extension_goes_before_the_one_that_it_requires() -> None:
+    after = {f"extension {name}": {"schema": "extensions", "version": "1"} for name in ("a", "b", "c")}
+    requires = {"extension b": ["extension a", "extension c"], "extension c": ["extension a"]}
+    assert draft_rollback({}, after, requires).statements == [
+        "drop extension b;",
+        "drop extension c;",
+        "drop extension a;",
+    ]
+
+
 def test_tables_that_reference_each_other_go_together() -> None:
     after = {
         "table public.a": table(),
@@ -108,6 +118,11 @@ def test_default_privileges() -> None:
     key = "default privileges of postgres for tables in app"
     assert default_privileges_changes(key, ["anon=r/postgres"], None) == [
         "alter default privileges for role postgres in schema app revoke select on tables from anon;"
+    ]
+    # A key quotes what an access list does not.
+    key = 'default privileges of "Upper" for functions'
+    assert default_privileges_changes(key, ["Upper=X/Upper"], None) == [
+        'alter default privileges for role "Upper" grant execute on functions to public;'
     ]
 
 

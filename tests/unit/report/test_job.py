@@ -109,6 +109,11 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
             "NEEDS ATTENTION: not known: 7",
         ),
         (run("rolled_back"), {"rollback": ROLLBACK}, "the catalog is again exactly what it was"),
+        (
+            run("rolled_back"),
+            {"rollback": {**ROLLBACK, "catalog_after": "other", "equal_but": ["column positions of public.t"]}},
+            "the catalog is again what it was but for column positions of public.t",
+        ),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_expected": None}}, "the catalog is not proven"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_after": "bad"}}, "the catalog is not proven"),
         (run("needs_attention"), {"migration": MIGRATION}, "NEEDS ATTENTION: 1 of 1 migrations applied and stay"),

@@ -111,6 +111,11 @@ def test_the_catalog_in_the_middle_of_a_batch_is_not_known() -> None:
     assert expected_fingerprint(["3"], events) is None
 
 
+def test_the_catalog_in_the_middle_of_a_batch_is_known_where_it_was_read() -> None:
+    events = ledger(("applied", "2", "b"), ("applied", "3", "b"), batch=["2", "3"], catalog_before_file="f01")
+    assert expected_fingerprint(["3"], events) == "f01"
+
+
 def test_the_catalog_before_another_tools_migration_is_not_known() -> None:
     assert expected_fingerprint(["3"], []) is None
     assert expected_fingerprint([], TWO_RUNS) is None
