@@ -62,6 +62,7 @@ class BackupManifest(Document):
 
     ``own_schemas`` are those that the catalog's fingerprint covers, ``left_out_schemas`` the user's that were there and were
     not to be backed up; ``before_restore_of`` is the backup whose restore made this one, of what it was about to replace;
+    ``platform_extensions`` are the names of those that belong to the platform, None where an older manifest does not say;
     ``reason`` says so in words; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
     """
 
@@ -93,6 +94,7 @@ class BackupManifest(Document):
     verification: BackupVerification | None
     encryption: BackupEncryption | None = None
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    platform_extensions: list[str] | None = None
 
     def __post_init__(self) -> None:
         """Older manifests say only in words that a restore made them."""

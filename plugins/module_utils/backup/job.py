@@ -273,6 +273,7 @@ def _dumped(prepared: PreparedBackup, snapshot: Snapshot, backup_id: str, starte
         total_bytes=0,
         verification=None,
         encryption=prepared.encryption,
+        platform_extensions=list(source.platform_extensions),
     )
 
 

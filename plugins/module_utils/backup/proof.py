@@ -67,7 +67,7 @@ def prove_by_restore(
         notes = [f"roles.sql: {reason}" for reason in scratch.take_roles(directory / ROLES_NAME)]
         try:
             with session(scratch.create_database(DATABASE)) as connection:
-                missing = unavailable_extensions(connection, content.catalog)
+                missing = unavailable_extensions(connection, content.catalog, content.platform)
                 if missing:
                     raise _missing_extensions(missing, str(scratch.version), scratch.server.pg_bin)
                 plan = plan_restore(connection, content)
@@ -153,6 +153,6 @@ def _missing_extensions(missing: list[str], version: str, pg_bin: Path) -> Backu
     return BackupError(
         f"The backup cannot be restored to a scratch server of PostgreSQL {version}: it lacks the extensions {', '.join(missing)}",
         where=str(pg_bin),
-        next_step="Point scratch_pg_bin at an installation that has them, or use verify: read.",
+        next_step="Point scratch_pg_bin (in the inventory: backup_scratch_pg_bin) at an installation that has them, or use verify: read.",
         details={"extensions": missing},
     )

@@ -148,7 +148,7 @@ def require_possible(connection: PgConnection, content: BackupContent, plan: Res
     """
     require_all_rows_visible(connection, "a restore")
     _require_roles(connection, content)
-    lacking = unavailable_extensions(connection, content.catalog)
+    lacking = unavailable_extensions(connection, content.catalog, content.platform)
     if lacking:
         raise RestoreError(
             f"The server does not have these extensions of the backup: {', '.join(lacking)}",
@@ -208,6 +208,7 @@ def _require_platform(connection: PgConnection, content: BackupContent, plan: Re
         if (referred in plan.reloaded or referred[0] in plan.emptied)
         and referring[0] not in replaced
         and referring not in plan.reloaded
+        and referring not in plan.empty
     ]
     if bystanders:
         raise RestoreError(

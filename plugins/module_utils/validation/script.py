@@ -196,11 +196,11 @@ def _verdicts(outcome: Outcome, context: _Context) -> Iterator[Check]:
         if said:
             verdict, rest = said
             yield _check(context, verdict, rest, "notice", name=name_of_notice(rest, context.title))
-    rows = [said for row in outcome.rows if (said := list(_said_by(row, outcome.columns, context)))]
+    rows = [of_row for row in outcome.rows if (of_row := list(_said_by(row, outcome.columns, context)))]
     if len(rows) > 1:
-        yield _check_of_rows([found for said in rows for found in said], context)
+        yield _check_of_rows([found for of_row in rows for found in of_row], context)
     else:
-        for found in (found for said in rows for found in said):
+        for found in (found for of_row in rows for found in of_row):
             yield _check(context, found.verdict, found.message, "cell", name=found.name)
 
 

@@ -65,7 +65,8 @@ def verdict_of(text: str) -> tuple[Verdict, str] | None:
     too. A count such as V(0 FAILED) is none.
     """
     text = _ANSI_COLOUR_OR_TICKED_BOX.sub("", text)
-    place, labels = 0, []
+    place = 0
+    labels: list[str] = []
     while True:
         start = next(
             (i for i in range(place, len(text)) if text[i].isalpha() and text[i] not in _LETTERS_USED_AS_MARKS),

@@ -156,6 +156,21 @@ where attrelid = 'billing.invoices'::regclass and attname in ('amount', 'note')
 """
 
 
+# What a hosted project has of the platform's: an extension that no other server knows, one in a version that is not to be had,
+# an event trigger in a schema that no backup holds, and tables that postgres may only read.
+OF_THE_PLATFORM = """
+create extension hstore schema extensions;
+set allow_system_table_mods = on;
+update pg_extension set extname = 'pg_graphql' where extname = 'hstore';
+update pg_extension set extversion = '0.9' where extname = 'pgcrypto';
+create function extensions.watch() returns event_trigger language plpgsql as 'begin end';
+create event trigger platform_watch on ddl_command_end execute function extensions.watch();
+create table storage.buckets_vectors (id text primary key);
+revoke all on storage.buckets_vectors from postgres;
+grant select on storage.buckets_vectors to postgres;
+"""
+
+
 @pytest.fixture
 def filled(project: LiveProject) -> LiveProject:
     project.psql(PROJECT)
@@ -255,6 +270,31 @@ def test_what_the_server_counts_in_a_columns_options_is_left_to_it(restores: Res
     assert done.get("changed") and done["restore"]["catalog_found"] == manifest["catalog_fingerprint"], done
     options = "select attrelid::regclass, attname, attoptions from pg_attribute where attoptions is not null"
     assert project.psql(options) == "billing.invoices|note|{n_distinct=7}"
+
+
+def test_what_is_the_platforms_is_neither_demanded_nor_touched(restores: Restores) -> None:
+    project = restores.project
+    project.psql(OF_THE_PLATFORM, SUPERUSER)
+    backup, manifest = restores.backup(verify="restore")
+    assert "pg_graphql" in manifest["platform_extensions"] and "citext" not in manifest["platform_extensions"]
+    notes = "\n".join(manifest["verification"]["notes"])
+    assert "extension pg_graphql of the platform is left out" in notes
+    assert "event trigger platform_watch dropped" in notes and "extension pgcrypto changed: version: 0.9 -> " in notes
+    before = restores.state()
+    project.psql("delete from billing.invoices")
+    done = restores.restore(backup)
+    assert done.get("changed"), done
+    assert restores.state() == before
+
+
+def test_rows_of_the_platforms_that_came_since_are_refused_where_they_cannot_be_replaced(restores: Restores) -> None:
+    restores.project.psql(OF_THE_PLATFORM, SUPERUSER)
+    backup, _manifest = restores.backup()
+    restores.project.psql("insert into storage.buckets_vectors values ('a')", SUPERUSER)
+    refused = restores.restore(backup)
+    assert (
+        refused["failed"] and "may not empty and fill" in refused["msg"] and "storage.buckets_vectors" in refused["msg"]
+    )
 
 
 def test_a_difference_that_is_accepted_by_name_is_recorded(restores: Restores) -> None:
