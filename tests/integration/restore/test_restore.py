@@ -171,6 +171,18 @@ grant select on storage.buckets_vectors to postgres;
 """
 
 
+# In tables of extensions, and of schemas, that no backup holds.
+NOT_HELD = """
+create schema cron; create schema pgmq;
+create table cron.job (jobid int); insert into cron.job values (1), (2), (3);
+create table pgmq.meta (queue_name text); insert into pgmq.meta values ('q');
+create view vault.secrets as select id from generate_series(1, 1) as id where 1 / (id - 1) = 1;
+grant usage on schema cron, pgmq to postgres; grant select on cron.job, pgmq.meta to postgres;
+create table public.configured (id int); grant select on public.configured to postgres;
+insert into public.configured values (1), (2); alter extension citext add table public.configured;
+"""
+
+
 @pytest.fixture
 def filled(project: LiveProject) -> LiveProject:
     project.psql(PROJECT)
@@ -270,6 +282,21 @@ def test_what_the_server_counts_in_a_columns_options_is_left_to_it(restores: Res
     assert done.get("changed") and done["restore"]["catalog_found"] == manifest["catalog_fingerprint"], done
     options = "select attrelid::regclass, attname, attoptions from pg_attribute where attoptions is not null"
     assert project.psql(options) == "billing.invoices|note|{n_distinct=7}"
+
+
+def test_what_a_backup_does_not_hold_is_named_when_it_is_made_and_when_it_is_restored(restores: Restores) -> None:
+    restores.project.psql(NOT_HELD, SUPERUSER)
+    backup, manifest = restores.backup()
+    assert manifest["not_held"] == [
+        {"what": "cron jobs", "count": 3},
+        {"what": "pgmq queues", "count": 1},
+        {"what": "vault secrets", "count": None},
+        {"what": "Storage files", "count": 50},
+        {"what": "rows of an extension's table public.configured", "count": 2},
+    ]
+    done = restores.restore(backup)
+    assert done.get("changed"), done
+    assert done["restore"]["not_held"][:3] == ["3 cron jobs", "1 pgmq queues", "vault secrets (not countable)"]
 
 
 def test_what_is_the_platforms_is_neither_demanded_nor_touched(restores: Restores) -> None:
