@@ -20,8 +20,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
     DumpTools,
     dump_database,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.not_held import read_not_held
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.dump_watch import DumpWatch, table_sizes
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.not_held import read_not_held
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import Source
 from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.integration import snapshots
 from tests.integration.live import LiveProject, NewProject, RunModule
@@ -164,6 +166,10 @@ set allow_system_table_mods = on;
 update pg_extension set extname = 'pg_graphql' where extname = 'hstore';
 update pg_extension set extversion = '0.9' where extname = 'pgcrypto';
 create function extensions.watch() returns event_trigger language plpgsql as 'begin end';
+create extension btree_gin schema extensions;
+update pg_extension set extname = 'uuid-ossp' where extname = 'btree_gin';
+create table public.with_uuids (id uuid default extensions.uuid_generate_v4());
+alter table public.with_uuids owner to postgres;
 create event trigger platform_watch on ddl_command_end execute function extensions.watch();
 create table storage.buckets_vectors (id text primary key);
 revoke all on storage.buckets_vectors from postgres;
@@ -282,6 +288,16 @@ def test_what_the_server_counts_in_a_columns_options_is_left_to_it(restores: Res
     assert done.get("changed") and done["restore"]["catalog_found"] == manifest["catalog_fingerprint"], done
     options = "select attrelid::regclass, attname, attoptions from pg_attribute where attoptions is not null"
     assert project.psql(options) == "billing.invoices|note|{n_distinct=7}"
+
+
+def test_a_deletion_that_the_storage_guards_is_told_how_it_can_be_meant(project: LiveProject) -> None:
+    guard = (
+        "do $$ begin raise exception using errcode = '42501', message = "
+        "'Direct deletion from storage tables is not allowed. Use the Storage API instead.'; end $$"
+    )
+    with session(project.options) as connection, pytest.raises(psycopg2.Error) as caught:
+        execute(connection, guard)
+    assert "storage.allow_delete_query" in (server_error(caught.value, "It failed", "here").next_step or "")
 
 
 def test_what_a_backup_does_not_hold_is_named_when_it_is_made_and_when_it_is_restored(restores: Restores) -> None:
