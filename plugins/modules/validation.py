@@ -12,12 +12,13 @@ description:
   - Runs SQL scripts written for C(psql) statement by statement, in a transaction that is always rolled back. A check that
     writes rows, makes tables or changes its role leaves nothing, except that sequences do not give numbers back.
   - Each cell of a result, NOTICE or WARNING that begins with C(PASS), C(FAIL), C(WARNING) or C(SKIP), after any mark such as a
-    tick, is the verdict of a check. C(PASSED), C(FAILED), C(WARN) and C(SKIPPED) count as well, lower case does not. A
-    statement that errs is a failed check, and the next one runs all the same. A script without any verdict is a failed check,
-    too.
+    tick or a label such as C(Status:), is the verdict of a check. C(PASSED), C(FAILED), C(WARN), C(SKIPPED) and C(ERROR) count
+    as well; in lower case a word has to be set apart from what follows. Several rows of one statement are one check with its
+    RV(validation.checks[].rows). A statement that errs is a failed check, and the next one runs all the same. A script without
+    any verdict is a failed check, too, and a query without one is listed as silent.
   - V(\\echo), V(\\qecho) and V(\\warn) name the section of the checks below them, as do comments with a frame or a ruler. Commands
-    such as V(\\pset), V(\\timing) and V(\\x) are accepted without effect. Any other backslash command is refused before
-    connecting, and so are COPY and statements that cannot run in a transaction.
+    such as V(\\pset), V(\\timing) and V(\\x) are accepted without effect, and those that only show something, such as V(\\d) and
+    V(\\conninfo), are left out and named. Any other backslash command is refused before connecting, and so are COPY and statements that cannot run in a transaction.
   - BEGIN, COMMIT, ROLLBACK and savepoints in a script work on savepoints within the one transaction. Nothing is committed.
 attributes:
   check_mode:
@@ -170,6 +171,10 @@ validation:
         always:
           description: Whether the check has to hold in the V(before) stage, too.
           type: bool
+        rows:
+          description: Where several rows of the statement gave a verdict, all of them with C(name), C(verdict) and C(message).
+          type: list
+          elements: dict
       sample:
         - name: base tables
           verdict: PASS
@@ -178,6 +183,14 @@ validation:
           section: "1. Before: what is there"
           source: cell
           always: true
+    silent:
+      description: Queries and DO blocks that gave no verdict, each with C(name) and C(where).
+      type: list
+      elements: dict
+    skipped_commands:
+      description: Commands of psql's that only show something and were left out, each with C(name) and C(where).
+      type: list
+      elements: dict
     verdict:
       description:
         - V(FAIL) when the task fails; V(WARNING) when there is something to look at, such as a warning or a failure that is only

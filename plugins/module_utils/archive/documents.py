@@ -57,11 +57,26 @@ class BackupVerification:
 
 
 @dataclass(kw_only=True)
+class NotHeld:
+    """Something of the project that no backup holds; ``count`` is None where the role may not count it."""
+
+    what: str
+    count: int | None
+
+    @property
+    def text(self) -> str:
+        """It for a person: C(3 cron jobs)."""
+        return f"{self.what} (not countable)" if self.count is None else f"{self.count:,} {self.what}"
+
+
+@dataclass(kw_only=True)
 class BackupManifest(Document):
     """backup/manifest.json: what was backed up, from which snapshot, and how it was verified.
 
     ``own_schemas`` are those that the catalog's fingerprint covers, ``left_out_schemas`` the user's that were there and were
     not to be backed up; ``before_restore_of`` is the backup whose restore made this one, of what it was about to replace;
+    ``platform_extensions`` are the names of those that belong to the platform, None where an older manifest does not say;
+    ``not_held`` is what the project has and no backup holds, ``large_objects`` how many of them there were;
     ``reason`` says so in words; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
     """
 
@@ -93,6 +108,9 @@ class BackupManifest(Document):
     verification: BackupVerification | None
     encryption: BackupEncryption | None = None
     timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    platform_extensions: list[str] | None = None
+    not_held: list[NotHeld] = dataclasses.field(default_factory=list)
+    large_objects: int | None = None
 
     def __post_init__(self) -> None:
         """Older manifests say only in words that a restore made them."""

@@ -34,6 +34,15 @@ _PIPE_BYTES = 1024 * 1024
 _HEADING = re.compile(rb"^-- TOC entry (\d+) \(class \d+ OID \d+\)$")
 _END_OF_ROWS = b"\n\\.\n"
 _COPY_ENDS = b" FROM stdin;\n"
+# Some minor releases count a column's versions in its options, pg_dump writes that down, and no server takes it from a user.
+_NAME = rb'(?:[^\n"]|"(?:[^"]|"")*")+?'
+_COLUMN_OPTIONS = re.compile(
+    rb"^(ALTER (?:FOREIGN )?TABLE ONLY " + _NAME + rb" ALTER COLUMN " + _NAME + rb" SET \()"
+    rb"(\w+='?[\w.+-]*'?(?:, \w+='?[\w.+-]*'?)*)\);\n",
+    re.MULTILINE,
+)
+_SERVERS_OWN_OPTION = b"pg_attver="
+_WITH_COLUMNS = ("TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW")
 
 
 class ArchiveScript:
@@ -214,7 +223,15 @@ def run_entries(
 def _hand_over(entry: Entry | None, text: list[bytes], execute: Callable[[Entry, bytes], None]) -> None:
     """The statements of one entry. Comments alone are nothing to run."""
     if entry is not None and any(line.strip() and not line.startswith(b"--") for line in text):
-        execute(entry, b"".join(text))
+        statements = b"".join(text)
+        if entry.kind in _WITH_COLUMNS and _SERVERS_OWN_OPTION in statements:
+            statements = _COLUMN_OPTIONS.sub(_without_the_servers_own, statements)
+        execute(entry, statements)
+
+
+def _without_the_servers_own(match: re.Match[bytes]) -> bytes:
+    kept = [option for option in match[2].split(b", ") if not option.startswith(_SERVERS_OWN_OPTION)]
+    return match[1] + b", ".join(kept) + b");\n" if kept else b""
 
 
 def _widened(pipe: IO[bytes]) -> int:

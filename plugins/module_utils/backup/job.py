@@ -181,9 +181,11 @@ def summarize(manifest: BackupManifest) -> str:
             proof += f", restored to a scratch server of PostgreSQL {manifest.verification.restored_with} and equal"
     if manifest.encryption is not None:
         proof += f", encrypted to {len(manifest.encryption.recipients)} recipients"
+    not_held = ", ".join(item.text for item in manifest.not_held)
     return (
         f"{human_bytes(manifest.total_bytes)} in {len(manifest.files)} files, {manifest.counts.total:,} rows of "
         f"{len(manifest.counts.tables)} tables, {proof}, {manifest.duration_seconds:.1f} s"
+        + (f"; not held: {not_held}" if not_held else "")
     )
 
 
@@ -273,6 +275,9 @@ def _dumped(prepared: PreparedBackup, snapshot: Snapshot, backup_id: str, starte
         total_bytes=0,
         verification=None,
         encryption=prepared.encryption,
+        platform_extensions=list(source.platform_extensions),
+        not_held=snapshot.not_held,
+        large_objects=snapshot.large_objects,
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest, BackupVerification
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
@@ -23,8 +24,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.request impo
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value, session
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import (
+    BackupContent,
     plan_restore,
     read_content,
     restore_archive,
@@ -32,6 +35,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.proof import RestoreProof, prove_restored
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import unavailable_extensions
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import find_server_programs, scratch_server
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
 
 DATABASE = "restored"
 # What an empty server takes, with the log that a restore writes.
@@ -67,9 +73,10 @@ def prove_by_restore(
         notes = [f"roles.sql: {reason}" for reason in scratch.take_roles(directory / ROLES_NAME)]
         try:
             with session(scratch.create_database(DATABASE)) as connection:
-                missing = unavailable_extensions(connection, content.catalog)
+                missing = unavailable_extensions(connection, content.catalog, content.platform)
                 if missing:
                     raise _missing_extensions(missing, str(scratch.version), scratch.server.pg_bin)
+                _stand_in_for_uuids(connection, content)
                 plan = plan_restore(connection, content)
                 restored = restore_archive(connection, tools, content, plan, report=report)
                 proof = prove_restored(connection, content, plan)
@@ -88,6 +95,28 @@ def prove_by_restore(
             restored_rows=sum(restored.rows.values()),
             notes=notes + restored.notes + describe_changes(proof.tolerated),
         )
+
+
+def _stand_in_for_uuids(connection: PgConnection, content: BackupContent) -> None:
+    """Where the server lacks the platform's uuid-ossp, have the function that defaults of tables call.
+
+    No row is made with it: a restore brings their values.
+    """
+    from psycopg2 import sql
+
+    key = 'extension "uuid-ossp"'
+    if key not in content.platform or fetch_value(
+        connection, "select exists(select from pg_catalog.pg_available_extensions where name = 'uuid-ossp')"
+    ):
+        return
+    schema = sql.Identifier(unquoted(content.catalog[key]["schema"]))
+    execute(connection, sql.SQL("create schema if not exists {}").format(schema))
+    execute(
+        connection,
+        sql.SQL(
+            "create function {}.uuid_generate_v4() returns uuid language sql as 'select pg_catalog.gen_random_uuid()'"
+        ).format(schema),
+    )
 
 
 @contextmanager
@@ -153,6 +182,6 @@ def _missing_extensions(missing: list[str], version: str, pg_bin: Path) -> Backu
     return BackupError(
         f"The backup cannot be restored to a scratch server of PostgreSQL {version}: it lacks the extensions {', '.join(missing)}",
         where=str(pg_bin),
-        next_step="Point scratch_pg_bin at an installation that has them, or use verify: read.",
+        next_step="Point scratch_pg_bin (in the inventory: backup_scratch_pg_bin) at an installation that has them, or use verify: read.",
         details={"extensions": missing},
     )

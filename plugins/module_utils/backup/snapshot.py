@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEncryption
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEncryption, NotHeld
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     ARCHIVE_NAMES,
     CATALOG_NAME,
@@ -21,6 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
     dump_database,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.dump_watch import DumpWatch, table_sizes
+from ansible_collections.pgops.supabase.plugins.module_utils.backup.not_held import read_not_held
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import BackupRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.source import Source
 from ansible_collections.pgops.supabase.plugins.module_utils.base.background import in_background
@@ -104,6 +105,8 @@ class Snapshot:
     left_out_schemas: list[str]
     lsn: str
     name: str
+    not_held: list[NotHeld]
+    large_objects: int
 
 
 def dump_in_snapshot(prepared: PreparedBackup, directory: Path) -> Snapshot:
@@ -129,6 +132,8 @@ def dump_in_snapshot(prepared: PreparedBackup, directory: Path) -> Snapshot:
             left_out = [s for s in catalog.user_schemas(connection) if s not in source.schemas]
             definitions = catalog.read_catalog(connection, source.own_schemas)
             write_json(directory / CATALOG_NAME, definitions)
+            not_held = read_not_held(connection)
+            large_objects = int(fetch_value(connection, "select count(*) from pg_catalog.pg_largeobject_metadata"))
         # The server counts while pg_dump compresses; from here on the connection is the counting's.
         sessions = CountingSessions()
         counting = in_background(lambda: _count(prepared, connection, tables, sessions, taken_at))
@@ -149,6 +154,8 @@ def dump_in_snapshot(prepared: PreparedBackup, directory: Path) -> Snapshot:
         left_out_schemas=left_out,
         lsn=str(lsn),
         name=name,
+        not_held=not_held,
+        large_objects=large_objects,
     )
 
 

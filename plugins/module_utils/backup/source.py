@@ -20,6 +20,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import present_schemas
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -31,6 +32,10 @@ BOOKKEEPING_SCHEMAS = ("supabase_migrations", "pgops")
 # Which version of its own schemas the platform has installed. It is not the project's data, and restoring it elsewhere
 # would be a lie; the project's role may not read it everywhere either.
 PLATFORM_VERSION_TABLES = (("auth", "schema_migrations"), ("storage", "migrations"))
+
+_OF_THE_PLATFORM = (
+    "select extname from pg_catalog.pg_extension where pg_catalog.pg_get_userbyid(extowner) = %s order by extname"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,7 @@ class Source:
     other_schemas: tuple[str, ...]
     excluded_tables: tuple[tuple[str, str], ...]
     table_bytes: int
+    platform_extensions: tuple[str, ...]
 
 
 def require_own_database(connection: PgConnection, options: ConnectionOptions, project: str) -> None:
@@ -109,6 +115,7 @@ def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_s
         other_schemas=tuple(sorted(present - set(schemas))),
         excluded_tables=excluded,
         table_bytes=int(table_bytes),
+        platform_extensions=tuple(str(name) for (name,) in fetch_all(connection, _OF_THE_PLATFORM, [SUPERUSER])),
     )
 
 

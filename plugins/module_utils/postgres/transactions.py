@@ -42,10 +42,17 @@ _NEXT_STEPS = {
     "40P01": "Another session locked the same tables in another order; run again when it has finished.",
     "57014": "The statement took longer than statement_timeout_seconds; raise it, or make the statement smaller.",
     "55P04": "A new enum value can be used only after a commit: use it in a later file than the one that adds it, with transaction_scope: file.",
-    "53200": "One transaction needs more locks than the server has; run with transaction_scope: file.",
+    "53200": "One transaction needs more locks than the server has: raise max_locks_per_transaction and restart the server, "
+    "or, for migrations, run with transaction_scope: file.",
     "53100": "Free disk space on the server, then run again.",
     "42501": "The role may not do this; compare its owner and grants, or ask for a session_role that may.",
 }
+# Supabase's storage says it with a code that is otherwise about rights.
+_GUARDED_DELETION = "Direct deletion from storage tables is not allowed"
+_DELETION_THAT_IS_MEANT = (
+    "Delete through the Storage API, which removes the files too; or, where only the rows are to go, say so before the DELETE: "
+    "select set_config('storage.allow_delete_query', 'true', true);"
+)
 # A server sees at once that a connection was reset, and otherwise when it looks, every two seconds; and COMMIT takes its time.
 SETTLE_SECONDS = 10.0
 # Data exceptions and broken constraints: their DETAIL is "Failing row contains (...)", "Key (email)=(...) already exists".
@@ -260,6 +267,7 @@ def server_error(
     sqlstate = error.pgcode or ""
     detail = detail_without_rows(error)
     said = [diagnosis.message_primary or str(error).strip()]
+    next_step = _DELETION_THAT_IS_MEANT if _GUARDED_DELETION in said[0] else _NEXT_STEPS.get(sqlstate, otherwise)
     said += [f"{label}: {text}" for label, text in (("Detail", detail), ("Hint", diagnosis.message_hint)) if text]
     names = {"schema": diagnosis.schema_name, "table": diagnosis.table_name}
     names |= {"column": diagnosis.column_name, "constraint": diagnosis.constraint_name}
@@ -267,7 +275,7 @@ def server_error(
         f"{what}: {' '.join(said)} [{sqlstate}]",
         where=where,
         state=state,
-        next_step=_NEXT_STEPS.get(sqlstate, otherwise),
+        next_step=next_step,
         details={"sqlstate": sqlstate, "context": diagnosis.context, **{k: v for k, v in names.items() if v}},
     )
 

@@ -51,6 +51,11 @@ def backup_facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"{manifest['counts']['total']} rows in {tables} table{'' if tables == 1 else 's'}, from the dump's own snapshot"
     )
     yield "catalog", manifest["catalog_fingerprint"][:16]
+    if manifest.get("not_held"):
+        yield "not held", ", ".join(
+            item["what"] + (" (not countable)" if item["count"] is None else f": {item['count']:,}")
+            for item in manifest["not_held"]
+        )
     if encryption := manifest.get("encryption"):
         yield "encrypted", f"by {encryption['tool']} to {', '.join(encryption['recipients'])}"
     for note in (manifest.get("verification") or {}).get("notes", []):

@@ -320,6 +320,9 @@ def _checks(documents: Documents) -> Iterator[tuple[str, str, str, str]]:
         says = "" if check["message"] == check["name"] else check["message"]
         place = "" if check["verdict"] == "PASS" else f" ({check['where']})"
         yield check["verdict"], check["name"], before.get(check["name"], "-"), says + place
+    for kind, label in (("silent", "says nothing"), ("skipped_commands", "not run")):
+        for place in deciding.get(kind, []):
+            yield label, place["name"], "", f"({place['where']})"
     if deciding:
         yield (
             deciding["verdict"],

@@ -20,7 +20,11 @@ def state_left(run: RunRecord) -> str:
 def restore_headline(run: RunRecord, restored: Mapping[str, Any]) -> str:
     """How a restore ended, in one line; empty where the verdict alone says it."""
     if run.verdict == "restored":
-        return f"RESTORED: backup {restored['backup_id']} into {restored['target']}; every row and the catalog are what it holds"
+        not_held = f" (not held: {', '.join(restored['not_held'])})" if restored.get("not_held") else ""
+        return (
+            f"RESTORED: backup {restored['backup_id']} into {restored['target']}; "
+            f"every row and the catalog are what it holds{not_held}"
+        )
     if run.verdict == "not_applied":
         return "NOT RESTORED: nothing was changed; catalog and data are as before"
     if run.verdict == "dry_run":
@@ -50,6 +54,8 @@ def restore_identity(restored: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "catalog expected", restored["catalog_expected"][:16]
     if restored.get("catalog_found"):
         yield "catalog found", restored["catalog_found"][:16]
+    if restored.get("not_held"):
+        yield "not held", ", ".join(restored["not_held"])
     for change in restored.get("tolerated", []):
         yield "the platform's", f"{change['object_type']} {change['object_name']} {change['change']}: {change['detail']}"
     for note in restored.get("notes", []):

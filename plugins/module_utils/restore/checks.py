@@ -148,7 +148,7 @@ def require_possible(connection: PgConnection, content: BackupContent, plan: Res
     """
     require_all_rows_visible(connection, "a restore")
     _require_roles(connection, content)
-    lacking = unavailable_extensions(connection, content.catalog)
+    lacking = unavailable_extensions(connection, content.catalog, content.platform)
     if lacking:
         raise RestoreError(
             f"The server does not have these extensions of the backup: {', '.join(lacking)}",
@@ -208,6 +208,7 @@ def _require_platform(connection: PgConnection, content: BackupContent, plan: Re
         if (referred in plan.reloaded or referred[0] in plan.emptied)
         and referring[0] not in replaced
         and referring not in plan.reloaded
+        and referring not in plan.empty
     ]
     if bystanders:
         raise RestoreError(
@@ -223,6 +224,7 @@ def _require_locks(connection: PgConnection, content: BackupContent, plan: Resto
     relations = [e for e in content.entries if e.schema in whole and e.kind in (*_RELATION_KINDS, *_KEY_KINDS)]
     tables = sum(entry.kind == "TABLE" for entry in relations)
     needed = relations_of(connection, plan.emptied) + len(relations) + tables * (LOCKS_OF_A_NEW_TABLE - 1)
+    needed += _large_objects(connection, content)
     capacity = lock_table_capacity(connection)
     # The table also takes what other shared memory leaves free; the setting is where it is sure to hold.
     if needed > capacity * 2:
@@ -234,6 +236,16 @@ def _require_locks(connection: PgConnection, content: BackupContent, plan: Resto
             "or restore into another database (playbook: restore_to).",
             details={"locks_needed": needed, "locks_capacity": capacity},
         )
+
+
+def _large_objects(connection: PgConnection, content: BackupContent) -> int:
+    """How many large objects are locked, each until COMMIT: those that are dropped and those that are made, mostly the same."""
+    there = int(fetch_value(connection, "select count(*) from pg_catalog.pg_largeobject_metadata"))
+    counted = content.manifest.large_objects
+    if counted is None:
+        # An older manifest does not say. An entry tells of one, or of a range of which it may hold not all.
+        counted = sum(entry.kind in ("BLOB", "BLOB METADATA") for entry in content.entries)
+    return max(there, counted)
 
 
 def _some(names: list[str]) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,7 +33,10 @@ class TableLoss:
 
 @dataclass(kw_only=True)
 class RestoreResult(Document):
-    """restore.json: what was restored into where, what that replaced and where that lies, and the proof."""
+    """restore.json: what was restored into where, what that replaced and where that lies, and the proof.
+
+    ``not_held`` is what the backup says that it does not hold, so that nobody takes it for restored.
+    """
 
     kind: ClassVar[str] = "restore"
     run_id: str | None
@@ -61,6 +65,7 @@ class RestoreResult(Document):
     tolerated: list[CatalogChange]
     timings: dict[str, float]
     notes: list[str]
+    not_held: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclass(kw_only=True)

@@ -383,4 +383,5 @@ def _document(request: RestoreRequest, attempt: _Attempt, started: float, starte
         tolerated=list(proof.tolerated) if proof else [],
         timings=attempt.progress.timings,
         notes=attempt.notes + (restored.notes if restored else []),
+        not_held=[item.text for item in manifest.not_held],
     )

@@ -45,6 +45,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table, foreign_keys, present_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.platform import platform_keys
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import (
     attach,
     attachments,
@@ -65,6 +66,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.target impo
     schemas_of_extensions,
     stored_tables,
     switch_triggers_off,
+    unwritable_tables,
 )
 
 if TYPE_CHECKING:
@@ -100,6 +102,11 @@ class BackupContent:
     catalog: Catalog
     entries: tuple[Entry, ...]
 
+    @property
+    def platform(self) -> frozenset[str]:
+        """The catalog's keys of what belongs to the platform and is not demanded of any target."""
+        return platform_keys(self.catalog, self.manifest)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan:
@@ -110,6 +117,7 @@ class RestorePlan:
     :param newer: the project's schemas that came after the backup and are dropped.
     :param rows_only: schemas of the platform of which only rows come back.
     :param reloaded: their tables, in the order in which they are loaded.
+    :param empty: tables of the platform that the role may not write, and need not: they have no rows here or in the backup.
     :param left: tables of the archive that are left out.
     """
 
@@ -118,6 +126,7 @@ class RestorePlan:
     newer: frozenset[str]
     rows_only: frozenset[str]
     reloaded: tuple[Table, ...]
+    empty: frozenset[Table]
     left: frozenset[Table]
 
     @property
@@ -190,14 +199,29 @@ def plan_restore(
     # The platform's version may differ: a table that it no longer has is no loss when it was empty.
     gone = {table for table in of_platform if table not in there and not counted[table]}
     left = NOT_RESTORED | gone | (frozenset() if platform_data else frozenset(of_platform))
-    reloaded = [table for table in of_platform if table not in left]
+    empty = {
+        t for t in unwritable_tables(connection, of_platform) if not counted[t] and _is_empty(connection, t)
+    } - left
+    reloaded = [table for table in of_platform if table not in left | empty]
     return RestorePlan(
         replaced=replaced,
         made=made,
         newer=newer,
         rows_only=rows_only,
         reloaded=tuple(load_order(reloaded, _references(connection))),
+        empty=frozenset(empty),
         left=frozenset(left),
+    )
+
+
+def _is_empty(connection: PgConnection, table: Table) -> bool:
+    """Whether a table is known to have no rows; where the role may not look, it is not."""
+    from psycopg2 import sql
+
+    name = sql.Identifier(*table).as_string(connection)
+    return bool(
+        fetch_value(connection, "select pg_catalog.has_table_privilege(%s, 'select')", [name])
+        and not fetch_value(connection, sql.SQL("select exists(select from {})").format(sql.SQL(name)))
     )
 
 
@@ -231,7 +255,7 @@ def restore_archive(
     try:
         now = read_catalog(connection, sorted({*own, *plan.newer}))
         _clear(connection, content, plan, now, done)
-        settled = _prepare_schemas(connection, content, plan)
+        settled = _prepare_schemas(connection, content, plan, done)
         entries = select_entries(content.entries, _selection(connection, content, plan, settled))
         done.entries = len(entries)
         tables = sum(entry.kind == "TABLE DATA" for entry in entries)
@@ -274,7 +298,9 @@ def _clear(
     delete_rows(connection, plan.reloaded)
 
 
-def _prepare_schemas(connection: PgConnection, content: BackupContent, plan: RestorePlan) -> frozenset[str]:
+def _prepare_schemas(
+    connection: PgConnection, content: BackupContent, plan: RestorePlan, done: RestoredArchive
+) -> frozenset[str]:
     """Have the project's schemas and extensions stand before anything is made in them."""
     from psycopg2 import sql
 
@@ -284,7 +310,8 @@ def _prepare_schemas(connection: PgConnection, content: BackupContent, plan: Res
     settle_schemas(connection, read_catalog(connection, sorted(own)), content.catalog)
     owners = {(entry.schema, entry.owner) for entry in content.entries if entry.schema and entry.owner}
     let_owners_create(connection, sorted(pair for pair in owners if pair[0] in own))
-    make_extensions(connection, content.catalog, present_schemas(connection) | plan.made)
+    present = present_schemas(connection) | plan.made
+    done.notes += make_extensions(connection, content.catalog, present, content.platform)
     return own
 
 
@@ -297,8 +324,10 @@ def _selection(
         rows_only=plan.rows_only,
         settled=settled,
         publications=missing_names(connection, content.catalog, "publication"),
-        event_triggers=missing_names(connection, content.catalog, "event trigger"),
-        left=plan.left,
+        event_triggers=missing_names(
+            connection, {k: v for k, v in content.catalog.items() if k not in content.platform}, "event trigger"
+        ),
+        left=plan.left | plan.empty,
         references=_references(connection),
     )
 

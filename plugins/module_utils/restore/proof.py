@@ -22,8 +22,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import compare_counts
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, TableCount
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import count_in_transaction, existing_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import server_version
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import present_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.platform import without_newer_privileges
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import not_ours, schema_of
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ class RestoreProof:
     """What is there now beside what the backup's manifest says.
 
     :param differences: between the backup's catalog and the one that is there; none when the fingerprints are equal.
-    :param tolerated: differences in what is the platform's, which no restore of a project may change, and accepted ones.
+    :param tolerated: differences in what is the platform's, which no restore of a project may change, privileges that came with a
+        later version of PostgreSQL, and accepted ones.
     """
 
     counts: CountComparison
@@ -60,8 +63,16 @@ def prove_restored(
     there = existing_tables(connection, [(count.schema, count.table) for count in expected])
     counts = compare_counts(expected, count_in_transaction(connection, there))
     found = read_catalog(connection, content.manifest.own_schemas)
+    versions = (content.manifest.server_version, server_version(connection))
     changes = compare_catalogs(content.catalog, found)
-    platform = _keys_of_the_platform(connection, changes, plan)
+    different = {
+        _key(change)
+        for change in compare_catalogs(
+            without_newer_privileges(content.catalog, *versions), without_newer_privileges(found, *versions)
+        )
+    }
+    platform = {_key(change) for change in changes} - different
+    platform |= _keys_of_the_platform(connection, changes, plan) | content.platform
     platform |= {_key(change) for change in changes if any(fnmatchcase(_key(change), pattern) for pattern in accept)}
     return RestoreProof(
         counts=counts,

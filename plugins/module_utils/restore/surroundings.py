@@ -225,44 +225,71 @@ def missing_names(connection: PgConnection, wanted: Catalog, kind: str) -> froze
     return frozenset(named - present)
 
 
-def make_extensions(connection: PgConnection, wanted: Catalog, present: Collection[str]) -> None:
-    """Make the extensions that are missing, in their schemas and versions."""
-    from psycopg2 import sql
+def make_extensions(
+    connection: PgConnection, wanted: Catalog, present: Collection[str], platform: Collection[str]
+) -> list[str]:
+    """Make the extensions that are missing, in their schemas, and in their versions where the server has them.
+
+    :param platform: the catalog's keys of the platform's, without which a restore goes on; what became of them is returned.
+    """
+    import psycopg2
 
     there = {
         f"extension {name}"
         for (name,) in fetch_all(connection, "select quote_ident(extname) from pg_catalog.pg_extension")
     }
+    left_out: list[str] = []
     for key, definition in wanted.items():
         object_type, name = CatalogKey.parse(key)
         if object_type != "extension" or key in there:
             continue
-        schema = unquoted(definition["schema"])
+        if key not in platform:
+            _make_extension(connection, unquoted(name), definition, present)
+            continue
+        execute(connection, "savepoint pgops_extension")
+        try:
+            _make_extension(connection, unquoted(name), definition, present)
+        except psycopg2.Error as error:
+            if connection.closed:
+                raise
+            execute(connection, "rollback to savepoint pgops_extension")
+            left_out.append(f"extension {name} of the platform is left out: {error.diag.message_primary}")
+        execute(connection, "release savepoint pgops_extension")
+    return left_out
+
+
+def _make_extension(
+    connection: PgConnection, name: str, definition: Mapping[str, Any], present: Collection[str]
+) -> None:
+    from psycopg2 import sql
+
+    schema, version = unquoted(definition["schema"]), definition["version"]
+    statement = sql.SQL("create extension {}").format(sql.Identifier(name))
+    # What lives in pg_catalog says so itself, and nothing can be put there by name.
+    if schema != "pg_catalog":
         if schema not in present:
             execute(connection, sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
-        execute(
-            connection,
-            sql.SQL("create extension {} with schema {} version {}").format(
-                sql.Identifier(unquoted(name)), sql.Identifier(schema), sql.Literal(definition["version"])
-            ),
-        )
+        statement += sql.SQL(" with schema {}").format(sql.Identifier(schema))
+    exact = "select exists(select from pg_catalog.pg_available_extension_versions where name = %s and version = %s)"
+    if fetch_value(connection, exact, [name, version]):
+        statement += sql.SQL(" version {}").format(sql.Literal(version))
+    execute(connection, statement)
 
 
-def unavailable_extensions(connection: PgConnection, wanted: Catalog) -> list[str]:
-    """The backup's extensions that neither are in the database nor could be made in it, with their versions."""
+def unavailable_extensions(connection: PgConnection, wanted: Catalog, platform: Collection[str]) -> list[str]:
+    """The backup's own extensions that neither are in the database nor could be made in it, with their versions.
+
+    Another version will do, since PostgreSQL has no way back from an upgrade either. The platform's are not asked for.
+    """
     rows = fetch_all(
         connection,
-        "select quote_ident(name), version from pg_catalog.pg_available_extension_versions "
-        "union select quote_ident(extname), null from pg_catalog.pg_extension",
+        "select name from pg_catalog.pg_available_extensions union select extname from pg_catalog.pg_extension",
     )
-    available: set[tuple[str, str | None]] = set(rows)
-    unavailable: Sequence[tuple[str, str]] = [
-        (CatalogKey.parse(key).name, str(definition["version"]))
+    available = {str(name) for (name,) in rows}
+    return [
+        f"{CatalogKey.parse(key).name} {definition['version']}"
         for key, definition in wanted.items()
         if CatalogKey.parse(key).kind == "extension"
-    ]
-    return [
-        f"{name} {version}"
-        for name, version in unavailable
-        if (name, version) not in available and (name, None) not in available
+        and key not in platform
+        and unquoted(CatalogKey.parse(key).name) not in available
     ]

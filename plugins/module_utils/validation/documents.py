@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -17,8 +18,28 @@ Stage = Literal["before", "dry_run", "after"]
 
 
 @dataclass(kw_only=True)
+class CheckRow:
+    """One of several rows of a statement, with its own verdict."""
+
+    name: str
+    verdict: Verdict
+    message: str
+
+
+@dataclass(kw_only=True)
+class Place:
+    """Something of a script that is no check, and where it stands."""
+
+    name: str
+    where: str
+
+
+@dataclass(kw_only=True)
 class Check:
-    """One verdict of a validation script, or of a declared check."""
+    """One verdict of a validation script, or of a declared check.
+
+    Several rows of one statement are one check with the worst of their verdicts; ``rows`` are all of them then.
+    """
 
     name: str
     verdict: Verdict
@@ -27,11 +48,16 @@ class Check:
     section: str
     source: Literal["cell", "notice", "error", "declared"]
     always: bool = False
+    rows: list[CheckRow] = dataclasses.field(default_factory=list)
 
 
 @dataclass(kw_only=True)
 class ValidationReport(Document):
-    """validation-before.json, validation-after.json."""
+    """validation-before.json, validation-after.json.
+
+    ``silent`` are the statements that were to say something and gave no verdict, ``skipped_commands`` those of psql's that only
+    show something, which are not run.
+    """
 
     kind: ClassVar[str] = "validation"
     stage: Stage
@@ -44,3 +70,5 @@ class ValidationReport(Document):
     failed: int
     warnings: int
     skipped: int
+    silent: list[Place] = dataclasses.field(default_factory=list)
+    skipped_commands: list[Place] = dataclasses.field(default_factory=list)

@@ -4,7 +4,7 @@
 """Validation scripts: SQL as it is written for psql, read into statements, sections and marks before anyone connects.
 
 Understood beside SQL: psql's commands that only shape its output (``\\echo``, ``\\pset``, ``\\timing``, ``\\x`` ...), ``\\g`` and
-``\\gx`` as the end of a statement, and ``BEGIN``/``SAVEPOINT`` with their ends, which become savepoints.
+``\\gx`` as the end of a statement, commands that only show something (``\\d``, ``\\conninfo`` ...), which are left out, and ``BEGIN``/``SAVEPOINT`` with their ends, which become savepoints.
 
 A section is what the last heading above a statement says: an ``\\echo`` (of several in a row, up to an empty one, the
 first), or a comment that is framed (``-- === Title ===``) or stands below a ruler (``-- -----``). A statement's caption is the
@@ -29,9 +29,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     read_sql_file,
     reason_not_transactional,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Place
 
 _SPEAKING = frozenset({"echo", "qecho", "warn"})
 _FORMATTING = frozenset({"pset", "timing", "x", "t", "a", "f", "C", "H", "T"})
+# They show what is there or how psql is meant, send the server nothing of the script's, and change nothing.
+_SHOWING = re.compile(
+    r"d[A-Za-z]*[+x]*|(?:z|l|list)[+Sx]*|s[fv]\+?|conninfo\+?|lo_list\+?|h|help|\?|copyright|errverbose|p"
+)
 _ENDING = frozenset({"g", "gx"})
 # psql's own variables that change what it prints or how it goes on after an error, not what the server is sent.
 _HARMLESS_VARIABLES = re.compile(
@@ -91,6 +96,7 @@ class ValidationScript:
     file: str
     script: Script
     statements: tuple[ValidationStatement, ...]
+    skipped: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class _Reading:
     comments: list[_Comment] = field(default_factory=list)
     sections: list[tuple[int, str]] = field(default_factory=list)
     heading_open: bool = False
+    skipped: list[Place] = field(default_factory=list)
 
     @property
     def sql(self) -> str:
@@ -149,7 +156,7 @@ def parse_validation_script(file: str, text: str) -> ValidationScript:
         )
         for statement, above, savepoint in zip(script.statements, comments, savepoints, strict=True)
     )
-    return ValidationScript(file, script, statements)
+    return ValidationScript(file, script, statements, tuple(reading.skipped))
 
 
 def refuse_what_cannot_be_undone(statement: Statement) -> None:
@@ -226,6 +233,8 @@ def _read_command(file: str, text: str, start: int, statement_open: bool, readin
         pass
     elif name in _ENDING and statement_open and all(a.startswith("(") or a.endswith(")") for a in arguments):
         return end, True
+    elif _SHOWING.fullmatch(name):
+        reading.skipped.append(Place(name=" ".join((f"\\{name}", *arguments)).rstrip("; "), where=str(position)))
     elif name not in _FORMATTING:
         raise _refusal(name, arguments, position)
     return end, False

@@ -9,6 +9,7 @@ the session ends, and what a function does through a session of its own (dblink,
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.document impor
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import detail_without_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script
-from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, Stage, ValidationReport
+from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import (
+    Check,
+    CheckRow,
+    Place,
+    Stage,
+    ValidationReport,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.reader import (
     ValidationScript,
     read_validation_script,
@@ -42,6 +49,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.validation.verdicts
     text_of_notice,
     verdict_cells,
     verdict_of,
+    worst_verdict,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +58,9 @@ if TYPE_CHECKING:
 __all__ = ["DeclaredCheck", "ValidationScript", "read_validation_script", "run_validation"]
 
 _SHOWN_ROWS_CHARACTERS = 500
+_SHOWN_ROWS = 5
+# What is written to be looked at; all else prepares or cleans up.
+_TO_SAY_SOMETHING = frozenset({"SelectStmt", "DoStmt", "CallStmt", "ExecuteStmt"})
 
 
 @dataclass(frozen=True)
@@ -102,10 +113,11 @@ def run_validation(
         raise ValueError("a validation needs an open transaction that has not failed")
     started_at, clock = utc_now(), time.monotonic()
     found: list[Check] = []
+    silent: list[Place] = []
     expected = pending_names if stage == "before" else frozenset()
     for script in scripts:
         with undone(connection):
-            of_script = list(_run_script(connection, script, expected))
+            of_script = list(_run_script(connection, script, expected, silent))
         found.extend(of_script or [_nothing_found(script)])
     if checks:
         with undone(connection):
@@ -122,19 +134,26 @@ def run_validation(
         failed=verdicts.count("FAIL"),
         warnings=verdicts.count("WARNING"),
         skipped=verdicts.count("SKIP"),
+        silent=silent,
+        skipped_commands=[place for script in scripts for place in script.skipped],
     )
 
 
-def _run_script(connection: PgConnection, script: ValidationScript, expected: frozenset[str]) -> Iterator[Check]:
+def _run_script(
+    connection: PgConnection, script: ValidationScript, expected: frozenset[str], silent: list[Place]
+) -> Iterator[Check]:
     for item in script.statements:
         if item.savepoint:
             move(connection, item.savepoint)
             continue
         context = _Context(item.title, item.section, item.always, partial(_place, script.script, item.statement.offset))
         outcome = run_statement(connection, item.statement.sql)
-        yield from _verdicts(outcome, context)
+        said = list(_verdicts(outcome, context))
+        yield from said
         if outcome.error or outcome.broken_setting:
             yield _error_check(outcome, context, item.statement.sql, expected)
+        elif not said and item.statement.tag in _TO_SAY_SOMETHING:
+            silent.append(Place(name=item.title, where=str(item.statement.position)))
 
 
 def _place(script: Script, start_of_statement: int, offset: int) -> Position:
@@ -177,11 +196,28 @@ def _verdicts(outcome: Outcome, context: _Context) -> Iterator[Check]:
         if said:
             verdict, rest = said
             yield _check(context, verdict, rest, "notice", name=name_of_notice(rest, context.title))
-    for row in outcome.rows:
-        for index, verdict, rest in verdict_cells(row):
-            name = name_of_cell(outcome.columns, row, index, rest, context.title)
-            message = message_of_row(outcome.columns, row, index, rest, name)
-            yield _check(context, verdict, message, "cell", name=name)
+    rows = [of_row for row in outcome.rows if (of_row := list(_said_by(row, outcome.columns, context)))]
+    if len(rows) > 1:
+        yield _check_of_rows([found for of_row in rows for found in of_row], context)
+    else:
+        for found in (found for of_row in rows for found in of_row):
+            yield _check(context, found.verdict, found.message, "cell", name=found.name)
+
+
+def _said_by(row: Sequence[Any], columns: Sequence[str], context: _Context) -> Iterator[CheckRow]:
+    for index, verdict, rest in verdict_cells(row):
+        name = name_of_cell(columns, row, index, rest, context.title)
+        yield CheckRow(name=name, verdict=verdict, message=message_of_row(columns, row, index, rest, name))
+
+
+def _check_of_rows(rows: list[CheckRow], context: _Context) -> Check:
+    """One check of all that a statement said, which begins with what is worst."""
+    worst = worst_verdict([row.verdict for row in rows])
+    of_worst = [row for row in rows if row.verdict == worst]
+    shown = "; ".join(f"{row.name}: {row.message}".removesuffix(": ") for row in of_worst[:_SHOWN_ROWS])
+    more = f" and {len(of_worst) - _SHOWN_ROWS} more" if len(of_worst) > _SHOWN_ROWS else ""
+    message = f"{len(of_worst)} of {len(rows)} rows: {shown}{more}"
+    return dataclasses.replace(_check(context, worst, message, "cell"), rows=rows)
 
 
 def _error_check(outcome: Outcome, context: _Context, sql: str, expected: frozenset[str]) -> Check:
@@ -204,7 +240,7 @@ def _error_check(outcome: Outcome, context: _Context, sql: str, expected: frozen
 
 
 def _nothing_found(script: ValidationScript) -> Check:
-    message = "no verdict found: no cell, NOTICE or WARNING begins with PASS, FAIL, WARNING or SKIP"
+    message = "no verdict found: no cell, NOTICE or WARNING begins with PASS, FAIL, WARNING or SKIP, in whatever case"
     where = Position(script.file, 1, 1)
     name = f"verdicts of {Path(script.file).name}"
     return Check(name=name, verdict="FAIL", message=message, where=str(where), section="", source="error")

@@ -14,8 +14,18 @@ from typing import Any
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import Check, Stage, Verdict
 
 _ANSI_COLOUR_OR_TICKED_BOX = re.compile(r"\x1b\[[0-9;]*m|^\W*\[[xXvV]\]")
-_WORD = re.compile(r"(PASS(?:ED)?|FAIL(?:ED|URE)?|WARN(?:ING)?|SKIP(?:PED)?)(?!\w)")
-_VERDICTS: dict[str, Verdict] = {"PASS": "PASS", "FAIL": "FAIL", "WARN": "WARNING", "SKIP": "SKIP"}
+_WORD = re.compile(r"(PASS(?:ED)?|FAIL(?:ED|URE)?|WARN(?:ING)?|SKIP(?:PED)?|ERROR)(?!\w)", re.IGNORECASE)
+_VERDICTS: dict[str, Verdict] = {"PASS": "PASS", "FAIL": "FAIL", "WARN": "WARNING", "SKIP": "SKIP", "ERRO": "FAIL"}
+# Behind a word that prose has as well: the end, or a mark that sets it apart. "Fail-safe", "pass the token" are no verdicts.
+_SET_APART = re.compile(r"\s*(?:\Z|[\r\n])|[:;,.!?)\]}*'\"]+(?:\s|\Z|(?<=[)\]}]))|\s+[-–—|(:\[]|\s*\x1b")
+_LABEL = re.compile(r"[^\W\d_][^:\n]{0,59}:(?=\s)")
+_MOST_LABELS = 2
+_LABELS_WITHOUT_NAME = re.compile(
+    r"(?:overall |final )?(?:result|status|verdict|outcome|state|validation|check)", re.IGNORECASE
+)
+_LEGEND = re.compile(r"\s*=")
+_NO_ROWS = re.compile(r"\W*0\W*")
+_WORST_FIRST: tuple[Verdict, ...] = ("FAIL", "WARNING", "PASS", "SKIP")
 # A mark that Unicode counts among the letters: the information sign that emoji keyboards offer for "skipped".
 _LETTERS_USED_AS_MARKS = "\N{INFORMATION SOURCE}"
 
@@ -50,15 +60,40 @@ def verdict_of(text: str) -> tuple[Verdict, str] | None:
     """The verdict that a text begins with, and the text behind it; None when it begins with none.
 
     Any mark may stand before the word: ticks, crosses, emojis, brackets, bullets, numbering, spaces, whatever is not a
-    letter. V(PASSED), V(FAILED), V(FAILURE), V(WARN) and V(SKIPPED) count as well; lower case does not, and neither does
-    a count such as V(0 FAILED).
+    letter; and a label that ends with a colon (V(Check 3: PASS)). V(PASSED), V(FAILED), V(FAILURE), V(WARN) and V(SKIPPED) count
+    as well, and V(ERROR) is V(FAIL). A word that is not in capitals has to be set apart from what follows, since prose has it
+    too. A count such as V(0 FAILED) is none.
     """
     text = _ANSI_COLOUR_OR_TICKED_BOX.sub("", text)
-    start = next((i for i, c in enumerate(text) if c.isalpha() and c not in _LETTERS_USED_AS_MARKS), len(text))
+    place = 0
+    labels: list[str] = []
+    while True:
+        start = next(
+            (i for i in range(place, len(text)) if text[i].isalpha() and text[i] not in _LETTERS_USED_AS_MARKS),
+            len(text),
+        )
+        if word := _verdict_word(text, place, start, labelled=bool(labels)):
+            rest = text[word.end() :].lstrip(" \t\n:,-–—.|/)]}'\"*").rstrip(" \t\n'\"*]}")
+            label = next((name for name in labels if not _LABELS_WITHOUT_NAME.fullmatch(name)), "")
+            return _VERDICTS[word[1][:4].upper()], ": ".join(part for part in (label, rest) if part)
+        label_found = _LABEL.match(text, start)
+        if label_found is None or len(labels) == _MOST_LABELS:
+            return None
+        labels.append(label_found[0][:-1].strip())
+        place = label_found.end()
+
+
+def _verdict_word(text: str, place: int, start: int, *, labelled: bool) -> re.Match[str] | None:
+    """The word of a verdict at a place, unless it is a count's or prose's."""
     word = _WORD.match(text, start)
-    if not word or text[:start].strip().isdecimal():
+    if not word or text[place:start].strip().isdecimal():
         return None
-    return _VERDICTS[word[1][:4]], text[word.end() :].lstrip(" \t\n:,-–—.|/)]}'\"*").rstrip(" \t\n'\"*]}")
+    in_capitals = word[1].isupper() and word[1] != "ERROR"
+    if not in_capitals and not _SET_APART.match(text, word.end()):
+        return None
+    if labelled and _LEGEND.match(text, word.end()) or _NO_ROWS.fullmatch(text, word.end()):
+        return None
+    return word
 
 
 def verdict_cells(row: Sequence[Any]) -> list[tuple[int, Verdict, str]]:
@@ -171,6 +206,11 @@ def failing_checks(checks: Sequence[Check], stage: Stage, warnings_as_failures: 
     """The checks for which the run has to stop."""
     fatal = ("FAIL", "WARNING") if warnings_as_failures else ("FAIL",)
     return [check for check in checks if check.verdict in fatal and gates(check, stage)]
+
+
+def worst_verdict(verdicts: Sequence[Verdict]) -> Verdict:
+    """The one of several that counts for all; at least one is given."""
+    return next(v for v in _WORST_FIRST if v in verdicts)
 
 
 def overall_verdict(checks: Sequence[Check], stage: Stage, warnings_as_failures: bool = False) -> Verdict:

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, session
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.integration import snapshots
 from tests.integration.live import LiveProject, NewProject, RunModule
@@ -150,6 +152,47 @@ create function public.written_return(x int, status varchar) returns bool langua
 """
 
 
+# What some minor releases write into a column's options by themselves; they, too, let no user set it.
+COUNTED_VERSIONS = """
+set allow_system_table_mods = on;
+alter table billing.invoices alter column note set (n_distinct = 7);
+update pg_attribute set attoptions = case attname when 'note' then array['n_distinct=7', 'pg_attver=3'] else array['pg_attver=1'] end
+where attrelid = 'billing.invoices'::regclass and attname in ('amount', 'note')
+   or attrelid = 'billing.cached'::regclass and attname = 'n';
+"""
+
+
+# What a hosted project has of the platform's: an extension that no other server knows, one in a version that is not to be had,
+# an event trigger in a schema that no backup holds, and tables that postgres may only read.
+OF_THE_PLATFORM = """
+create extension hstore schema extensions;
+set allow_system_table_mods = on;
+update pg_extension set extname = 'pg_graphql' where extname = 'hstore';
+update pg_extension set extversion = '0.9' where extname = 'pgcrypto';
+create function extensions.watch() returns event_trigger language plpgsql as 'begin end';
+create extension btree_gin schema extensions;
+update pg_extension set extname = 'uuid-ossp' where extname = 'btree_gin';
+create table public.with_uuids (id uuid default extensions.uuid_generate_v4());
+alter table public.with_uuids owner to postgres;
+create event trigger platform_watch on ddl_command_end execute function extensions.watch();
+create table storage.buckets_vectors (id text primary key);
+revoke all on storage.buckets_vectors from postgres;
+grant select on storage.buckets_vectors to postgres;
+"""
+
+
+# In tables of extensions, and of schemas, that no backup holds.
+NOT_HELD = """
+create schema cron; create schema pgmq;
+create table cron.job (jobid int); insert into cron.job values (1), (2), (3);
+create table pgmq.meta (queue_name text); insert into pgmq.meta values ('q');
+create view vault.secrets as select id from generate_series(1, 1) as id where 1 / (id - 1) = 1;
+grant usage on schema cron, pgmq to postgres; grant select on cron.job, pgmq.meta to postgres;
+create table public.configured (id int); grant select on public.configured to postgres;
+insert into public.configured values (1), (2); alter extension citext add table public.configured;
+"""
+
+
 @pytest.fixture
 def filled(project: LiveProject) -> LiveProject:
     project.psql(PROJECT)
@@ -238,6 +281,67 @@ def test_what_postgresql_writes_in_two_ways_is_the_same(restores: Restores) -> N
         # Otherwise this would show nothing.
         assert restores.state()[0].catalog != written[0].catalog
         assert restores.state()[1] == written[1]
+
+
+def test_what_the_server_counts_in_a_columns_options_is_left_to_it(restores: Restores) -> None:
+    project = restores.project
+    project.psql(COUNTED_VERSIONS, SUPERUSER)
+    backup, manifest = restores.backup(verify="restore")
+    assert manifest["verification"]["method"] == "restore"
+    done = restores.restore(backup)
+    assert done.get("changed") and done["restore"]["catalog_found"] == manifest["catalog_fingerprint"], done
+    options = "select attrelid::regclass, attname, attoptions from pg_attribute where attoptions is not null"
+    assert project.psql(options) == "billing.invoices|note|{n_distinct=7}"
+
+
+def test_a_deletion_that_the_storage_guards_is_told_how_it_can_be_meant(project: LiveProject) -> None:
+    guard = (
+        "do $$ begin raise exception using errcode = '42501', message = "
+        "'Direct deletion from storage tables is not allowed. Use the Storage API instead.'; end $$"
+    )
+    with session(project.options) as connection, pytest.raises(psycopg2.Error) as caught:
+        execute(connection, guard)
+    assert "storage.allow_delete_query" in (server_error(caught.value, "It failed", "here").next_step or "")
+
+
+def test_what_a_backup_does_not_hold_is_named_when_it_is_made_and_when_it_is_restored(restores: Restores) -> None:
+    restores.project.psql(NOT_HELD, SUPERUSER)
+    backup, manifest = restores.backup()
+    assert manifest["not_held"] == [
+        {"what": "cron jobs", "count": 3},
+        {"what": "pgmq queues", "count": 1},
+        {"what": "vault secrets", "count": None},
+        {"what": "Storage files", "count": 50},
+        {"what": "rows of an extension's table public.configured", "count": 2},
+    ]
+    done = restores.restore(backup)
+    assert done.get("changed"), done
+    assert done["restore"]["not_held"][:3] == ["3 cron jobs", "1 pgmq queues", "vault secrets (not countable)"]
+
+
+def test_what_is_the_platforms_is_neither_demanded_nor_touched(restores: Restores) -> None:
+    project = restores.project
+    project.psql(OF_THE_PLATFORM, SUPERUSER)
+    backup, manifest = restores.backup(verify="restore")
+    assert "pg_graphql" in manifest["platform_extensions"] and "citext" not in manifest["platform_extensions"]
+    notes = "\n".join(manifest["verification"]["notes"])
+    assert "extension pg_graphql of the platform is left out" in notes
+    assert "event trigger platform_watch dropped" in notes and "extension pgcrypto changed: version: 0.9 -> " in notes
+    before = restores.state()
+    project.psql("delete from billing.invoices")
+    done = restores.restore(backup)
+    assert done.get("changed"), done
+    assert restores.state() == before
+
+
+def test_rows_of_the_platforms_that_came_since_are_refused_where_they_cannot_be_replaced(restores: Restores) -> None:
+    restores.project.psql(OF_THE_PLATFORM, SUPERUSER)
+    backup, _manifest = restores.backup()
+    restores.project.psql("insert into storage.buckets_vectors values ('a')", SUPERUSER)
+    refused = restores.restore(backup)
+    assert (
+        refused["failed"] and "may not empty and fill" in refused["msg"] and "storage.buckets_vectors" in refused["msg"]
+    )
 
 
 def test_a_difference_that_is_accepted_by_name_is_recorded(restores: Restores) -> None:

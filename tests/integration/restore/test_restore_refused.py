@@ -87,6 +87,15 @@ def test_a_lock_table_that_is_too_small(
     assert done.get("changed"), done["msg"]
 
 
+def test_large_objects_take_locks_too(restores: Restores, project: LiveProject, small_server: LocalProject) -> None:
+    project.psql("do $$ begin perform lo_create(0) from generate_series(1, 700); end $$")
+    restores.back_up(project)
+    name = f"test_{secrets.token_hex(6)}"
+    create_database(small_server, name)
+    error = restores.refused(LiveProject(small_server, name), "restore")
+    assert error["details"]["locks_needed"] >= 700 and "max_locks_per_transaction to " in error["next_step"]
+
+
 def test_objects_of_somebody_for_whom_the_role_may_not_act(restores: Restores, project: LiveProject) -> None:
     project.psql("create table public.ours (id int); create table public.theirs (id int)")
     project.psql(

@@ -130,19 +130,50 @@ def test_all_kinds_of_verdicts_are_found(clients: LiveProject, run_module: RunMo
     report = result["validation"]
     assert (report["verdict"], report["passed"], report["warnings"], report["skipped"], report["failed"]) == (
         "WARNING",
-        7,
+        6,
         2,
-        1,
+        0,
         0,
     )
     checks = by_name(result)
     assert checks["names"]["where"] == f"{file}:3:1"
     assert checks["names"]["section"] == "Rows"
     assert checks["names"]["message"] == "rows: 2"
-    assert checks["b"]["verdict"] == "WARNING"
+    rows = next(check for check in report["checks"] if check["rows"])
+    assert (rows["verdict"], rows["message"]) == ("WARNING", "1 of 3 rows: b: few")
+    assert [(row["name"], row["verdict"]) for row in rows["rows"]] == [("a", "PASS"), ("b", "WARNING"), ("c", "SKIP")]
     assert checks["named above"]["verdict"] == "PASS"
     assert checks["noticed"]["source"] == "notice"
+    assert [place["where"] for place in report["silent"]] == [f"{file}:9:1"]
     assert from_dict(ValidationReport, report).checks[0] == from_dict(Check, report["checks"][0])
+
+
+def test_many_rows_of_one_statement_are_one_check_and_what_says_nothing_is_listed(
+    clients: LiveProject, run_module: RunModule, tmp_path: Path
+) -> None:
+    file = write(
+        tmp_path / "v.sql",
+        "\\conninfo\n\\d public.clients\n\\dt+\n"
+        "-- indexes that are not used\n"
+        "select 'public' as schema, 'i' || n as index, 'WARNING: ' || n || ' scans' as status from generate_series(1, 18) n;\n"
+        "select 'Status: fail' where false;\ncreate temp table kept (id int);\ndo $$ begin perform 1; end $$;\n"
+        "select format('Check 3: %s', 'pass');\nselect '❌ Failed';\n",
+    )
+    result = twice(run_module, clients, files=[file], stage="before")
+    report = result["validation"]
+    assert [(c["verdict"], c["name"], len(c["rows"])) for c in report["checks"]] == [
+        ("WARNING", "indexes that are not used", 18),
+        ("PASS", "Check 3", 0),
+        ("FAIL", "statement at line 10", 0),
+    ]
+    assert report["checks"][0]["message"].startswith("18 of 18 rows: i1: 1 scans, schema: public; i2: ")
+    assert report["checks"][0]["message"].endswith(" and 13 more")
+    assert [place["where"] for place in report["silent"]] == [f"{file}:{line}:1" for line in (6, 8)]
+    assert [(p["name"], p["where"]) for p in report["skipped_commands"]] == [
+        ("\\conninfo", f"{file}:1:1"),
+        ("\\d public.clients", f"{file}:2:1"),
+        ("\\dt+", f"{file}:3:1"),
+    ]
 
 
 def test_warnings_fail_when_the_policy_says_so(clients: LiveProject, run_module: RunModule, tmp_path: Path) -> None:

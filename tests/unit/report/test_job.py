@@ -99,6 +99,11 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
             "NEEDS ATTENTION: not known: 7",
         ),
         (
+            run("restored", operation="restore"),
+            {"restore": {**RESTORE, "not_held": ["3 cron jobs", "50 Storage files"]}},
+            "every row and the catalog are what it holds (not held: 3 cron jobs, 50 Storage files)",
+        ),
+        (
             run("needs_attention", operation="restore"),
             {"restore": RESTORE},
             "NEEDS ATTENTION: the restore is committed and proven",
