@@ -266,7 +266,7 @@ as $$
         'DELETE', url, params, headers, pg_catalog.convert_to(body::text, 'UTF8'), timeout_milliseconds)
 $$;
 
-grant usage on schema net to postgres, anon, authenticated, service_role;
+grant usage on schema net to supabase_functions_admin, postgres, anon, authenticated, service_role;
 
 grant all on all tables in schema net to postgres, anon, authenticated, service_role;
 
