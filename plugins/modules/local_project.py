@@ -26,6 +26,8 @@ notes:
     an extension of the server allows it. The platform's own roles cannot be altered by V(postgres) as on a hosted project,
     except with PostgreSQL 15, where any role with CREATEROLE may. It may alter V(anon), V(authenticated), V(service_role)
     and V(authenticator), of which a hosted project lets it choose the settings alone.
+  - Of the platform's event triggers only V(pgrst_ddl_watch) and V(pgrst_drop_watch) are there. What the others grant on
+    extensions, the stand-ins' scripts grant.
   - Messages of V(realtime) are not kept and webhooks (V(supabase_functions.http_request(\))) are not called; what
     migrations name of them is there.
   - The extensions V(pgcrypto), V(pg_stat_statements), V(uuid-ossp), V(supabase_vault) and V(pg_graphql) are there from the

@@ -238,7 +238,7 @@ def make_extensions(connection: PgConnection, wanted: Catalog, present: Collecti
         if object_type != "extension" or key in there:
             continue
         schema = unquoted(definition["schema"])
-        if schema not in present:
+        if schema not in {*present, "pg_catalog"}:
             execute(connection, sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
         execute(
             connection,

@@ -104,7 +104,8 @@ grant usage on schema extensions, graphql_public, realtime to anon, authenticate
 grant usage on schema graphql_public, realtime, vault to postgres;
 """
 
-# Those that a new project of the platform has, as far as the server's installation has them.
+# Those that a new project of the platform has, as far as the server's installation has them. Migrations that were taken
+# from a project of today begin with dropping pg_graphql, so postgres owns it.
 EXTENSIONS = """
 do $do$
 declare
@@ -115,7 +116,12 @@ begin
         ('uuid-ossp', 'extensions'), ('supabase_vault', 'vault'), ('pg_graphql', 'graphql')
     loop
         if exists (select from pg_catalog.pg_available_extensions where name = wanted) then
+            if wanted = 'pg_graphql' then
+                grant create on database postgres to postgres;
+                set role postgres;
+            end if;
             execute pg_catalog.format('create extension if not exists %I with schema %I', wanted, home);
+            reset role;
         elsif wanted = 'uuid-ossp' then
             create function extensions.uuid_generate_v4() returns uuid
                 language sql volatile parallel safe
@@ -366,7 +372,8 @@ def shape_script(passwords: Mapping[str, str]) -> str:
     """
     logins = [f"alter role {role} password '{_plain(passwords[role])}';" for role in LOGIN_ROLES]
     parts = [ROLES, surface.ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, surface.AUTH, STORAGE, surface.STORAGE]
-    parts += [surface.REALTIME, surface.FUNCTIONS, surface.DEFAULT_PRIVILEGES, PUBLIC, DATABASES]
+    parts += [surface.REALTIME, surface.FUNCTIONS, surface.DEFAULT_PRIVILEGES, PUBLIC]
+    parts += [surface.EVENT_TRIGGERS, DATABASES]
     return "\n\n".join(parts) + "\n\n"
 
 

@@ -315,3 +315,35 @@ begin
 end
 $do$;
 """
+
+# The API reads the schema anew when it changes.
+EVENT_TRIGGERS = """
+create function extensions.pgrst_ddl_watch() returns event_trigger language plpgsql as $$
+begin
+    if exists (
+        select from pg_catalog.pg_event_trigger_ddl_commands()
+        where schema_name is distinct from 'pg_temp'
+            and command_tag ~ ('^((CREATE|ALTER) (SCHEMA|TABLE|FOREIGN TABLE|VIEW|MATERIALIZED VIEW|FUNCTION|TYPE)'
+                || '|CREATE (TABLE AS|TRIGGER|RULE)|SELECT INTO|COMMENT)$')
+    ) then
+        notify pgrst, 'reload schema';
+    end if;
+end
+$$;
+
+create function extensions.pgrst_drop_watch() returns event_trigger language plpgsql as $$
+begin
+    if exists (
+        select from pg_catalog.pg_event_trigger_dropped_objects()
+        where not is_temporary and object_type in (
+            'schema', 'table', 'foreign table', 'view', 'materialized view', 'function', 'trigger', 'type', 'rule')
+    ) then
+        notify pgrst, 'reload schema';
+    end if;
+end
+$$;
+
+create event trigger pgrst_ddl_watch on ddl_command_end execute function extensions.pgrst_ddl_watch();
+
+create event trigger pgrst_drop_watch on sql_drop execute function extensions.pgrst_drop_watch();
+"""

@@ -23,7 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.local impor
     ensure_stopped,
 )
 from tests.integration.conftest import FAST_SETTINGS
-from tests.integration.live import LiveProject
+from tests.integration.live import LiveProject, RunModule
 
 MAKE_ALL = """
 create extension if not exists "uuid-ossp";
@@ -55,7 +55,9 @@ def test_postgres_makes_them_and_drops_them_and_each_says_what_it_is(project: Li
     project.psql(MAKE_ALL)
     said = project.psql("select obj_description(oid, 'pg_extension') from pg_extension")
     assert sum(line.startswith(f"{MARK}: ") for line in said.splitlines()) == len(STAND_INS)
-    project.psql("drop extension pg_net; drop extension pg_cron; drop extension pgjwt; drop extension moddatetime")
+    project.psql(
+        "drop extension pg_net; drop extension pg_cron; drop extension pgjwt; drop extension moddatetime; drop extension pg_graphql"
+    )
     assert "already exists" in project.psql_error('create extension "uuid-ossp"')
 
 
@@ -107,6 +109,22 @@ def test_jobs_requests_and_secrets_are_kept(project: LiveProject) -> None:
     assert "stand-in" in project.psql("select graphql_public.graphql(query => '{ a }')")
 
 
+def test_a_backup_with_them_is_proven_by_restoring_it(
+    project: LiveProject, run_module: RunModule, tmp_path: Path
+) -> None:
+    project.psql(
+        MAKE_ALL + "create table t (id uuid primary key default uuid_generate_v4()); insert into t default values"
+    )
+    # What the true extension says of itself.
+    project.psql(
+        "comment on extension \"uuid-ossp\" is 'generate universally unique identifiers (UUIDs)'", "supabase_admin"
+    )
+    made = run_module("backup", project="p", path=str(tmp_path / "backup"), verify="restore", **project.login)
+    assert made.get("changed"), made
+    notes = [note for note in made["manifest"]["verification"]["notes"] if MARK in note]
+    assert len(notes) == 1 and 'extension "uuid-ossp" changed' in notes[0]
+
+
 def test_a_dump_makes_them_again(project: LiveProject) -> None:
     project.psql(MAKE_ALL + "create table t (id uuid primary key default uuid_generate_v4())")
     command: list[Path | str] = [find_program("pg_dump"), "--schema-only", "--schema=public", "--extension=*"]
@@ -144,7 +162,10 @@ def test_an_update_of_the_embedded_installation_is_followed(server_state: Path) 
         own = project.server.installation
         assert not own.is_symlink() and project.server.postgres == own / "bin" / "postgres"
         ensure_stopped(state_dir, "one")
-        project.server.postgres.write_bytes(b"another version's")
+        own = project.server.postgres
+        # Processes of the server that has stopped may still end in it.
+        own.unlink()
+        own.write_bytes(b"another version's")
         project = started()
         assert LiveProject(project, "postgres").psql("select length(uuid_generate_v4()::text)") == "36"
     finally:

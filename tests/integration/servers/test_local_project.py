@@ -437,6 +437,14 @@ def test_realtime_and_webhooks_are_there_to_be_named(project: LiveProject) -> No
     assert queued == 'POST|http://a/b|{"id": 7}'
 
 
+def test_the_api_is_told_of_changes_of_the_schema(project: LiveProject) -> None:
+    for change in ("create table public.things ()", "drop table public.things"):
+        told = project.psql_result(f"listen pgrst; {change}; select 1").stdout
+        assert 'Asynchronous notification "pgrst" with payload "reload schema" received' in told
+    told = project.psql_result("listen pgrst; create temporary table things (); drop table things; select 1").stdout
+    assert "notification" not in told
+
+
 def test_the_api_roles_may_use_what_postgres_makes_in_public(project: LiveProject) -> None:
     project.psql("create table things (id bigint generated always as identity, name text default uuid_generate_v4())")
     for role in ("anon", "authenticated", "service_role"):
