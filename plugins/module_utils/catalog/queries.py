@@ -351,6 +351,7 @@ select 'publication ' || quote_ident(p.pubname), json_strip_nulls(json_build_obj
 from pg_publication as p
 """
 
+# One whose function is in a schema of the platform is the platform's.
 EVENT_TRIGGERS = f"""
 select 'event trigger ' || quote_ident(e.evtname), json_strip_nulls(json_build_object(
     'owner', pg_get_userbyid(e.evtowner),
@@ -361,7 +362,9 @@ select 'event trigger ' || quote_ident(e.evtname), json_strip_nulls(json_build_o
         when 'O' then 'origin' when 'D' then 'disabled' when 'R' then 'replica' else 'always' end,
     'comment', {_comment("pg_event_trigger", "e.oid")}))
 from pg_event_trigger as e
-where {_no_member("pg_event_trigger", "e.oid")}
+join pg_proc as p on p.oid = e.evtfoid
+join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname <> all(%(platform)s) and {_no_member("pg_event_trigger", "e.oid")}
 """
 
 STATISTICS = f"""

@@ -122,6 +122,11 @@ def newest_first(directories: Iterable[Path]) -> list[Path]:
     return sorted(versioned, key=lambda d: [int(part) for part in d.parent.name.split(".")], reverse=True)
 
 
+def is_embedded(pg_bin: Path) -> bool:
+    """Whether a directory of programs is that of the pinned wheel."""
+    return pg_bin in _wheel_directories()
+
+
 def program_version(program: Path) -> ProgramVersion:
     """Ask a program for its version.
 

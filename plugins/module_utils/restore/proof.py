@@ -27,6 +27,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables imp
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.load import BackupContent, RestorePlan
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.platform import without_newer_privileges
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import not_ours, schema_of
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.extensions import MARK
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -95,8 +96,9 @@ def _keys_of_the_platform(
 ) -> frozenset[str]:
     """The catalog's keys of what differs and is not the project's to bring back.
 
-    That is an extension of another version (there is no way back from an upgrade), extensions, publications and event triggers
-    that belong to others, and attachments to schemas that the target does not have.
+    That is an extension of another version (there is no way back from an upgrade), one for which another stands in here, and
+    whose comment says so, extensions, publications and event triggers that belong to others, and attachments to schemas that
+    the target does not have.
     """
     foreign = not_ours(connection)
     present = present_schemas(connection)
@@ -105,12 +107,18 @@ def _keys_of_the_platform(
         key = _key(change)
         if change.object_type == "extension" and change.change == "changed" and change.detail.startswith("version: "):
             keys.add(key)
+        elif change.object_type == "extension" and _is_stand_in(change):
+            keys.add(key)
         elif change.object_type in ("extension", "publication", "event trigger") and key in foreign:
             keys.add(key)
         elif change.object_type in ("policy", "trigger") and change.change == "dropped":
             if schema_of(key) not in present | plan.made:
                 keys.add(key)
     return frozenset(keys)
+
+
+def _is_stand_in(change: CatalogChange) -> bool:
+    return change.detail.startswith("comment: ") and MARK in change.detail and "; schema: " not in change.detail
 
 
 def outside_of(connection: PgConnection, content: BackupContent, plan: RestorePlan) -> Catalog:

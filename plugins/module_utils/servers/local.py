@@ -32,11 +32,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.directory i
     refuse_foreign,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.installation import (
+    add_stand_ins,
+    has_library,
+    refresh,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import (
     HOST,
     Server,
     free_port,
-    has_library,
     make_account,
     make_data_directory,
     port_is_free,
@@ -234,7 +238,7 @@ def _start(
             refuse_foreign(directory)
         if check_mode:
             return Outcome(True, "started", before, {"state": "started", "settings": dict(settings or {})}, None)
-        project = _make(directory, name, programs, settings or {})
+        project = _make(directory, name, programs, settings or {}, named=pg_bin)
     else:
         served_by = project.pg_bin
         project.settings = dict(project.settings if settings is None else settings)
@@ -248,11 +252,12 @@ def _start(
             return Outcome(True, "started", before, after, project)
         write_settings(project.server, wanted)
         stop_server(project.server)
+        refresh(project.server)
     _bring_up(project, port)
     return Outcome(True, "started", before, _facts(project), project)
 
 
-def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any]) -> LocalProject:
+def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any], *, named: Path | None) -> LocalProject:
     """Make a project that has never run. What an interrupted attempt left is made anew: nobody has used it."""
     if (directory / SERVER).exists():
         raise LocalProjectError(
@@ -266,6 +271,7 @@ def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any])
     making = Server(new_making_directory(directory), pg_bin)
     try:
         account = make_account(making.directory, pg_bin)
+        add_stand_ins(making, named)
         durable = settings.get("fsync") not in (False, "off")
         make_data_directory(making, account, SUPERUSER, durable=durable)
         project = LocalProject(

@@ -40,12 +40,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs i
     program_version,
     run_program,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.installation import add_stand_ins, has_library
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import (
     ORPHANS_END_SECONDS,
     POLL_SECONDS,
     SOCKET_ACCESS,
     Server,
-    has_library,
     make_account,
     make_data_directory,
     run_sql_offline,
@@ -154,7 +154,7 @@ def scratch_server(
         server = Server(directory / "server", programs)
         try:
             _require_short(server.directory)
-            passwords = _make(server, {**_SETTINGS, **(settings or {})})
+            passwords = _make(server, pg_bin, {**_SETTINGS, **(settings or {})})
             yield ScratchServer(directory=directory, server=server, version=version, passwords=passwords)
         finally:
             _remove(directory)
@@ -186,12 +186,13 @@ def remove_abandoned(place: Path) -> list[Path]:
     return found
 
 
-def _make(server: Server, settings: Mapping[str, str]) -> dict[str, str]:
+def _make(server: Server, named: Path | str | None, settings: Mapping[str, str]) -> dict[str, str]:
     if os.geteuid() == 0:
         # Root's server runs as somebody else, who has to get through to its own directory.
         server.directory.parent.chmod(0o711)
     server.directory.mkdir(mode=0o700)
     account = make_account(server.directory, server.pg_bin)
+    add_stand_ins(server, named)
     make_data_directory(server, account, SUPERUSER, durable=False, access=SOCKET_ACCESS)
     library = "pg_stat_statements"
     libraries = {"shared_preload_libraries": library} if has_library(server.pg_bin, library) else {}

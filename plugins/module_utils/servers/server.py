@@ -97,6 +97,17 @@ class Server:
         return self.directory / "data"
 
     @property
+    def installation(self) -> Path:
+        """Where an installation of the server's own is, if it has one."""
+        return self.directory / "installation"
+
+    @property
+    def postgres(self) -> Path:
+        """The server's program."""
+        own = self.installation / "bin" / "postgres"
+        return own if own.exists() else self.pg_bin / "postgres"
+
+    @property
     def log(self) -> Path:
         """What the server writes."""
         return self.directory / "server.log"
@@ -187,7 +198,7 @@ def run_sql_offline(server: Server, account: Account, script: str, database: str
 
     :raises ToolError: with PostgreSQL's reason. Statements are not quoted in it, for they hold passwords.
     """
-    command: list[Path | str] = [server.pg_bin / "postgres", "--single", "-j", "-D", server.data]
+    command: list[Path | str] = [server.postgres, "--single", "-j", "-D", server.data]
     for setting in ("exit_on_error=on", "log_min_error_statement=panic", "log_min_messages=error"):
         command += ["-c", setting]
     account.run([*command, database], stdin=script)
@@ -226,7 +237,7 @@ def write_settings(server: Server, text: str) -> None:
         return
     _write_as_owner(server.settings_file, text.encode())
     try:
-        account_of(server).run([server.pg_bin / "postgres", "-D", server.data, "-C", "port"])
+        account_of(server).run([server.postgres, "-D", server.data, "-C", "port"])
     except ToolError as error:
         _write_as_owner(server.settings_file, before)
         # With its old date, for a newer one would mean that a running server has yet to take it.
@@ -264,7 +275,7 @@ def start_server(server: Server) -> None:
     :raises LocalProjectError: with the end of its log when it does not come up.
     """
     _forget_reused_pid(server)
-    command: list[Path | str] = [server.pg_bin / "pg_ctl", "start", "--silent", "--wait"]
+    command: list[Path | str] = [server.pg_bin / "pg_ctl", "start", "--silent", "--wait", "-p", server.postgres]
     command += ["--timeout", str(START_TIMEOUT_SECONDS), "--pgdata", server.data, "--log", server.log]
     account = account_of(server)
     deadline = time.monotonic() + ORPHANS_END_SECONDS
@@ -329,12 +340,6 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def has_library(pg_bin: Path, name: str) -> bool:
-    """Whether the installation that a program directory belongs to has a loadable library."""
-    installation = pg_bin.resolve().parent
-    return any((installation / place / f"{name}.so").exists() for place in ("lib", "lib/postgresql"))
 
 
 def remove_directory(directory: Path) -> None:

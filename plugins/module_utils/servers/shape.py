@@ -10,13 +10,15 @@ Where a plain PostgreSQL cannot be like a hosted project, it is as near as it ge
 
 - Hosted, an extension lets postgres make policies and drop triggers on the platform's tables although it does not own
   them. Here postgres is a member of the roles that own them (supabase_auth_admin, supabase_storage_admin).
-- Hosted, an extension keeps the platform's roles from being altered. Since PostgreSQL 16 that follows from postgres
-  having no ADMIN OPTION on them; in PostgreSQL 15 a role with CREATEROLE may alter any role but a superuser.
+- Hosted, an extension keeps the platform's roles from being altered but for their settings. Here postgres, which has
+  the ADMIN OPTION on the roles of the API as it has there, may alter these (in PostgreSQL 15 any but a superuser).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from ansible_collections.pgops.supabase.plugins.module_utils.servers import surface
 
 SUPERUSER = "supabase_admin"
 OWNER = "postgres"
@@ -53,7 +55,7 @@ create role dashboard_user nologin createdb createrole replication;
 
 grant anon, authenticated, service_role to authenticator;
 
-grant anon, authenticated, service_role, authenticator to postgres;
+grant anon, authenticated, service_role, authenticator to postgres with admin option;
 
 grant supabase_auth_admin, supabase_storage_admin to postgres;
 
@@ -87,6 +89,8 @@ create schema graphql;
 
 create schema graphql_public;
 
+grant usage on schema graphql, graphql_public, vault to postgres with grant option;
+
 grant usage on schema auth, storage to postgres, anon, authenticated, service_role, dashboard_user;
 
 grant usage on schema auth to supabase_auth_admin;
@@ -100,14 +104,24 @@ grant usage on schema extensions, graphql_public, realtime to anon, authenticate
 grant usage on schema graphql_public, realtime, vault to postgres;
 """
 
+# Those that a new project of the platform has, as far as the server's installation has them. Migrations that were taken
+# from a project of today begin with dropping pg_graphql, so postgres owns it.
 EXTENSIONS = """
 do $do$
 declare
     wanted text;
+    home text;
 begin
-    foreach wanted in array array['pgcrypto', 'pg_stat_statements', 'uuid-ossp'] loop
+    for wanted, home in values ('pgcrypto', 'extensions'), ('pg_stat_statements', 'extensions'),
+        ('uuid-ossp', 'extensions'), ('supabase_vault', 'vault'), ('pg_graphql', 'graphql')
+    loop
         if exists (select from pg_catalog.pg_available_extensions where name = wanted) then
-            execute pg_catalog.format('create extension if not exists %I with schema extensions', wanted);
+            if wanted = 'pg_graphql' then
+                grant create on database postgres to postgres;
+                set role postgres;
+            end if;
+            execute pg_catalog.format('create extension if not exists %I with schema %I', wanted, home);
+            reset role;
         elsif wanted = 'uuid-ossp' then
             create function extensions.uuid_generate_v4() returns uuid
                 language sql volatile parallel safe
@@ -116,6 +130,15 @@ begin
     end loop;
 end
 $do$;
+
+create function graphql_public.graphql(
+    "operationName" text default null, query text default null, variables jsonb default null,
+    extensions jsonb default null
+) returns jsonb language plpgsql as $$
+begin
+    return graphql.resolve(query, coalesce(variables, '{}'), "operationName", extensions);
+end
+$$;
 
 grant execute on all functions in schema extensions to postgres with grant option;
 
@@ -348,7 +371,10 @@ def shape_script(passwords: Mapping[str, str]) -> str:
     :param passwords: of the roles that log in, made of URL-safe characters.
     """
     logins = [f"alter role {role} password '{_plain(passwords[role])}';" for role in LOGIN_ROLES]
-    return "\n\n".join([ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, STORAGE, PUBLIC, DATABASES]) + "\n\n"
+    parts = [ROLES, surface.ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, surface.AUTH, STORAGE, surface.STORAGE]
+    parts += [surface.REALTIME, surface.FUNCTIONS, surface.DEFAULT_PRIVILEGES, PUBLIC]
+    parts += [surface.EVENT_TRIGGERS, DATABASES]
+    return "\n\n".join(parts) + "\n\n"
 
 
 def _plain(password: str) -> str:

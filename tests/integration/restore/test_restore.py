@@ -260,7 +260,8 @@ def test_everything_comes_back_as_it_was_and_twice(restores: Restores) -> None:
         "select polname, polroles::regrole[] from pg_policy where polrelid = 'storage.objects'::regclass"
     ) == ("avatars are public|{anon,authenticated}")
     assert project.psql("select extname, extnamespace::regnamespace from pg_extension order by 1") == (
-        "citext|public\npg_stat_statements|extensions\npg_trgm|public\npgcrypto|extensions\nplpgsql|pg_catalog"
+        "citext|public\npg_graphql|graphql\npg_stat_statements|extensions\npg_trgm|public\npgcrypto|extensions\n"
+        "plpgsql|pg_catalog\nsupabase_vault|vault\nuuid-ossp|extensions"
     )
     assert (
         project.psql("select tableowner from pg_tables where tablename = 'worked_by_another'")

@@ -126,4 +126,4 @@ def test_a_server_without_an_extension(project: LiveProject, state: Path, tmp_pa
     backup = backup_of(project, tmp_path)
     with server(copy_without(EXTENSION, Path(project.server.pg_bin), state), state) as target:
         said = refused_twice(target, backup, tmp_path)["msg"]
-    assert f"does not have these extensions of the backup: {EXTENSION}" in said
+    assert EXTENSION in said.partition("does not have these extensions of the backup: ")[2]

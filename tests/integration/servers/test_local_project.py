@@ -317,10 +317,15 @@ def test_the_roles_have_the_platforms_attributes(project: LiveProject) -> None:
         "authenticated|f|f|t|f|f|f|f",
         "authenticator|f|t|f|f|f|f|f",
         "dashboard_user|f|f|t|t|t|t|f",
+        "pgbouncer|f|f|t|f|f|f|f",
         "postgres|f|t|t|t|t|t|t",
         "service_role|f|f|t|f|f|f|t",
         "supabase_admin|t|t|t|t|t|t|t",
         "supabase_auth_admin|f|f|f|f|t|f|f",
+        "supabase_functions_admin|f|f|f|f|t|f|f",
+        "supabase_read_only_user|f|f|t|f|f|f|t",
+        "supabase_realtime_admin|f|f|f|f|f|f|f",
+        "supabase_replication_admin|f|f|t|f|f|t|f",
         "supabase_storage_admin|f|f|f|f|t|f|f",
     ]
     timeouts = project.psql("select rolname, rolconfig from pg_roles where rolname ~ '^(anon|auth)' order by 1")
@@ -332,11 +337,16 @@ def test_the_roles_have_the_platforms_attributes(project: LiveProject) -> None:
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role", "authenticator"])
-def test_postgres_cannot_alter_the_platforms_roles_but_can_become_them(project: LiveProject, role: str) -> None:
+def test_postgres_can_become_the_roles_of_the_api_and_choose_their_settings(project: LiveProject, role: str) -> None:
+    assert project.psql(f"set role {role}; select current_user") == role
+    project.psql(f"begin; alter role {role} set pgrst.db_schemas = 'public, api'; rollback")
+
+
+@pytest.mark.parametrize("role", ["supabase_auth_admin", "supabase_storage_admin", "dashboard_user"])
+def test_postgres_cannot_alter_the_platforms_own_roles(project: LiveProject, role: str) -> None:
     if int(project.server.server_version.split(".")[0]) >= 16:
         for statement in (f"alter role {role} nologin", f"alter role {role} set statement_timeout = 0"):
             assert PRIVILEGE_MISSING in project.psql_error(statement)
-    assert project.psql(f"set role {role}; select current_user") == role
 
 
 def test_postgres_owns_its_database_and_nothing_of_the_platform(project: LiveProject) -> None:
@@ -356,6 +366,7 @@ def test_postgres_owns_its_database_and_nothing_of_the_platform(project: LivePro
         "public|pg_database_owner",
         "realtime|supabase_admin",
         "storage|supabase_admin",
+        "supabase_functions|supabase_admin",
         "vault|supabase_admin",
     ]
     assert PRIVILEGE_MISSING in project.psql_error("create table auth.mine ()")
@@ -388,6 +399,50 @@ def test_postgres_makes_triggers_and_policies_on_the_platforms_tables_and_drops_
     )
     assert PRIVILEGE_MISSING in project.psql_error(as_user + "select * from auth.users")
     project.psql('drop trigger on_auth_user_created on auth.users; drop policy "own files" on storage.objects')
+
+
+def test_rows_of_storage_are_deleted_only_where_the_session_says_that_it_is_meant(project: LiveProject) -> None:
+    project.psql("""
+        insert into storage.buckets (id, name) values ('files', 'files');
+        insert into storage.objects (bucket_id, name) values ('files', 'a.txt');
+    """)
+    for table in ("objects", "buckets"):
+        assert "Direct deletion from storage tables is not allowed" in project.psql_error(
+            f"delete from storage.{table}"
+        )
+    project.psql("set storage.allow_delete_query = true; delete from storage.objects; delete from storage.buckets")
+    assert project.psql("select count(*) from storage.buckets") == "0"
+    assert "is too long" in project.psql_error(f"insert into storage.buckets (id, name) values ('b', '{'b' * 101}')")
+
+
+def test_realtime_and_webhooks_are_there_to_be_named(project: LiveProject) -> None:
+    project.psql("""
+        create extension pg_net;
+        create policy rooms on realtime.messages for select to authenticated using (realtime.topic() like 'room:%');
+        create table things (id int);
+        create function tell() returns trigger language plpgsql security definer as $$ begin
+            perform realtime.broadcast_changes('room:1', tg_op, tg_op, tg_table_name, tg_table_schema, new, old);
+            perform realtime.send('{}', 'made', 'room:1', false);
+            return null;
+        end $$;
+        create trigger tell after insert or delete on things for each row execute function tell();
+        create trigger hook after insert on things for each row execute function
+            supabase_functions.http_request('http://a/b', 'POST', '{"X": "1"}', '{}', '5000');
+        insert into things values (7);
+        delete from things;
+    """)
+    queued = project.psql(
+        "select method, url, convert_from(body, 'UTF8')::jsonb -> 'record' from net.http_request_queue"
+    )
+    assert queued == 'POST|http://a/b|{"id": 7}'
+
+
+def test_the_api_is_told_of_changes_of_the_schema(project: LiveProject) -> None:
+    for change in ("create table public.things ()", "drop table public.things"):
+        told = project.psql_result(f"listen pgrst; {change}; select 1").stdout
+        assert 'Asynchronous notification "pgrst" with payload "reload schema" received' in told
+    told = project.psql_result("listen pgrst; create temporary table things (); drop table things; select 1").stdout
+    assert "notification" not in told
 
 
 def test_the_api_roles_may_use_what_postgres_makes_in_public(project: LiveProject) -> None:
