@@ -199,7 +199,10 @@ def _check(
         problem = "the linter does not ask about constraints of this kind"
         return DataCheck(change, None, problem=problem) if facts and facts.rows else None
     with _guarded(connection, own_sql=change.action == "check") as outcome:
-        query = _violations(connection, change, oids)
+        try:
+            query = _violations(connection, change, oids)
+        except RecursionError:
+            return DataCheck(change, None, problem="its expression is too long to be asked about")
         if query is None:
             return None
         bounded = sql.SQL("select count(*) from ({} limit {}) against").format(query, sql.Literal(MOST_VIOLATIONS))

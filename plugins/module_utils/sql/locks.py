@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.documents import ExpectedLock
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Script, Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import walk
 
 _BY_STATEMENT = {
     "IndexStmt": "ShareLock",
@@ -65,7 +66,7 @@ def entries_in_the_lock_table(script: Script) -> int:
 def _entries(statement: Statement) -> int:
     if statement.tag != "CreateStmt":
         return 1
-    keys = str(statement.node).count("CONSTR_PRIMARY") + str(statement.node).count("CONSTR_UNIQUE")
+    keys = sum(item.get("contype") in ("CONSTR_PRIMARY", "CONSTR_UNIQUE") for item in walk(statement.node))
     return LOCKS_OF_A_NEW_TABLE + keys
 
 
