@@ -72,12 +72,14 @@ class DataCheck:
 class Facts:
     """What was read from the database: the tables that the batch changes, and what their rows say.
 
-    C(unknown) holds the tables that could not be looked at, and why.
+    :param unknown: the tables that could not be looked at, and why.
+    :param overloaded: of the functions that the batch drops, schema and name of those that are there more than once.
     """
 
     tables: Mapping[DatabaseObject, TableFacts] = field(default_factory=dict)
     unknown: Mapping[DatabaseObject, str] = field(default_factory=dict)
     volatile_functions: frozenset[str] = frozenset()
+    overloaded: frozenset[tuple[str, str]] = frozenset()
     checks: Sequence[DataCheck] = ()
 
 

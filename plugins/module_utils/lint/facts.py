@@ -84,6 +84,7 @@ def read_facts(connection: PgConnection, batch: LintBatch) -> Facts:
         tables=tables,
         unknown=unknown,
         volatile_functions=_volatile(connection, changes),
+        overloaded=_overloaded(connection, batch),
         checks=[check for change in changes if (check := _check(connection, batch, change, tables, oids))],
     )
 
@@ -176,6 +177,18 @@ def _volatile(connection: PgConnection, changes: Sequence[TableChange]) -> froze
         [names],
     )
     return frozenset(name for (name,) in rows)
+
+
+def _overloaded(connection: PgConnection, batch: LintBatch) -> frozenset[tuple[str, str]]:
+    """Which of the functions that the batch drops have a namesake with other arguments."""
+    names = sorted({d.what.name for s in batch.statements() for d in dropped_by(s) if d.what.kind == "function"})
+    rows = fetch_all(
+        connection,
+        "select n.nspname, p.proname from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace "
+        "where p.proname = any(%s) group by 1, 2 having count(*) > 1",
+        [names],
+    )
+    return frozenset((str(schema), str(name)) for schema, name in rows)
 
 
 def _check(

@@ -133,6 +133,13 @@ def dropped_by(statement: Statement) -> Iterator[Dropped]:
         yield Dropped(old, statement, renamed=True)
 
 
+def drops_more_than_it_names(statement: Statement) -> bool:
+    """Whether a statement may drop objects that it does not name: CASCADE, DROP OWNED."""
+    return statement.tag == "DropOwnedStmt" or any(
+        item.get("behavior") == "DROP_CASCADE" for item in (statement.node, *commands_of(statement.node))
+    )
+
+
 def adds_enum_value(script: Script) -> bool:
     """Whether a script has an ALTER TYPE ... ADD VALUE. What a DO block does cannot be known before it runs."""
     return any(s.tag == "AlterEnumStmt" and "oldVal" not in s.node for s in script.statements)
@@ -173,11 +180,18 @@ def relations_used(statement: Statement) -> set[tuple[str, str]]:
     }
 
 
-def functions_used(statement: Statement) -> set[tuple[str, str]]:
-    """Schema and name of every function that a statement calls or hangs on a trigger."""
+def functions_used(statement: Statement) -> set[tuple[str, str, int]]:
+    """Schema, name and number of arguments of every function that a statement calls or hangs on a trigger."""
     if statement.tag == "CreateFunctionStmt":
         return set()
-    return {schema_and_name(item["funcname"]) for item in walk(statement.node) if "funcname" in item}
+    if statement.tag == "CreateTrigStmt":
+        # What stands in its parentheses is text for the trigger; the function itself takes none.
+        return {(*schema_and_name(statement.node["funcname"]), 0)}
+    return {
+        (*schema_and_name(item["funcname"]), len(item.get("args", [])))
+        for item in walk(statement.node)
+        if "funcname" in item
+    }
 
 
 def options_of(statement: Statement) -> dict[str, list[Node]]:
