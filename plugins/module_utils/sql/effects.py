@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Script, Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Node,
+    Script,
+    Statement,
+    sets_only_the_session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import (
     DEFAULT_SCHEMA,
     DatabaseObject,
@@ -40,6 +45,7 @@ _DROPPED_KINDS = {
     "OBJECT_SCHEMA": "schema",
     "OBJECT_COLUMN": "column",
 }
+_WRITERS = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt")
 PARTS_OF_A_TABLE = ("column", "trigger", "policy")
 
 
@@ -159,6 +165,24 @@ def written_by(statement: Statement) -> DatabaseObject | None:
     if statement.tag in ("InsertStmt", "UpdateStmt", "MergeStmt", "CopyStmt") and "relation" in statement.node:
         return relation(statement.node["relation"])
     return None
+
+
+def may_write_rows(statement: Statement) -> bool:
+    """Whether a statement may change rows of whatever table: by itself, by a trigger, or in a function that it calls.
+
+    What a definition (of a view, a default, a function) says does not run with it.
+    """
+    if statement.tag in ("DoStmt", "CallStmt", "ExecuteStmt", "TruncateStmt"):
+        return True
+    nodes = list(walk(statement.node))
+    if statement.tag in _WRITERS or any(tag in node for tag in _WRITERS for node in nodes):
+        return statement.tag not in ("CreateFunctionStmt", "RuleStmt", "PrepareStmt")
+    if statement.tag in ("SelectStmt", "CreateTableAsStmt", "RefreshMatViewStmt"):
+        return any("funcname" in node for node in nodes) and not sets_only_the_session(statement)
+    return statement.tag == "AlterTableStmt" and any(
+        command["subtype"] == "AT_AlterColumnType" and "raw_default" in command["def"]["ColumnDef"]
+        for command in commands_of(statement.node)
+    )
 
 
 def row_security_enabled_by(statement: Statement) -> DatabaseObject | None:

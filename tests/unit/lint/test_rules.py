@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     ColumnFacts,
+    DataCheck,
     Facts,
     Limits,
     LintBatch,
@@ -23,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.table_rules import keeps_storage
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by, dropped_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import table_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 NO_RLS_NEEDED = "create table app.t (id int)"
@@ -200,6 +203,42 @@ def test_another_overload_in_the_database_may_be_the_one_that_is_called() -> Non
     for others, expected in ((frozenset(), ["conflicts-in-batch"]), (frozenset({("app", "f")}), [])):
         facts = Facts(overloaded=others)
         assert [f.code for f in judge(batch(*files, facts=facts), (), ("missing-rollback",))] == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "level"),
+    [
+        ("select 1", "error"),
+        ("select set_config('a.b', 'c', true)", "error"),
+        ("create function app.f() returns int language sql as 'update app.t set c = 1; select 1'", "error"),
+        ("create view app.v as select lower('x')", "error"),
+        ("alter table app.t alter column d type text", "error"),
+        ("update app.t set c = 1", "warning"),
+        ("truncate app.t", "warning"),
+        ("select public.backfill()", "warning"),
+        ("do $$ begin perform backfill(); end $$", "warning"),
+        ("call app.backfill()", "warning"),
+        ("insert into app.other values (1)", "warning"),
+        ("with gone as (delete from app.t returning 1) select 1 from gone", "warning"),
+        ("create table app.log as select backfill()", "warning"),
+        ("alter table app.t alter column c type text using coalesce(c, '')", "warning"),
+    ],
+)
+def test_rows_that_a_statement_before_may_mend_are_no_error(before: str, level: str) -> None:
+    up = f"{before}; alter table app.t alter column c set not null"
+    files = batch((up, "select 1"))
+    (change,) = (c for s in files.statements() for c in table_changes(s) if c.action == "set_not_null")
+    facts = Facts({TABLE: TableFacts(5, 1)}, checks=[DataCheck(change, 2)])
+    findings = judge(replace(files, facts=facts), ())
+    assert [f.level for f in findings if f.code == "existing-data-violates"] == [level]
+
+
+def test_a_type_that_is_converted_in_the_same_statement_may_mend_the_rows() -> None:
+    files = batch(("alter table app.t alter c type text using coalesce(c, ''), alter c set not null", "select 1"))
+    (change,) = (c for s in files.statements() for c in table_changes(s) if c.action == "set_not_null")
+    facts = Facts({TABLE: TableFacts(5, 1)}, checks=[DataCheck(change, 2)])
+    findings = judge(replace(files, facts=facts), ())
+    assert [f.level for f in findings if f.code == "existing-data-violates"] == ["warning"]
 
 
 def test_row_level_security_may_come_in_a_later_file() -> None:
