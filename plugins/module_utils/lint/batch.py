@@ -13,10 +13,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding, LintLevel
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.shown import shown
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import TableChange
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
-_SHORT = 80
 _MEGABYTE = 1024 * 1024
 
 
@@ -134,13 +134,7 @@ def finding(
         file=position.file,
         line=position.line,
         column=position.column,
-        statement=short(place.sql) if isinstance(place, Statement) else "",
+        statement=shown(place.sql) if isinstance(place, Statement) else "",
         reason=reason,
         fix=fix,
     )
-
-
-def short(sql: str) -> str:
-    """A statement in one line, cut where it gets long."""
-    line = " ".join(sql[: 4 * _SHORT].split())
-    return line if len(line) <= _SHORT else line[: _SHORT - 3] + "..."
