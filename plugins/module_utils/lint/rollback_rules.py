@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, LintFile, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.groups import in_project
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     Created,
     created_by,
@@ -30,7 +31,7 @@ def missing_rollback(batch: LintBatch) -> Iterator[LintFinding]:
                 "warning",
                 Position(file.script.file, 1, 1),
                 "There is no rollback: after a failure only the restore of a backup leads back",
-                f"Write {file.rollback_path}, or waive this with the reason why there is no way back.",
+                f"Write {in_project(file.rollback_path)}, or waive this with the reason why there is no way back.",
             )
 
 
@@ -116,7 +117,7 @@ def _left_behind(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
                 "warning",
                 created.statement,
                 f"The migration creates {created.what}, and the rollback does not take it back",
-                f"Drop it, or restore what was there before, in {file.rollback_path}.",
+                f"Drop it, or restore what was there before, in {in_project(file.rollback_path)}.",
             )
     remade = {c.what for s in file.script.statements for c in created_by(s)}
     restored = {c.what for s in rollback.statements for c in created_by(s)}
@@ -130,7 +131,7 @@ def _left_behind(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
                 "warning",
                 statement,
                 f"The migration drops {what}, and the rollback does not make it again",
-                f"Create it as it was in {file.rollback_path}.",
+                f"Create it as it was in {in_project(file.rollback_path)}.",
             )
 
 

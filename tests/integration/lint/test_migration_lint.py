@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration import snapshots
+from tests.integration.application import Application
 from tests.integration.live import LiveProject, run_module
 
 TABLES = """
@@ -286,6 +287,16 @@ def test_findings_are_waived_on_record_and_written_down(
     never = lint_twice(people, supabase_dir, fail_level="never")
     assert not never.get("failed") and never["lint"]["errors"] == 1
     assert not lint_twice(people, supabase_dir, exclude=["drops-data"]).get("failed")
+
+
+def test_people_read_once_what_many_files_have(project: LiveProject, tmp_path: Path) -> None:
+    application = Application(project, tmp_path / "supabase")
+    for number in range(1, 7):
+        application.migration(f"{number}_file", f"create view public.v{number} as select {number};")
+    said = application.play("plan").stdout
+    assert said.count("missing-rollback") == 1 and "and 3 more" in said
+    assert f"6 files: {', '.join(f'supabase/migrations/{n}_file.sql:1:1' for n in (1, 2, 3))}" in said
+    assert f"{tmp_path}/supabase/migrations" not in said
 
 
 def test_bad_input_is_refused(supabase_dir: Path) -> None:
