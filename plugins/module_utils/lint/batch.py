@@ -73,6 +73,8 @@ class Facts:
     """What was read from the database: the tables that the batch changes, and what their rows say.
 
     :param unknown: the tables that could not be looked at, and why.
+    :param contained: for each schema, type and extension that the batch or a rollback drops and that is there: the tables, and the
+        columns of others, that go with it and hold rows.
     :param overloaded: of the functions that the batch drops, schema and name of those that are there more than once.
     """
 
@@ -80,6 +82,7 @@ class Facts:
     unknown: Mapping[DatabaseObject, str] = field(default_factory=dict)
     volatile_functions: frozenset[str] = frozenset()
     overloaded: frozenset[tuple[str, str]] = frozenset()
+    contained: Mapping[DatabaseObject, Sequence[DatabaseObject]] = field(default_factory=dict)
     checks: Sequence[DataCheck] = ()
 
 
@@ -118,9 +121,25 @@ class LintBatch:
         for file in self.files:
             yield from file.script.statements
 
+    def all_statements(self) -> Iterator[Statement]:
+        """The statements of all migrations, and those of their rollbacks."""
+        yield from self.statements()
+        for file in self.files:
+            if file.rollback:
+                yield from file.rollback.statements
+
     def live(self, table: DatabaseObject) -> TableFacts | None:
         """What the database holds of a table; None when it is unknown or the batch itself makes the table."""
         return self.facts.tables.get(table) if self.facts and table not in self.created else None
+
+    def holds_data(self, what: DatabaseObject) -> bool:
+        """Whether the database was seen to hold data in a table, a column or a schema now."""
+        if self.facts is None:
+            return False
+        if what.kind == "schema":
+            return bool(self.facts.contained.get(what))
+        table = self.facts.tables.get(what.owner or what)
+        return table is not None and table.rows > 0 and (what.kind == "table" or what.name in table.filled)
 
 
 def finding(

@@ -17,11 +17,16 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     LintBatch,
     TableFacts,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.contained import contained_in
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import dropped_by, emptied_by
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
+    containers_dropped_by,
+    dropped_by,
+    emptied_by,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import (
     TableChange,
     expression_text,
@@ -72,7 +77,7 @@ def read_facts(connection: PgConnection, batch: LintBatch) -> Facts:
     """
     changes = [change for statement in batch.statements() for change in table_changes(statement)]
     oids = _existing(connection, batch, changes)
-    dropped = {d.what for s in batch.statements() for d in dropped_by(s) if d.what.kind == "column"}
+    dropped = {d.what for s in batch.all_statements() for d in dropped_by(s) if d.what.kind == "column"}
     tables, unknown = {}, {}
     for table, oid in oids.items():
         with _guarded(connection) as outcome:
@@ -80,10 +85,19 @@ def read_facts(connection: PgConnection, batch: LintBatch) -> Facts:
             tables[table] = _table_facts(connection, table, oid, columns, batch.limits)
         if outcome.problem:
             unknown[table] = outcome.problem
+    contained = {}
+    for container in {c for s in batch.all_statements() for c in containers_dropped_by(s)}:
+        with _guarded(connection) as outcome:
+            held = contained_in(connection, container)
+            if held is not None:
+                contained[container] = held
+        if outcome.problem:
+            unknown[container] = outcome.problem
     return Facts(
         tables=tables,
         unknown=unknown,
         volatile_functions=_volatile(connection, changes),
+        contained=contained,
         overloaded=_overloaded(connection, batch),
         checks=[check for change in changes if (check := _check(connection, batch, change, tables, oids))],
     )
@@ -123,7 +137,7 @@ def _guarded(connection: PgConnection, *, own_sql: bool = False) -> Iterator[_Ou
 def _existing(connection: PgConnection, batch: LintBatch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:
     """The tables that the batch changes, empties or drops and that are there now, with their OIDs."""
     wanted = {change.table for change in changes} | {c.referenced for c in changes if c.referenced}
-    for statement in batch.statements():
+    for statement in batch.all_statements():
         for dropped in dropped_by(statement):
             if dropped.what.kind in ("table", "column"):
                 wanted.add(dropped.what.owner or dropped.what)

@@ -11,12 +11,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
+    containers_dropped_by,
     created_by,
     dropped_by,
     drops_more_than_it_names,
     emptied_by,
     function_altered_by,
     functions_used,
+    moved_by,
     options_of,
     relations_used,
     row_security_enabled_by,
@@ -29,6 +31,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 API_SCHEMA = "public"
+_NAMED = 3
 _RELATIONS = ("table", "view", "materialized view", "sequence", "index")
 
 
@@ -145,16 +148,38 @@ def drops_data(batch: LintBatch) -> Iterator[LintFinding]:
                 )
 
 
+def drops_what_holds_data(batch: LintBatch) -> Iterator[LintFinding]:
+    """Tables and columns that go with a schema, a type or an extension, without being named."""
+    settled: set[DatabaseObject] = set()
+    for statement in batch.statements():
+        for container in containers_dropped_by(statement):
+            if container in batch.created or (batch.facts and container not in batch.facts.contained):
+                continue
+            what = "without a connection nobody knows which tables"
+            if batch.facts:
+                held = [item for item in batch.facts.contained[container] if not {item, item.owner} & settled]
+                if not held:
+                    continue
+                rest = f" and {len(held) - _NAMED} more" if len(held) > _NAMED else ""
+                what = f"{', '.join(map(str, held[:_NAMED]))}{rest}"
+            elif not drops_more_than_it_names(statement):
+                continue
+            yield finding(
+                "drops-data",
+                "warning",
+                statement,
+                f"What is dropped with {container} holds data: {what}",
+                "Move or keep what is needed first, or waive this with the reason why the data is not needed.",
+            )
+        settled |= {d.what for d in dropped_by(statement)}
+        settled |= {table for table in [moved_by(statement)] if table}
+
+
 def _data_in(batch: LintBatch, what: DatabaseObject) -> str:
     """How much data would be lost, in words; empty when it is none."""
     if batch.facts is None:
         return "without a connection nobody knows how much"
-    table = batch.facts.tables.get(what.owner or what)
-    if table is None or table.rows == 0:
-        return ""
-    if what.kind == "column" and what.name not in table.filled:
-        return ""
-    return batch.limits.size_text(table)
+    return batch.limits.size_text(batch.facts.tables[what.owner or what]) if batch.holds_data(what) else ""
 
 
 def conflicts_in_batch(batch: LintBatch) -> Iterator[LintFinding]:
@@ -250,5 +275,6 @@ MIGRATION_RULES: tuple[Rule, ...] = (
     missing_rls,
     security_definer_search_path,
     drops_data,
+    drops_what_holds_data,
     conflicts_in_batch,
 )

@@ -17,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
+    containers_dropped_by,
     dropped_by,
     emptied_by,
     may_write_rows,
@@ -195,6 +196,7 @@ def unknown_tables(batch: LintBatch) -> Iterator[LintFinding]:
     unknown = dict(batch.facts.unknown) if batch.facts else {}
     for statement in batch.statements():
         used = {change.table for change in table_changes(statement)} | {t for t, _all in emptied_by(statement)}
+        used |= set(containers_dropped_by(statement))
         used |= {dropped.what.owner or dropped.what for dropped in dropped_by(statement)}
         for table in sorted(used & unknown.keys(), key=str):
             yield finding(

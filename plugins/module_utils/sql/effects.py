@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import (
     part_of,
     relation,
     schema_and_name,
+    strings,
     type_text,
     walk,
 )
@@ -137,6 +138,22 @@ def dropped_by(statement: Statement) -> Iterator[Dropped]:
                 yield Dropped(part_of("column", table, command["name"]), statement, bool(command.get("missing_ok")))
     elif tag == "RenameStmt" and (old := _renamed(node)):
         yield Dropped(old, statement, renamed=True)
+
+
+def containers_dropped_by(statement: Statement) -> Iterator[DatabaseObject]:
+    """Schemas, types and extensions that a statement drops; tables and columns may go with them."""
+    kind = statement.node.get("removeType") if statement.tag == "DropStmt" else None
+    if kind == "OBJECT_EXTENSION":
+        yield from (DatabaseObject("extension", "", name) for name in strings(statement.node["objects"]))
+    elif kind in ("OBJECT_SCHEMA", "OBJECT_TYPE", "OBJECT_DOMAIN"):
+        yield from (dropped.what for dropped in dropped_by(statement))
+
+
+def moved_by(statement: Statement) -> DatabaseObject | None:
+    """The table that a statement moves to another schema."""
+    if statement.tag == "AlterObjectSchemaStmt" and "relation" in statement.node:
+        return relation(statement.node["relation"])
+    return None
 
 
 def drops_more_than_it_names(statement: Statement) -> bool:

@@ -27,8 +27,8 @@ class DatabaseObject:
     arguments: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        if self.kind == "schema":
-            return f"schema {self.name}"
+        if self.kind in ("schema", "extension"):
+            return f"{self.kind} {self.name}"
         if self.kind == "column":
             return f"column {self.schema}.{self.table}.{self.name}"
         if self.table:

@@ -79,6 +79,11 @@ def places(findings: list[LintFinding]) -> list[str]:
         ("delete from app.t", [("drops-data", "warning")]),
         ("delete from app.t where id = 1", []),
         ("drop view app.v; drop function app.f(int)", []),
+        ("drop schema app cascade", [("drops-data", "warning")]),
+        ("drop type app.e cascade", [("drops-data", "warning")]),
+        ("drop extension e cascade", [("drops-data", "warning")]),
+        ("drop extension e; drop type app.e; drop schema app", []),
+        ("create schema app; drop schema app cascade", []),
     ],
 )
 def test_a_migration_by_itself(up: str, expected: list[tuple[str, str]]) -> None:
@@ -108,18 +113,18 @@ def test_functions_with_their_owners_rights(definition: str, expected: bool) -> 
     [
         (NO_RLS_NEEDED, None, [("missing-rollback", "warning")]),
         (NO_RLS_NEEDED, "drop table app.t", [("rollback-loses-data", "notice")]),
-        (NO_RLS_NEEDED, "drop schema app", [("rollback-loses-data", "error")]),
+        (NO_RLS_NEEDED, "drop schema app", [("rollback-loses-data", "warning")]),
         ("create schema app; create table app.t (id int)", "drop schema app cascade", [("rollback-loses-data", "notice")]),
         (NO_RLS_NEEDED, "begin; commit", [("rollback-incomplete", "warning")]),
         (NO_RLS_NEEDED, "do $$ begin execute 'drop table app.' || 't'; end $$", []),
         ("alter table app.u add c int", "alter table app.u drop c", [("rollback-loses-data", "notice")]),
         ("alter table app.u add c int", "alter table app.u drop d", [
-            ("rollback-incomplete", "warning"), ("rollback-loses-data", "error"),
+            ("rollback-incomplete", "warning"), ("rollback-loses-data", "warning"),
         ]),
         ("insert into app.u values (1)", "delete from app.u where id = 1", [("rollback-loses-data", "warning")]),
-        ("insert into app.u values (1)", "delete from app.u", [("rollback-loses-data", "error")]),
-        ("insert into app.u values (1)", "truncate app.u", [("rollback-loses-data", "error")]),
-        ("update app.v set x = 1", "delete from app.u where id = 1", [("rollback-loses-data", "error")]),
+        ("insert into app.u values (1)", "delete from app.u", [("rollback-loses-data", "warning")]),
+        ("insert into app.u values (1)", "truncate app.u", [("rollback-loses-data", "warning")]),
+        ("update app.v set x = 1", "delete from app.u where id = 1", [("rollback-loses-data", "warning")]),
         ("create index i on app.u (id)", "drop index app.i", []),
         ("create index i on app.u (id)", "begin; commit", [("rollback-incomplete", "warning")]),
         (
