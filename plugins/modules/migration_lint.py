@@ -171,14 +171,32 @@ lint:
     duration_seconds:
       description: How long it took.
       type: float
+groups:
+  description:
+    - The findings as people read them, each with C(code), C(level), C(waived), C(where), C(reason) and C(fix); of one that is
+      there more than three times the first places and how many more.
+    - Places begin at the project's folder.
+  returned: when linted and no finding fails the task
+  type: list
+  elements: dict
+  sample:
+    - code: missing-rollback
+      level: warning
+      waived: false
+      where: >-
+        38 files: supabase/migrations/1_a.sql:1:1, supabase/migrations/2_b.sql:1:1, supabase/migrations/3_c.sql:1:1 and 35 more
+      reason: "There is no rollback: after a failure only the restore of a backup leads back"
+      fix: Write supabase/rollbacks/1_a.sql, or waive this with the reason why there is no way back.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import Limits
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.groups import grouped
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.job import LintOptions, lint
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
@@ -209,7 +227,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         connection_options=connection_options(params) if params["login_host"] else None,
         document=Path(params["run_dir"], "lint.json") if write else None,
     )
-    return {"changed": False, "lint": report.as_dict()}
+    return {"changed": False, "lint": report.as_dict(), "groups": [asdict(group) for group in grouped(report.findings)]}
 
 
 def main() -> None:

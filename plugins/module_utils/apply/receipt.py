@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents imp
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.shown import shown
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -83,14 +84,14 @@ class Recorder:
 
     def executed(self, statement: Statement, seconds: float, rows: int | None) -> None:
         """A statement has just run."""
-        where, command = str(statement.position), command_of(statement)
+        where, command = str(statement.position), shown(statement.sql)
         self._timings.append(StatementTiming(where=where, command=command, seconds=round(seconds, 4), rows=rows))
         self._look_at_locks(where, command, time.monotonic() - seconds)
 
     def not_executed(self, statement: Statement, reason: str) -> None:
         """A statement was left out of the dry run."""
         self._unexecuted.append(
-            UnexecutedStatement(where=str(statement.position), command=command_of(statement), reason=reason)
+            UnexecutedStatement(where=str(statement.position), command=shown(statement.sql), reason=reason)
         )
 
     def before_a_savepoint(self) -> None:
@@ -208,12 +209,6 @@ class Recorder:
                     TouchedRows(schema=schema, table=table, inserted=inserted, updated=updated, deleted=deleted)
                 )
         return touched
-
-
-def command_of(statement: Statement) -> str:
-    """The beginning of a statement on one line, as much as a person needs to know it again."""
-    line = " ".join(statement.sql.split())
-    return line if len(line) <= 80 else line[:77] + "..."
 
 
 def sequence_values(connection: PgConnection) -> dict[str, int | None]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import Violation
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import command_of
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.shown import shown
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import commands_of, strings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class _Refused:
         same = self.sqlstate == error.pgcode and self.constraint in (None, named)
         return Violation(
             where=str(statement.position),
-            statement=command_of(statement),
+            statement=shown(statement.sql),
             constraint=self.constraint or (named if same else None),
             table=self.table,
             sqlstate=self.sqlstate,
@@ -74,10 +74,14 @@ def violations_of(connection: PgConnection, statement: Statement, error: PgError
 
     To be asked when the statement was rolled back to the savepoint before it.
     """
-    found = [refused.as_violation(statement, error) for refused in _refused(connection, statement)]
+    try:
+        found = [refused.as_violation(statement, error) for refused in _refused(connection, statement)]
+    except RecursionError:
+        # An expression of hundreds of operators cannot be written anew as SQL; PostgreSQL's own answer remains.
+        found = []
     if any(violation.message == _message(error) for violation in found):
         return found
-    return [violation_of(error, where=str(statement.position), statement=command_of(statement)), *found]
+    return [violation_of(error, where=str(statement.position), statement=shown(statement.sql)), *found]
 
 
 def violation_of(error: PgError, *, where: str, statement: str, deferred: bool = False) -> Violation:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import given_document
@@ -16,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents impo
     LintReport,
     LintWaiver,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.groups import grouped
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
 
 
@@ -61,13 +63,13 @@ def judge_lint(
     if failing:
         return Judgement(
             "FAIL",
-            f"{counts}: {shown_list([_sentence(item) for item in failing])}",
+            f"{counts}: {shown_list(_sentences(failing))}",
             f"{failing[0].fix} Or accept a finding with a comment above its statement: "
             f"-- pgops: allow {failing[0].code} <why this is safe here>",
         )
     telling = [item for item in open_findings if item.level != "notice"]
     if telling:
-        return Judgement("WARNING", f"{counts}: {shown_list([_sentence(item) for item in telling])}", telling[0].fix)
+        return Judgement("WARNING", f"{counts}: {shown_list(_sentences(telling))}", telling[0].fix)
     return Judgement("PASS", counts)
 
 
@@ -90,6 +92,5 @@ def _not_linted(report: LintReport, plan: MigrationPlan) -> list[str]:
     ]
 
 
-def _sentence(item: LintFinding) -> str:
-    name = item.file.rpartition("/")[2]
-    return f"{item.code} at {name}:{item.line}:{item.column}, {item.reason}"
+def _sentences(findings: Sequence[LintFinding]) -> list[str]:
+    return [f"{group.code} at {group.where}, {group.reason}" for group in grouped(findings)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import HalfDoneMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import utc_text
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.shown import shown
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -92,7 +93,13 @@ def read_half_done(connection: PgConnection) -> list[HalfDoneMigration]:
         return []
     rows = fetch_all(connection, _HALF_DONE, [BEFORE_ALL])
     return [
-        HalfDoneMigration(version=version, finished=finished, begun=begun, run_id=run_id, recorded_at=recorded_at)
+        HalfDoneMigration(
+            version=version,
+            finished=finished,
+            begun=shown(begun) if begun else None,
+            run_id=run_id,
+            recorded_at=recorded_at,
+        )
         for version, finished, begun, run_id, recorded_at in rows
     ]
 
@@ -118,7 +125,7 @@ def log_statement(
         "select pg_catalog.set_config('role', coalesce(%s, pg_catalog.current_setting('role')), true); "
         "insert into pgops.statement_log (version, position, sha256, state, context, run_id) values (%s, %s, %s, %s, %s, %s) "
         "on conflict (version, position) do update set sha256 = excluded.sha256, state = excluded.state, "
-        "context = case when excluded.state = 'started' then excluded.context else statement_log.context end, "
+        "context = case when excluded.state = 'started' then excluded.context else statement_log.context - 'sql' end, "
         "run_id = excluded.run_id, recorded_at = clock_timestamp()",
         [role, version, position, sha256, state, json.dumps(dict(context or {})), run_id],
     )

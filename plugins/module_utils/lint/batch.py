@@ -13,10 +13,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding, LintLevel
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.shown import shown
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import TableChange
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
-_SHORT = 80
 _MEGABYTE = 1024 * 1024
 
 
@@ -72,12 +72,17 @@ class DataCheck:
 class Facts:
     """What was read from the database: the tables that the batch changes, and what their rows say.
 
-    C(unknown) holds the tables that could not be looked at, and why.
+    :param unknown: the tables that could not be looked at, and why.
+    :param contained: for each schema, type and extension that the batch or a rollback drops and that is there: the tables, and the
+        columns of others, that go with it and hold rows.
+    :param overloaded: of the functions that the batch drops, schema and name of those that are there more than once.
     """
 
     tables: Mapping[DatabaseObject, TableFacts] = field(default_factory=dict)
     unknown: Mapping[DatabaseObject, str] = field(default_factory=dict)
     volatile_functions: frozenset[str] = frozenset()
+    overloaded: frozenset[tuple[str, str]] = frozenset()
+    contained: Mapping[DatabaseObject, Sequence[DatabaseObject]] = field(default_factory=dict)
     checks: Sequence[DataCheck] = ()
 
 
@@ -116,9 +121,25 @@ class LintBatch:
         for file in self.files:
             yield from file.script.statements
 
+    def all_statements(self) -> Iterator[Statement]:
+        """The statements of all migrations, and those of their rollbacks."""
+        yield from self.statements()
+        for file in self.files:
+            if file.rollback:
+                yield from file.rollback.statements
+
     def live(self, table: DatabaseObject) -> TableFacts | None:
         """What the database holds of a table; None when it is unknown or the batch itself makes the table."""
         return self.facts.tables.get(table) if self.facts and table not in self.created else None
+
+    def holds_data(self, what: DatabaseObject) -> bool:
+        """Whether the database was seen to hold data in a table, a column or a schema now."""
+        if self.facts is None:
+            return False
+        if what.kind == "schema":
+            return bool(self.facts.contained.get(what))
+        table = self.facts.tables.get(what.owner or what)
+        return table is not None and table.rows > 0 and (what.kind == "table" or what.name in table.filled)
 
 
 def finding(
@@ -132,13 +153,7 @@ def finding(
         file=position.file,
         line=position.line,
         column=position.column,
-        statement=short(place.sql) if isinstance(place, Statement) else "",
+        statement=shown(place.sql) if isinstance(place, Statement) else "",
         reason=reason,
         fix=fix,
     )
-
-
-def short(sql: str) -> str:
-    """A statement in one line, cut where it gets long."""
-    line = " ".join(sql[: 4 * _SHORT].split())
-    return line if len(line) <= _SHORT else line[: _SHORT - 3] + "..."

@@ -37,6 +37,18 @@ class LintFinding:
 
 
 @dataclass(kw_only=True)
+class FindingGroup:
+    """One finding, or the same in many places, as people read it; ``where`` names the first places, from the project's folder on."""
+
+    code: str
+    level: LintLevel
+    waived: bool
+    where: str
+    reason: str
+    fix: str
+
+
+@dataclass(kw_only=True)
 class LintReport(Document):
     """lint.json: what was found in migrations and rollbacks; ``database`` is None when none was looked at."""
 

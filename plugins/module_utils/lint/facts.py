@@ -17,11 +17,16 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     LintBatch,
     TableFacts,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.contained import contained_in
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import dropped_by, emptied_by
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
+    containers_dropped_by,
+    dropped_by,
+    emptied_by,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import (
     TableChange,
     expression_text,
@@ -72,7 +77,7 @@ def read_facts(connection: PgConnection, batch: LintBatch) -> Facts:
     """
     changes = [change for statement in batch.statements() for change in table_changes(statement)]
     oids = _existing(connection, batch, changes)
-    dropped = {d.what for s in batch.statements() for d in dropped_by(s) if d.what.kind == "column"}
+    dropped = {d.what for s in batch.all_statements() for d in dropped_by(s) if d.what.kind == "column"}
     tables, unknown = {}, {}
     for table, oid in oids.items():
         with _guarded(connection) as outcome:
@@ -80,10 +85,20 @@ def read_facts(connection: PgConnection, batch: LintBatch) -> Facts:
             tables[table] = _table_facts(connection, table, oid, columns, batch.limits)
         if outcome.problem:
             unknown[table] = outcome.problem
+    contained = {}
+    for container in {c for s in batch.all_statements() for c in containers_dropped_by(s)}:
+        with _guarded(connection) as outcome:
+            held = contained_in(connection, container)
+            if held is not None:
+                contained[container] = held
+        if outcome.problem:
+            unknown[container] = outcome.problem
     return Facts(
         tables=tables,
         unknown=unknown,
         volatile_functions=_volatile(connection, changes),
+        contained=contained,
+        overloaded=_overloaded(connection, batch),
         checks=[check for change in changes if (check := _check(connection, batch, change, tables, oids))],
     )
 
@@ -122,7 +137,7 @@ def _guarded(connection: PgConnection, *, own_sql: bool = False) -> Iterator[_Ou
 def _existing(connection: PgConnection, batch: LintBatch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:
     """The tables that the batch changes, empties or drops and that are there now, with their OIDs."""
     wanted = {change.table for change in changes} | {c.referenced for c in changes if c.referenced}
-    for statement in batch.statements():
+    for statement in batch.all_statements():
         for dropped in dropped_by(statement):
             if dropped.what.kind in ("table", "column"):
                 wanted.add(dropped.what.owner or dropped.what)
@@ -178,6 +193,18 @@ def _volatile(connection: PgConnection, changes: Sequence[TableChange]) -> froze
     return frozenset(name for (name,) in rows)
 
 
+def _overloaded(connection: PgConnection, batch: LintBatch) -> frozenset[tuple[str, str]]:
+    """Which of the functions that the batch drops have a namesake with other arguments."""
+    names = sorted({d.what.name for s in batch.statements() for d in dropped_by(s) if d.what.kind == "function"})
+    rows = fetch_all(
+        connection,
+        "select n.nspname, p.proname from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace "
+        "where p.proname = any(%s) group by 1, 2 having count(*) > 1",
+        [names],
+    )
+    return frozenset((str(schema), str(name)) for schema, name in rows)
+
+
 def _check(
     connection: PgConnection,
     batch: LintBatch,
@@ -199,7 +226,10 @@ def _check(
         problem = "the linter does not ask about constraints of this kind"
         return DataCheck(change, None, problem=problem) if facts and facts.rows else None
     with _guarded(connection, own_sql=change.action == "check") as outcome:
-        query = _violations(connection, change, oids)
+        try:
+            query = _violations(connection, change, oids)
+        except RecursionError:
+            return DataCheck(change, None, problem="its expression is too long to be asked about")
         if query is None:
             return None
         bounded = sql.SQL("select count(*) from ({} limit {}) against").format(query, sql.Literal(MOST_VIOLATIONS))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, LintFile, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
+from ansible_collections.pgops.supabase.plugins.module_utils.lint.groups import in_project
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     Created,
     created_by,
@@ -30,7 +31,7 @@ def missing_rollback(batch: LintBatch) -> Iterator[LintFinding]:
                 "warning",
                 Position(file.script.file, 1, 1),
                 "There is no rollback: after a failure only the restore of a backup leads back",
-                f"Write {file.rollback_path}, or waive this with the reason why there is no way back.",
+                f"Write {in_project(file.rollback_path)}, or waive this with the reason why there is no way back.",
             )
 
 
@@ -38,10 +39,10 @@ def rollback_loses_data(batch: LintBatch) -> Iterator[LintFinding]:
     """Rollbacks that take away more than their migration brought."""
     for file in batch.files:
         if file.rollback is not None:
-            yield from _losses(file, file.rollback)
+            yield from _losses(batch, file, file.rollback)
 
 
-def _losses(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
+def _losses(batch: LintBatch, file: LintFile, rollback: Script) -> Iterator[LintFinding]:
     made = {c.what for s in file.script.statements for c in created_by(s)}
     made |= {c.what for s in rollback.statements for c in created_by(s)}
     filled = {table for s in file.script.statements if (table := written_by(s))}
@@ -58,10 +59,10 @@ def _losses(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
                     f"What was written to {what} since the migration goes with it",
                     "Nothing to do: the rollback exports it to a file before it drops it.",
                 )
-            else:
+            elif _is_there(batch, what):
                 yield finding(
                     "rollback-loses-data",
-                    "error",
+                    "error" if batch.holds_data(what) else "warning",
                     statement,
                     f"The rollback drops {what}, which the migration did not create: data from before it would be lost",
                     "Take it out of the rollback, or create it in the migration.",
@@ -72,7 +73,7 @@ def _losses(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
             own_rows = table in filled and not all_rows
             yield finding(
                 "rollback-loses-data",
-                "warning" if own_rows else "error",
+                "error" if batch.holds_data(table) and not own_rows else "warning",
                 statement,
                 f"The rollback deletes rows of {table}, "
                 + ("which the migration writes, too" if own_rows else "which the migration did not create"),
@@ -82,6 +83,20 @@ def _losses(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
                     else "Delete only the rows that the migration inserted, by their keys."
                 ),
             )
+
+
+def _is_there(batch: LintBatch, what: DatabaseObject) -> bool:
+    """Whether something is there before the migration; without a database, and where it could not be looked at, it may be.
+
+    What a DO block of the migration makes is not there.
+    """
+    facts = batch.facts
+    if facts is None or what in batch.created or {what, what.owner} & facts.unknown.keys():
+        return True
+    if what.kind == "schema":
+        return what in facts.contained
+    table = facts.tables.get(what.owner or what)
+    return table is not None and (what.kind == "table" or what.name in table.columns)
 
 
 def rollback_incomplete(batch: LintBatch) -> Iterator[LintFinding]:
@@ -116,7 +131,7 @@ def _left_behind(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
                 "warning",
                 created.statement,
                 f"The migration creates {created.what}, and the rollback does not take it back",
-                f"Drop it, or restore what was there before, in {file.rollback_path}.",
+                f"Drop it, or restore what was there before, in {in_project(file.rollback_path)}.",
             )
     remade = {c.what for s in file.script.statements for c in created_by(s)}
     restored = {c.what for s in rollback.statements for c in created_by(s)}
@@ -130,7 +145,7 @@ def _left_behind(file: LintFile, rollback: Script) -> Iterator[LintFinding]:
                 "warning",
                 statement,
                 f"The migration drops {what}, and the rollback does not make it again",
-                f"Create it as it was in {file.rollback_path}.",
+                f"Create it as it was in {in_project(file.rollback_path)}.",
             )
 
 

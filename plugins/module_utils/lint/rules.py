@@ -11,11 +11,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
+    containers_dropped_by,
     created_by,
     dropped_by,
+    drops_more_than_it_names,
     emptied_by,
     function_altered_by,
     functions_used,
+    moved_by,
     options_of,
     relations_used,
     row_security_enabled_by,
@@ -28,6 +31,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 API_SCHEMA = "public"
+_NAMED = 3
 _RELATIONS = ("table", "view", "materialized view", "sequence", "index")
 
 
@@ -144,60 +148,119 @@ def drops_data(batch: LintBatch) -> Iterator[LintFinding]:
                 )
 
 
+def drops_what_holds_data(batch: LintBatch) -> Iterator[LintFinding]:
+    """Tables and columns that go with a schema, a type or an extension, without being named."""
+    settled: set[DatabaseObject] = set()
+    for statement in batch.statements():
+        for container in containers_dropped_by(statement):
+            if container in batch.created or (batch.facts and container not in batch.facts.contained):
+                continue
+            what = "without a connection nobody knows which tables"
+            if batch.facts:
+                held = [item for item in batch.facts.contained[container] if not {item, item.owner} & settled]
+                if not held:
+                    continue
+                rest = f" and {len(held) - _NAMED} more" if len(held) > _NAMED else ""
+                what = f"{', '.join(map(str, held[:_NAMED]))}{rest}"
+            elif not drops_more_than_it_names(statement):
+                continue
+            yield finding(
+                "drops-data",
+                "warning",
+                statement,
+                f"What is dropped with {container} holds data: {what}",
+                "Move or keep what is needed first, or waive this with the reason why the data is not needed.",
+            )
+        settled |= {d.what for d in dropped_by(statement)}
+        settled |= {table for table in [moved_by(statement)] if table}
+
+
 def _data_in(batch: LintBatch, what: DatabaseObject) -> str:
     """How much data would be lost, in words; empty when it is none."""
     if batch.facts is None:
         return "without a connection nobody knows how much"
-    table = batch.facts.tables.get(what.owner or what)
-    if table is None or table.rows == 0:
-        return ""
-    if what.kind == "column" and what.name not in table.filled:
-        return ""
-    return batch.limits.size_text(table)
+    return batch.limits.size_text(batch.facts.tables[what.owner or what]) if batch.holds_data(what) else ""
 
 
 def conflicts_in_batch(batch: LintBatch) -> Iterator[LintFinding]:
-    """Files that get in each other's way: made two times, or used after an earlier file dropped it."""
+    """Files that seem to get in each other's way: made two times, or used after an earlier file dropped it.
+
+    Only the dry run knows: what goes with a CASCADE, and what a DO block does, is not in the text.
+    """
     made: dict[tuple[DatabaseObject, str | None], Statement] = {}
-    gone: dict[DatabaseObject, Statement] = {}
+    gone: dict[tuple[DatabaseObject, str | None], Statement] = {}
+    overloaded = batch.facts.overloaded if batch.facts else frozenset()
     for statement in batch.statements():
-        yield from _uses_of(gone, statement)
+        if statement.tag == "DoStmt":
+            made, gone = _not_named_in(statement, made), _not_named_in(statement, gone)
+        yield from _uses_of(gone, statement, overloaded)
         for created in created_by(statement):
             key = (created.what, created.what.arguments)
             earlier = made.get(key)
             if earlier and not created.tolerant:
                 yield finding(
                     "conflicts-in-batch",
-                    "error",
+                    "warning",
                     statement,
                     f"{created.what} was already created at {earlier.position}",
                     "Remove one of the two, or drop the object in between.",
                 )
             made[key] = statement
-            gone.pop(created.what, None)
+            gone = {key: by for key, by in gone.items() if not _takes_the_name_of(created.what, key[0])}
+        if drops_more_than_it_names(statement):
+            made = {}
         for dropped in dropped_by(statement):
             made = {key: by for key, by in made.items() if dropped.what not in (key[0], key[0].owner)}
-            gone[dropped.what] = statement
+            gone[(dropped.what, dropped.what.arguments)] = statement
 
 
-def _uses_of(gone: dict[DatabaseObject, Statement], statement: Statement) -> Iterator[LintFinding]:
+def _not_named_in(
+    block: Statement, objects: dict[tuple[DatabaseObject, str | None], Statement]
+) -> dict[tuple[DatabaseObject, str | None], Statement]:
+    words = block.sql.lower()
+    return {key: by for key, by in objects.items() if key[0].name.lower() not in words}
+
+
+def _takes_the_name_of(made: DatabaseObject, gone: DatabaseObject) -> bool:
+    """Whether a name, of whatever kind of relation or overload, means something again."""
+    return (
+        made == gone
+        or made.kind in _RELATIONS
+        and (
+            (gone.kind in _RELATIONS and (made.schema, made.name) == (gone.schema, gone.name))
+            or (made.schema, made.name) == (gone.schema, gone.table)
+        )
+    )
+
+
+def _uses_of(
+    gone: dict[tuple[DatabaseObject, str | None], Statement],
+    statement: Statement,
+    overloaded: frozenset[tuple[str, str]],
+) -> Iterator[LintFinding]:
     """The objects of earlier files that a statement uses although they are not there any more."""
+    dropped = {(d.what, d.what.arguments) for d in dropped_by(statement) if not d.tolerant}
     dropped_again = {d.what for d in dropped_by(statement) if d.tolerant}
     made_here = {(c.what.schema, c.what.name) for c in created_by(statement)}
-    relations, functions = relations_used(statement), functions_used(statement)
-    for what, by in gone.items():
+    relations, calls = relations_used(statement), functions_used(statement)
+    for (what, arguments), by in gone.items():
         name = (what.schema, what.name)
         if by.position.file == statement.position.file or what in dropped_again or name in made_here:
             continue
+        number = None if arguments is None else len(arguments.split(", ")) if arguments else 0
         used = (
             (what.kind in _RELATIONS and name in relations)
-            or (what.kind == "function" and name in functions)
-            or any(what == d.what for d in dropped_by(statement))
+            or (
+                what.kind == "function"
+                and name not in overloaded
+                and any((schema, called) == name and number in (None, given) for schema, called, given in calls)
+            )
+            or (what, arguments) in dropped
         )
         if used:
             yield finding(
                 "conflicts-in-batch",
-                "error",
+                "warning",
                 statement,
                 f"The statement uses {what}, which an earlier file drops or renames at {by.position}",
                 "Correct the order of the files, or use what took its place.",
@@ -212,5 +275,6 @@ MIGRATION_RULES: tuple[Rule, ...] = (
     missing_rls,
     security_definer_search_path,
     drops_data,
+    drops_what_holds_data,
     conflicts_in_batch,
 )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     ColumnFacts,
@@ -15,7 +16,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     finding,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import dropped_by, emptied_by, written_by
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
+    containers_dropped_by,
+    dropped_by,
+    emptied_by,
+    may_write_rows,
+    written_by,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import (
     TableChange,
@@ -176,17 +183,12 @@ def _violation_words(change: TableChange) -> str:
 
 
 def _earlier_write(batch: LintBatch, check: DataCheck) -> Statement | None:
-    """A statement before the change that writes the table, or may: of a DO block only the words are known."""
-    table = check.change.table
-    tables = {table} | ({check.change.referenced} if check.change.referenced else set())
-    for statement in batch.statements():
-        if statement == check.change.statement:
-            return None
-        if written_by(statement) in tables or any(emptied in tables for emptied, _all in emptied_by(statement)):
-            return statement
-        if statement.tag == "DoStmt" and any(t.name.lower() in statement.sql.lower() for t in tables):
-            return statement
-    return None
+    """The last statement up to the change that writes its tables; else the last that may, as a function or a trigger does."""
+    tables = {check.change.table} | ({check.change.referenced} if check.change.referenced else set())
+    own = check.change.statement
+    before = [*takewhile(lambda statement: statement != own, batch.statements()), own]
+    writing = [s for s in before if written_by(s) in tables or any(table in tables for table, _all in emptied_by(s))]
+    return next(reversed(writing or [s for s in before if may_write_rows(s)]), None)
 
 
 def unknown_tables(batch: LintBatch) -> Iterator[LintFinding]:
@@ -194,6 +196,7 @@ def unknown_tables(batch: LintBatch) -> Iterator[LintFinding]:
     unknown = dict(batch.facts.unknown) if batch.facts else {}
     for statement in batch.statements():
         used = {change.table for change in table_changes(statement)} | {t for t, _all in emptied_by(statement)}
+        used |= set(containers_dropped_by(statement))
         used |= {dropped.what.owner or dropped.what for dropped in dropped_by(statement)}
         for table in sorted(used & unknown.keys(), key=str):
             yield finding(

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Script, Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Node,
+    Script,
+    Statement,
+    sets_only_the_session,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import (
     DEFAULT_SCHEMA,
     DatabaseObject,
@@ -18,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import (
     part_of,
     relation,
     schema_and_name,
+    strings,
     type_text,
     walk,
 )
@@ -40,6 +46,7 @@ _DROPPED_KINDS = {
     "OBJECT_SCHEMA": "schema",
     "OBJECT_COLUMN": "column",
 }
+_WRITERS = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt")
 PARTS_OF_A_TABLE = ("column", "trigger", "policy")
 
 
@@ -133,6 +140,29 @@ def dropped_by(statement: Statement) -> Iterator[Dropped]:
         yield Dropped(old, statement, renamed=True)
 
 
+def containers_dropped_by(statement: Statement) -> Iterator[DatabaseObject]:
+    """Schemas, types and extensions that a statement drops; tables and columns may go with them."""
+    kind = statement.node.get("removeType") if statement.tag == "DropStmt" else None
+    if kind == "OBJECT_EXTENSION":
+        yield from (DatabaseObject("extension", "", name) for name in strings(statement.node["objects"]))
+    elif kind in ("OBJECT_SCHEMA", "OBJECT_TYPE", "OBJECT_DOMAIN"):
+        yield from (dropped.what for dropped in dropped_by(statement))
+
+
+def moved_by(statement: Statement) -> DatabaseObject | None:
+    """The table that a statement moves to another schema."""
+    if statement.tag == "AlterObjectSchemaStmt" and "relation" in statement.node:
+        return relation(statement.node["relation"])
+    return None
+
+
+def drops_more_than_it_names(statement: Statement) -> bool:
+    """Whether a statement may drop objects that it does not name: CASCADE, DROP OWNED."""
+    return statement.tag == "DropOwnedStmt" or any(
+        item.get("behavior") == "DROP_CASCADE" for item in (statement.node, *commands_of(statement.node))
+    )
+
+
 def adds_enum_value(script: Script) -> bool:
     """Whether a script has an ALTER TYPE ... ADD VALUE. What a DO block does cannot be known before it runs."""
     return any(s.tag == "AlterEnumStmt" and "oldVal" not in s.node for s in script.statements)
@@ -154,6 +184,24 @@ def written_by(statement: Statement) -> DatabaseObject | None:
     return None
 
 
+def may_write_rows(statement: Statement) -> bool:
+    """Whether a statement may change rows of whatever table: by itself, by a trigger, or in a function that it calls.
+
+    What a definition (of a view, a default, a function) says does not run with it.
+    """
+    if statement.tag in ("DoStmt", "CallStmt", "ExecuteStmt", "TruncateStmt"):
+        return True
+    nodes = list(walk(statement.node))
+    if statement.tag in _WRITERS or any(tag in node for tag in _WRITERS for node in nodes):
+        return statement.tag not in ("CreateFunctionStmt", "RuleStmt", "PrepareStmt")
+    if statement.tag in ("SelectStmt", "CreateTableAsStmt", "RefreshMatViewStmt"):
+        return any("funcname" in node for node in nodes) and not sets_only_the_session(statement)
+    return statement.tag == "AlterTableStmt" and any(
+        command["subtype"] == "AT_AlterColumnType" and "raw_default" in command["def"]["ColumnDef"]
+        for command in commands_of(statement.node)
+    )
+
+
 def row_security_enabled_by(statement: Statement) -> DatabaseObject | None:
     """The table that the statement puts under row level security."""
     if statement.tag == "AlterTableStmt" and any(
@@ -173,11 +221,18 @@ def relations_used(statement: Statement) -> set[tuple[str, str]]:
     }
 
 
-def functions_used(statement: Statement) -> set[tuple[str, str]]:
-    """Schema and name of every function that a statement calls or hangs on a trigger."""
+def functions_used(statement: Statement) -> set[tuple[str, str, int]]:
+    """Schema, name and number of arguments of every function that a statement calls or hangs on a trigger."""
     if statement.tag == "CreateFunctionStmt":
         return set()
-    return {schema_and_name(item["funcname"]) for item in walk(statement.node) if "funcname" in item}
+    if statement.tag == "CreateTrigStmt":
+        # What stands in its parentheses is text for the trigger; the function itself takes none.
+        return {(*schema_and_name(statement.node["funcname"]), 0)}
+    return {
+        (*schema_and_name(item["funcname"]), len(item.get("args", [])))
+        for item in walk(statement.node)
+        if "funcname" in item
+    }
 
 
 def options_of(statement: Statement) -> dict[str, list[Node]]:

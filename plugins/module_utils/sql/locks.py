@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.documents import ExpectedLock
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Node, Script, Statement
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import walk
 
 _BY_STATEMENT = {
     "IndexStmt": "ShareLock",
@@ -20,6 +21,7 @@ _BY_STATEMENT = {
     "CreatePolicyStmt": "AccessExclusiveLock",
     "AlterPolicyStmt": "AccessExclusiveLock",
     "RenameStmt": "AccessExclusiveLock",
+    "ClusterStmt": "AccessExclusiveLock",
     "RuleStmt": "AccessExclusiveLock",
     "ViewStmt": "AccessExclusiveLock",
     "InsertStmt": "RowExclusiveLock",
@@ -65,7 +67,7 @@ def entries_in_the_lock_table(script: Script) -> int:
 def _entries(statement: Statement) -> int:
     if statement.tag != "CreateStmt":
         return 1
-    keys = str(statement.node).count("CONSTR_PRIMARY") + str(statement.node).count("CONSTR_UNIQUE")
+    keys = sum(item.get("contype") in ("CONSTR_PRIMARY", "CONSTR_UNIQUE") for item in walk(statement.node))
     return LOCKS_OF_A_NEW_TABLE + keys
 
 
@@ -98,10 +100,14 @@ def _locks_of(statement: Statement) -> Iterator[tuple[str, str]]:
     elif tag == "CreateStmt":
         for constraint in _foreign_keys(node):
             yield _name(constraint["pktable"]), "ShareRowExclusiveLock"
+    elif tag == "ReindexStmt" and node.get("relation"):
+        concurrent = any(item["DefElem"]["defname"] == "concurrently" for item in node.get("params", []))
+        alone = "ShareLock" if node["kind"] == "REINDEX_OBJECT_TABLE" else "AccessExclusiveLock"
+        yield _name(node["relation"]), "ShareUpdateExclusiveLock" if concurrent else alone
     elif tag in _BY_STATEMENT:
         relation = node.get("relation") or node.get("table") or node.get("view")
         if relation:
-            concurrent = tag == "IndexStmt" and node.get("concurrent")
+            concurrent = tag == "IndexStmt" and bool(node.get("concurrent"))
             yield _name(relation), "ShareUpdateExclusiveLock" if concurrent else _BY_STATEMENT[tag]
 
 
@@ -113,6 +119,10 @@ def _locks_of_alter(node: Node) -> Iterator[tuple[str, str]]:
             yield _name(foreign_key["pktable"]), "ShareRowExclusiveLock"
             modes.append("ShareRowExclusiveLock")
         else:
+            for reference in _foreign_keys({"tableElts": [command.get("def", {})]}):
+                yield _name(reference["pktable"]), "ShareRowExclusiveLock"
+            if command.get("subtype") == "AT_AttachPartition":
+                yield _name(command["def"]["PartitionCmd"]["name"]), "AccessExclusiveLock"
             modes.append(_WEAKER_ALTER.get(command.get("subtype", ""), "AccessExclusiveLock"))
     if node.get("relation"):
         yield _name(node["relation"]), max(modes or ["AccessExclusiveLock"], key=_STRENGTH.index)

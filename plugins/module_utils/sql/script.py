@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position, SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.sql import nested_json
 
 Node = dict[str, Any]
 
@@ -156,7 +156,7 @@ def parse_script(file: str, text: str) -> Script:
     from pglast import parser
 
     try:
-        parsed = json.loads(parser.parse_sql_json(text))
+        parsed = nested_json.loads(parser.parse_sql_json(text))
     except parser.ParseError as error:
         message, offset = _parse_error(error, text)
         position = position_at(file, text, offset)

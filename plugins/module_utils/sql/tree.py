@@ -27,8 +27,8 @@ class DatabaseObject:
     arguments: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        if self.kind == "schema":
-            return f"schema {self.name}"
+        if self.kind in ("schema", "extension"):
+            return f"{self.kind} {self.name}"
         if self.kind == "column":
             return f"column {self.schema}.{self.table}.{self.name}"
         if self.table:
@@ -94,11 +94,12 @@ def part_of(kind: str, table: DatabaseObject, name: str) -> DatabaseObject:
 
 
 def walk(node: Any) -> Iterator[Node]:
-    """Every node of a tree, itself first."""
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from walk(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from walk(value)
+    """Every node of a tree, itself first; a tree may be deeper than the interpreter's limit of calls."""
+    left = [node]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            yield item
+            left.extend(reversed(item.values()))
+        elif isinstance(item, list):
+            left.extend(reversed(item))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import session
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.integration.application import Application
-from tests.integration.live import LiveProject
+from tests.integration.live import LiveProject, run_module
 
 FIRST, SECOND, THIRD = "20260101000000_first", "20260102000000_second", "20260103000000_third"
 SHOP = """
@@ -300,3 +301,27 @@ def test_deferred_constraints_that_fail_are_all_listed_once(application: Applica
                 (f"{FIRST}.sql", "public.orders", "orders_code", 4),
             ]
         )
+
+
+def test_no_literal_of_a_statement_is_kept_beside_the_files(application: Application, tmp_path: Path) -> None:
+    application.migration(
+        FIRST,
+        "-- hunter2\ninsert into public.clients values (9, 'hunter2');\n"
+        "do $$ begin perform 'hunter2'; end $$;\n"
+        'drop table public."Odd ""one"; -- hunter2\n'
+        "update public.clients set name = 'hunter2' where name = 'hunter2';\n",
+    )
+    application.migration(SECOND, "create index concurrently named on public.clients (id) where name <> 'hunter2';\n")
+    seen = application.apply(check=True, run_dir=str(tmp_path / "dry"))
+    where = {"supabase_dir": str(application.directory), **application.project.login}
+    lint = run_module("migration_lint", run_dir=str(tmp_path / "lint"), **where)
+    assert "hunter2" not in json.dumps([seen["migration"]["receipt"], lint["lint"]])
+    assert "insert into public.clients values (9, '...')" in json.dumps(seen["migration"]["receipt"])
+    assert "hunter2" not in (tmp_path / "lint" / "lint.json").read_text()
+    application.play("migrate", preflight_lint_fail_level="never")
+    kept = [*application.state_dir.rglob("report.md"), *application.state_dir.rglob("lint.json")]
+    kept += application.state_dir.rglob("receipt*")
+    assert {"report.md", "lint.json"} <= {file.name for file in kept}
+    assert not [file for file in kept if "hunter2" in file.read_text()]
+    application.apply()
+    assert "hunter2" not in application.project.psql("select * from pgops.ledger")

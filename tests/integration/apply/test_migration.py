@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.application import TABLES, Application
-from tests.integration.live import LiveProject
+from tests.integration.live import LiveProject, run_module
 
 FIRST, SECOND = "20260101000000_first", "20260102000000_second"
 VERSIONS = [FIRST[:14], SECOND[:14]]
@@ -330,3 +330,31 @@ def test_a_killed_process_leaves_the_database_as_it_was(application: Application
         assert application.snapshot() == before
     application.applies()
     assert application.versions() == VERSIONS[:1]
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("create view public.deep as " + " union all ".join(["select 1 as n"] * 1000), "1000"),
+        ("create view public.deep as select " + " || ".join(["'a'"] * 600) + " as n", "1"),
+        (
+            "alter table public.clients add constraint deep check (name <> " + " || ".join(["'a'"] * 600) + ");\n"
+            "create view public.deep as select * from public.clients",
+            "3",
+        ),
+    ],
+)
+def test_a_long_chain_of_operators_is_applied(application: Application, sql: str, expected: str) -> None:
+    application.migration(FIRST, f"{sql};\n")
+    lint = run_module("migration_lint", supabase_dir=str(application.directory), **application.project.login)
+    assert not lint.get("failed"), lint
+    checked = application.apply(check=True)
+    assert not checked.get("failed"), checked
+    application.applies()
+    assert application.project.psql("select count(*) from public.deep") == expected
+
+
+def test_rows_against_a_long_check_are_reported_as_postgresql_says(application: Application) -> None:
+    check = " || ".join(["'a'"] * 600)
+    application.migration(FIRST, f"alter table public.clients add constraint deep check (name = {check});\n")
+    assert application.apply(check=True)["msg"].startswith("Rows break 1 constraint: deep of public.clients")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration import snapshots
+from tests.integration.application import Application
 from tests.integration.live import LiveProject, run_module
 
 TABLES = """
@@ -234,6 +235,63 @@ def test_data_that_would_be_dropped(people: LiveProject, supabase_dir: Path, sql
     assert {item[1] for item in ours(without)} <= {"warning"}
 
 
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("drop schema app cascade", "schema app holds data: table app.full, table app.part, column public.moods.a and 1 more"),
+        ("drop type app.mood cascade", "type app.mood holds data: column public.moods.a, column public.moods.c"),
+        ("drop domain app.mail cascade", "type app.mail holds data: column public.moods.c"),
+        ("drop type app.row cascade", None),
+        ("alter table app.full set schema public; drop schema app cascade", "schema app holds data: table app.part, column public.moods.a, column public.moods.c"),
+        ("drop schema nowhere cascade", None),
+        ("drop extension if exists not_there cascade", None),
+        ("drop extension hstore cascade", "extension hstore holds data: column public.moods.h"),
+    ],
+)  # fmt: skip
+def test_what_goes_with_what_is_dropped(project: LiveProject, supabase_dir: Path, sql: str, what: str | None) -> None:
+    project.psql(
+        "create schema app; create type app.mood as enum ('x'); create domain app.mail as app.mood; create type app.row as (a int);"
+        "create table app.full (id int); insert into app.full values (1); create table app.empty (id int);"
+        "create table app.parts (id int) partition by range (id);"
+        "create table app.part partition of app.parts for values from (0) to (9); insert into app.parts values (1);"
+        "create extension if not exists hstore;"
+        "create table moods (id int, a app.mood, b app.mood, c app.mail, h hstore, r app.row);"
+        "insert into moods (id, a, c, h) values (1, 'x', 'x', '');",
+        user="supabase_admin",
+    )
+    write(supabase_dir, "1_change", f"{sql};", "select 1;")
+    result = lint_twice(project, supabase_dir)
+    found = [f for f in result["lint"]["findings"] if f["code"] == "drops-data" and "dropped with" in f["reason"]]
+    assert [(f["level"], f["reason"]) for f in found] == ([("warning", f"What is dropped with {what}")] if what else [])
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "level"),
+    [
+        ("do $$ begin alter table people add column if not exists fresh int; end $$", "alter table people drop column fresh", None),
+        ("do $$ begin create table if not exists fresh (id int); end $$", "drop table fresh", None),
+        ("do $$ begin create schema fresh; end $$", "drop schema fresh cascade", None),
+        ("do $$ begin alter table people add column if not exists note text; end $$", "alter table people drop column note", "error"),
+        ("select 1", "alter table people drop column never", "warning"),
+        ("select 1", "drop table people", "error"),
+        ("select 1", "drop table empty", "warning"),
+        ("select 1", "delete from empty", "warning"),
+        ("select 1", "truncate people", "error"),
+        ("select 1", "drop schema filled cascade", "error"),
+    ],
+)  # fmt: skip
+def test_a_rollback_loses_only_what_is_there(
+    people: LiveProject, supabase_dir: Path, up: str, down: str, level: str | None
+) -> None:
+    people.psql(
+        "alter table people add column never int; create schema filled; create table filled.t as select 1 as id"
+    )
+    write(supabase_dir, "1_change", f"{up};", f"{down};")
+    result = lint_twice(people, supabase_dir)
+    found = [f["level"] for f in result["lint"]["findings"] if f["code"] == "rollback-loses-data"]
+    assert found == ([level] if level else [])
+
+
 def test_only_pending_migrations_are_linted(people: LiveProject, supabase_dir: Path) -> None:
     write(supabase_dir, "1_old", "create table made (id int);", "drop table made;")
     applied = run_module("migration", supabase_dir=str(supabase_dir), **people.login)
@@ -286,6 +344,16 @@ def test_findings_are_waived_on_record_and_written_down(
     never = lint_twice(people, supabase_dir, fail_level="never")
     assert not never.get("failed") and never["lint"]["errors"] == 1
     assert not lint_twice(people, supabase_dir, exclude=["drops-data"]).get("failed")
+
+
+def test_people_read_once_what_many_files_have(project: LiveProject, tmp_path: Path) -> None:
+    application = Application(project, tmp_path / "supabase")
+    for number in range(1, 7):
+        application.migration(f"{number}_file", f"create view public.v{number} as select {number};")
+    said = application.play("plan").stdout
+    assert said.count("missing-rollback") == 1 and "and 3 more" in said
+    assert f"6 files: {', '.join(f'supabase/migrations/{n}_file.sql:1:1' for n in (1, 2, 3))}" in said
+    assert f"{tmp_path}/supabase/migrations" not in said
 
 
 def test_bad_input_is_refused(supabase_dir: Path) -> None:

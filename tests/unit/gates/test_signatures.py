@@ -244,8 +244,17 @@ def test_what_the_findings_are_worth(findings: list[LintFinding], level: str, ve
     judged = judge_lint(report(*findings), None, plan(), level)
     assert judged.verdict == verdict
     if verdict == "FAIL":
-        assert f"{findings[0].code} at 1_m.sql:3:1, because" in judged.evidence
+        assert f"{findings[0].code} at supabase/migrations/1_m.sql:3:1, because" in judged.evidence
         assert f"-- pgops: allow {findings[0].code}" in (judged.next_step or "")
+
+
+def test_the_same_in_many_files_is_said_once() -> None:
+    many = [dataclasses.replace(finding("warning"), file=f"/s/supabase/migrations/{n}_m.sql") for n in range(38)]
+    judged = judge_lint(report(*many), None, plan(), "error")
+    assert judged.evidence == (
+        "0 errors, 38 warnings, 0 notices, 0 accepted in the files: c-warning at 38 files: supabase/migrations/0_m.sql:3:1, "
+        "supabase/migrations/1_m.sql:3:1, supabase/migrations/2_m.sql:3:1 and 35 more, because"
+    )
 
 
 def test_every_pending_file_has_to_be_linted() -> None:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import (
     ColumnFacts,
+    DataCheck,
     Facts,
     Limits,
     LintBatch,
@@ -23,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.squawk import 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.table_rules import keeps_storage
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by, dropped_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.table_changes import table_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
 NO_RLS_NEEDED = "create table app.t (id int)"
@@ -76,6 +79,11 @@ def places(findings: list[LintFinding]) -> list[str]:
         ("delete from app.t", [("drops-data", "warning")]),
         ("delete from app.t where id = 1", []),
         ("drop view app.v; drop function app.f(int)", []),
+        ("drop schema app cascade", [("drops-data", "warning")]),
+        ("drop type app.e cascade", [("drops-data", "warning")]),
+        ("drop extension e cascade", [("drops-data", "warning")]),
+        ("drop extension e; drop type app.e; drop schema app", []),
+        ("create schema app; drop schema app cascade", []),
     ],
 )
 def test_a_migration_by_itself(up: str, expected: list[tuple[str, str]]) -> None:
@@ -105,18 +113,18 @@ def test_functions_with_their_owners_rights(definition: str, expected: bool) -> 
     [
         (NO_RLS_NEEDED, None, [("missing-rollback", "warning")]),
         (NO_RLS_NEEDED, "drop table app.t", [("rollback-loses-data", "notice")]),
-        (NO_RLS_NEEDED, "drop schema app", [("rollback-loses-data", "error")]),
+        (NO_RLS_NEEDED, "drop schema app", [("rollback-loses-data", "warning")]),
         ("create schema app; create table app.t (id int)", "drop schema app cascade", [("rollback-loses-data", "notice")]),
         (NO_RLS_NEEDED, "begin; commit", [("rollback-incomplete", "warning")]),
         (NO_RLS_NEEDED, "do $$ begin execute 'drop table app.' || 't'; end $$", []),
         ("alter table app.u add c int", "alter table app.u drop c", [("rollback-loses-data", "notice")]),
         ("alter table app.u add c int", "alter table app.u drop d", [
-            ("rollback-incomplete", "warning"), ("rollback-loses-data", "error"),
+            ("rollback-incomplete", "warning"), ("rollback-loses-data", "warning"),
         ]),
         ("insert into app.u values (1)", "delete from app.u where id = 1", [("rollback-loses-data", "warning")]),
-        ("insert into app.u values (1)", "delete from app.u", [("rollback-loses-data", "error")]),
-        ("insert into app.u values (1)", "truncate app.u", [("rollback-loses-data", "error")]),
-        ("update app.v set x = 1", "delete from app.u where id = 1", [("rollback-loses-data", "error")]),
+        ("insert into app.u values (1)", "delete from app.u", [("rollback-loses-data", "warning")]),
+        ("insert into app.u values (1)", "truncate app.u", [("rollback-loses-data", "warning")]),
+        ("update app.v set x = 1", "delete from app.u where id = 1", [("rollback-loses-data", "warning")]),
         ("create index i on app.u (id)", "drop index app.i", []),
         ("create index i on app.u (id)", "begin; commit", [("rollback-incomplete", "warning")]),
         (
@@ -166,12 +174,76 @@ def test_a_migration_and_its_rollback(up: str, down: str | None, expected: list[
             "create function app.f(text) returns int language sql as 'select 1'",
             None,
         ),
+        ("drop function app.f(int, int)", "select app.f(1)", None),
+        ("drop function app.f(int, int)", "select app.f(1, 2)", "2.sql:1:1"),
+        ("drop function app.f(int)", "drop function app.f(text)", None),
+        (
+            "drop function app.f(int); create function app.f(text) returns int language sql as '1'",
+            "select app.f('x')",
+            None,
+        ),
+        ("drop function app.f()", "create trigger g before insert on app.t execute function app.f('x')", "2.sql:1:1"),
+        ("alter table app.t rename to u; create view app.t as select * from app.u", "select * from app.t", None),
+        ("drop view app.v; create materialized view app.v as select 1", "refresh materialized view app.v", None),
+        ("alter table app.t drop c; drop table app.t; create table app.t (c int)", "alter table app.t drop c", None),
+        ("create view app.v as select * from app.t", "drop table app.t cascade; create view app.v as select 2", None),
+        (
+            "create view app.v as select c from app.t",
+            "alter table app.t drop c cascade; create view app.v as select 2",
+            None,
+        ),
+        ("create view app.v as select 1", "drop owned by somebody; create view app.v as select 2", None),
+        ("create view app.v as select 1", "do $$ begin drop view app.v; end $$; create view app.v as select 2", None),
+        ("drop view app.v", "do $$ begin create view app.v as select 1; end $$; select * from app.v", None),
     ],
 )
 def test_files_that_get_in_each_others_way(first: str, second: str, place: str | None) -> None:
     findings = [f for f in judge(batch((first, None), (second, None)), ()) if f.code == "conflicts-in-batch"]
     assert places(findings) == ([f"conflicts-in-batch {place}"] if place else [])
-    assert all(f.level == "error" and "1.sql:1:1" in f.reason for f in findings)
+    assert all(f.level == "warning" and "1.sql:1:1" in f.reason for f in findings)
+
+
+def test_another_overload_in_the_database_may_be_the_one_that_is_called() -> None:
+    files = (("drop function app.f(int)", None), ("select app.f('x')", None))
+    for others, expected in ((frozenset(), ["conflicts-in-batch"]), (frozenset({("app", "f")}), [])):
+        facts = Facts(overloaded=others)
+        assert [f.code for f in judge(batch(*files, facts=facts), (), ("missing-rollback",))] == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "level"),
+    [
+        ("select 1", "error"),
+        ("select set_config('a.b', 'c', true)", "error"),
+        ("create function app.f() returns int language sql as 'update app.t set c = 1; select 1'", "error"),
+        ("create view app.v as select lower('x')", "error"),
+        ("alter table app.t alter column d type text", "error"),
+        ("update app.t set c = 1", "warning"),
+        ("truncate app.t", "warning"),
+        ("select public.backfill()", "warning"),
+        ("do $$ begin perform backfill(); end $$", "warning"),
+        ("call app.backfill()", "warning"),
+        ("insert into app.other values (1)", "warning"),
+        ("with gone as (delete from app.t returning 1) select 1 from gone", "warning"),
+        ("create table app.log as select backfill()", "warning"),
+        ("alter table app.t alter column c type text using coalesce(c, '')", "warning"),
+    ],
+)
+def test_rows_that_a_statement_before_may_mend_are_no_error(before: str, level: str) -> None:
+    up = f"{before}; alter table app.t alter column c set not null"
+    files = batch((up, "select 1"))
+    (change,) = (c for s in files.statements() for c in table_changes(s) if c.action == "set_not_null")
+    facts = Facts({TABLE: TableFacts(5, 1)}, checks=[DataCheck(change, 2)])
+    findings = judge(replace(files, facts=facts), ())
+    assert [f.level for f in findings if f.code == "existing-data-violates"] == [level]
+
+
+def test_a_type_that_is_converted_in_the_same_statement_may_mend_the_rows() -> None:
+    files = batch(("alter table app.t alter c type text using coalesce(c, ''), alter c set not null", "select 1"))
+    (change,) = (c for s in files.statements() for c in table_changes(s) if c.action == "set_not_null")
+    facts = Facts({TABLE: TableFacts(5, 1)}, checks=[DataCheck(change, 2)])
+    findings = judge(replace(files, facts=facts), ())
+    assert [f.level for f in findings if f.code == "existing-data-violates"] == ["warning"]
 
 
 def test_row_level_security_may_come_in_a_later_file() -> None:

@@ -26,9 +26,30 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import p
         ("update t set a = 1", "t", "RowExclusiveLock"),
         ("delete from t", "t", "RowExclusiveLock"),
         ("merge into t using u on t.a = u.a when matched then delete", "t", "RowExclusiveLock"),
+        ("reindex table s.t", "s.t", "ShareLock"),
+        ("reindex index i", "i", "AccessExclusiveLock"),
+        ("reindex table concurrently t", "t", "ShareUpdateExclusiveLock"),
+        ("cluster t using i", "t", "AccessExclusiveLock"),
         ("copy t from '/tmp/t.csv'", "t", "RowExclusiveLock"),
     ],
 )
 def test_a_statement_locks_the_relation_that_it_names(statement: str, relation: str, mode: str) -> None:
     (lock,) = expected_locks(parse_script("m.sql", statement))
     assert (lock.relation, lock.mode) == (relation, mode)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (
+            "alter table t add column u uuid references auth.users",
+            {("auth.users", "ShareRowExclusiveLock"), ("t", "AccessExclusiveLock")},
+        ),
+        (
+            "alter table t attach partition p for values in (1)",
+            {("p", "AccessExclusiveLock"), ("t", "ShareUpdateExclusiveLock")},
+        ),
+    ],
+)
+def test_a_change_of_one_table_locks_the_other(statement: str, expected: set[tuple[str, str]]) -> None:
+    assert {(lock.relation, lock.mode) for lock in expected_locks(parse_script("m.sql", statement))} == expected
