@@ -88,7 +88,8 @@ def parts() -> tuple[tuple[Part, ...], ...]:
     unit = Part("unit", (Step("pytest", (*pytest, "tests/unit")),))
     # The tests of one file share a server, so a file is not spread over workers.
     integration = Part(
-        "integration", (Step("pytest", (*pytest, "-n", workers, "--dist", "loadfile", "tests/integration")),)
+        "integration",
+        (Step("pytest", (*pytest, "-n", workers, "--dist", "loadfile", "tests/integration", "tests/interop")),),
     )
     # Each fault in each scope is a test; a part of the points, unless PGOPS_FAULTS=full (make faults).
     faults = Part("faults", (Step("pytest", (*pytest, "-n", workers, "tests/faults")),))

@@ -18,7 +18,8 @@ description:
     any verdict is a failed check, too, and a query without one is listed as silent.
   - V(\\echo), V(\\qecho) and V(\\warn) name the section of the checks below them, as do comments with a frame or a ruler. Commands
     such as V(\\pset), V(\\timing) and V(\\x) are accepted without effect, and those that only show something, such as V(\\d) and
-    V(\\conninfo), are left out and named. Any other backslash command is refused before connecting, and so are COPY and statements that cannot run in a transaction.
+    V(\\conninfo), are left out and named. Any other backslash command is refused before connecting, and so are COPY and
+    statements that cannot run in a transaction.
   - BEGIN, COMMIT, ROLLBACK and savepoints in a script work on savepoints within the one transaction. Nothing is committed.
 attributes:
   check_mode:

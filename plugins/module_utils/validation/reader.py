@@ -4,7 +4,8 @@
 """Validation scripts: SQL as it is written for psql, read into statements, sections and marks before anyone connects.
 
 Understood beside SQL: psql's commands that only shape its output (``\\echo``, ``\\pset``, ``\\timing``, ``\\x`` ...), ``\\g`` and
-``\\gx`` as the end of a statement, commands that only show something (``\\d``, ``\\conninfo`` ...), which are left out, and ``BEGIN``/``SAVEPOINT`` with their ends, which become savepoints.
+``\\gx`` as the end of a statement, commands that only show something (``\\d``, ``\\conninfo`` ...), which are left out,
+and ``BEGIN``/``SAVEPOINT`` with their ends, which become savepoints.
 
 A section is what the last heading above a statement says: an ``\\echo`` (of several in a row, up to an empty one, the
 first), or a comment that is framed (``-- === Title ===``) or stands below a ruler (``-- -----``). A statement's caption is the

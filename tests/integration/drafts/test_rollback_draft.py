@@ -139,7 +139,8 @@ EXACT = {
     "default privileges": "alter default privileges in schema public revoke all on tables from anon;"
     "alter default privileges in schema public grant select on tables to anon; alter default privileges revoke execute on functions from public;"
     "create table public.late (id int); create view public.later as select * from public.late;",
-    "default privileges of a quoted role": 'do $$ begin if to_regrole(\'"DraftOwner"\') is null then create role "Draft Owner"; create role "DraftOwner"; end if; end $$;'
+    "default privileges of a quoted role": "do $$ begin if to_regrole('\"DraftOwner\"') is null then "
+    'create role "Draft Owner"; create role "DraftOwner"; end if; end $$;'
     'grant "Draft Owner", "DraftOwner" to postgres;'
     'alter default privileges for role "DraftOwner" revoke execute on functions from public;'
     'alter default privileges for role "DraftOwner" grant select on tables to anon;'

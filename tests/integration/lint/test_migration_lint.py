@@ -242,7 +242,10 @@ def test_data_that_would_be_dropped(people: LiveProject, supabase_dir: Path, sql
         ("drop type app.mood cascade", "type app.mood holds data: column public.moods.a, column public.moods.c"),
         ("drop domain app.mail cascade", "type app.mail holds data: column public.moods.c"),
         ("drop type app.row cascade", None),
-        ("alter table app.full set schema public; drop schema app cascade", "schema app holds data: table app.part, column public.moods.a, column public.moods.c"),
+        (
+            "alter table app.full set schema public; drop schema app cascade",
+            "schema app holds data: table app.part, column public.moods.a, column public.moods.c",
+        ),
         ("drop schema nowhere cascade", None),
         ("drop extension if exists not_there cascade", None),
         ("drop extension hstore cascade", "extension hstore holds data: column public.moods.h"),
