@@ -270,7 +270,9 @@ def test_a_prepared_transaction_is_listed(server_state: Path, run_module: RunMod
     assert started is not None
     project = LiveProject(started, started.database)
     try:
-        project.psql("begin; create table public.t (id int); prepare transaction 'it''s mine'")
+        project.psql(
+            "create table public.t (id int); begin; insert into public.t values (1); prepare transaction 'it''s mine'"
+        )
         for _time in range(2):
             result = look(project, run_module)
             gate = table(result)["prepared_transactions"]
