@@ -109,8 +109,8 @@ where held.owner = %s
 returning {_COLUMNS}
 """
 _KEEP_ALIVE = """
-update pgops.lease set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + (expires_at - renewed_at)
-where owner = %s
+update pgops.lease set renewed_at = t.now, expires_at = t.now + (expires_at - renewed_at)
+from (select clock_timestamp() as now) as t where owner = %s
 """
 
 _RELEASE = f"delete from pgops.lease where owner = %s returning {_COLUMNS}"
