@@ -33,6 +33,7 @@ HARD_FILES = {
     "comments_after": "create table ME (id int); -- after\nselect 1; /* after; */\n",
     "comments_before_semicolon": "create table ME (id int) -- why;\n;\nselect 1 /* why */ ;\n",
     "comment_at_end": "create table ME (id int);\n-- the end;\n",
+    "comment_at_end_semicolon": "create table ME (id int);\n-- the end;",
     "comment_at_end_no_newline": "create table ME (id int); -- the end",
     "comments_at_end": "create table ME (id int);\n-- one\n\n/* two; */\n",
     "comments_nested": "/* a /* b; */ c; */ create table ME (id int);\n",

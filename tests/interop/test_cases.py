@@ -149,6 +149,18 @@ APPLIED: dict[str, Files] = {
         "20260102000000_index.sql": "create index concurrently a_x on public.a (x);",
         "20260103000000_long.sql": "create view public.many as select 0 as n" + " union all select 1" * 1000 + ";",
     },
+    "the_history_is_asked": {
+        "20260101000000_a.sql": "create table public.a (x int);\n-- no more;",
+        "20260102000000_b.sql": """
+            do $$ begin
+                if not exists (select from supabase_migrations.schema_migrations where version = '20260101000000') then
+                    raise exception 'the migration before this one is missing';
+                end if;
+            end $$;
+            create table public.b (x int);
+        """,
+        "20260103000000_c.sql": "create index concurrently b_x on public.b (x);",
+    },
     "maintenance": {
         "20260101000000_a.sql": """
             create table public.parted (at date not null, n int) partition by range (at);

@@ -19,7 +19,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt impor
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording import (
     applied_migration,
     keep_result,
-    record_file,
+    record_event,
+    record_history,
     result_document,
     tried_migration,
 )
@@ -235,7 +236,7 @@ def _record(
     before, after = map(fingerprint, catalogs)
     facts = {"batch": batch.versions, "catalog_before": before, "catalog_after": after, "verified": verified}
     for result in results:
-        record_file(this, connection, result, facts)
+        record_event(this, connection, result, facts)
 
 
 def _run_files(
@@ -258,6 +259,8 @@ def _run_files(
         result = FileResult(item, time.monotonic() - started if seconds is None else seconds)
         reset_session(connection)
         result.row_changes = own_changes(connection, since=rows_before)
+        # Before the next file, which may ask the history for the one before it.
+        record_history(connection, item)
         if read_each:
             after = this.catalog(connection)
             result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)

@@ -24,7 +24,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.options impor
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress import FileResult
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording import (
     applied_migration,
-    record_file,
+    record_event,
+    record_history,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
     remember_before,
@@ -133,7 +134,8 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
                 result = FileResult(item, seconds, change)
                 facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
                 with short_transaction(connection):
-                    record_file(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
+                    record_history(connection, item)
+                    record_event(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
                     forget_statements(connection, version)
                     require_recorded(connection, records, applied=[version], state=state)
                 progress.catalog_after = after

@@ -30,6 +30,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     append_event,
     record_applied,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import PendingMigration
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -60,8 +61,13 @@ def tried_migration(result: FileResult, executed: int) -> TriedMigration:
     )
 
 
-def record_file(this: Apply, connection: PgConnection, result: FileResult, facts: Mapping[str, object]) -> None:
-    """The history as Supabase's CLI would have written it, and our ledger with what a rollback and a promotion rely on."""
+def record_history(connection: PgConnection, item: PendingMigration) -> None:
+    """Supabase's history, as its CLI would have written it."""
+    record_applied(connection, item.file.version, item.file.name, item.script.script.recorded)
+
+
+def record_event(this: Apply, connection: PgConnection, result: FileResult, facts: Mapping[str, object]) -> None:
+    """Our ledger, with what a rollback and a promotion rely on."""
     file = result.item.file
     details = {**facts, **_consents(this.how)}
     if result.change is not None:
@@ -71,7 +77,6 @@ def record_file(this: Apply, connection: PgConnection, result: FileResult, facts
         details["catalog_before_file"] = result.catalog_before
     if result.row_changes is not None:
         details["row_changes"] = [[*table, rows] for table, rows in result.row_changes.items()]
-    record_applied(connection, file.version, file.name, result.item.script.script.recorded)
     by, seconds = this.how, round(result.seconds, 3)
     event = NewEvent.about(file, "applied", run_id=by.run_id, operator=by.operator, seconds=seconds, details=details)
     append_event(connection, event)

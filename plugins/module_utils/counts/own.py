@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 _QUEUE_PATIENCE_MS = 500
+# The schemas of ledger and history, which we write beside what the files do.
+_OUR_RECORDS = [OWN_SCHEMA, "supabase_migrations"]
 
 OwnChanges = Mapping[Table, int]
 """A table to the rows that a transaction itself inserted less those it deleted."""
@@ -126,9 +128,10 @@ def own_changes(connection: PgConnection, *, since: OwnChanges | None = None) ->
         from attributed as a
         join pg_catalog.pg_class as c on c.oid = a.relid
         join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-        where c.relpersistence <> 't'
+        where c.relpersistence <> 't' and n.nspname <> all(%s)
         group by n.nspname, c.relname
         """,
+        [_OUR_RECORDS],
     )
     now = {(str(schema), str(table)): int(difference) for schema, table, difference in rows}
     earlier = since or {}
@@ -187,9 +190,8 @@ def _differences_in_one_snapshot(connection: PgConnection, outside: PgConnection
         "join pg_catalog.pg_class c on c.oid = s.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
         "where s.n_tup_ins + s.n_tup_del > 0 and c.relkind = 'r' and c.relpersistence <> 't' "
         "and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') "
-        # History and ledger are written by us, beside what the files do.
         "and n.nspname <> all(%s) and not pg_catalog.row_security_active(c.oid) and c.oid <> all(%s) order by 1, 2",
-        [[OWN_SCHEMA, "supabase_migrations"], sorted(_locked_exclusively(connection))],
+        [_OUR_RECORDS, sorted(_locked_exclusively(connection))],
     )
     tables = [(str(schema), str(table)) for schema, table in rows]
     if not tables:

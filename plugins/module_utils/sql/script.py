@@ -83,7 +83,8 @@ class Script:
             *alone, above = _split_at_semicolons(self.text[end : statement.offset])
             end = statement.offset + len(statement.sql)
             entries += [*alone, above + statement.sql]
-        entries += _split_at_semicolons(self.text[end:])
+        # The file's last character is not part of what stands before it, even where it ends a comment.
+        entries += _split_at_semicolons(self.text[end:].removesuffix(";"))
         return tuple(entry.strip() for entry in entries if entry.strip())
 
     def position_of(self, offset: int) -> Position:
