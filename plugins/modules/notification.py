@@ -6,29 +6,56 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: notification
-short_description: Tell the team how a run ended, by webhook or mail
+short_description: Tell the team that a run began or how it ended, of maintenance and of alerts, by webhook or mail
 version_added: 0.1.0
 description:
-  - Makes one message from the documents of a run that has ended, with its verdict, the reason, what was applied or taken back, the
-    failure, and what to do next, and sends it to every channel that wants to hear of such a verdict.
+  - Makes one message, by default from the documents of a run that has ended, with its verdict, the reason, what was applied or taken
+    back, the failure, and what to do next, and sends it to every channel that wants to hear of such an event.
   - A channel that fails keeps none of the others from being told, and fails nothing. It is a warning, and stands in the result and in
     C(notification.json) in the run's directory. Called again, the module tries only what failed.
   - Of a failure only the first line is told, because the rest may quote rows.
-  - Needs no database.
+  - Needs no database. The text is made by Jinja2, which comes with Ansible; on another machine than the controller it has to be there.
 extends_documentation_fragment:
   - pgops.supabase.attributes
 attributes:
   check_mode:
     support: full
     details:
-      - Nothing is sent; the channels are checked, and the message is returned where O(run_dir) is given.
+      - Nothing is sent; channels and templates are checked, and the message is returned where O(run_dir) or O(project) is given.
   diff_mode:
     support: none
   idempotent:
     support: full
 options:
+  event:
+    description:
+      - What to tell. V(started) and V(ended) are of the run in O(run_dir); V(ended) is told as the event that its verdict names.
+      - V(maintenance_on), V(maintenance_off), V(alert) and V(recovered) are told of O(project) with O(details).
+    type: str
+    choices: [started, ended, maintenance_on, maintenance_off, alert, recovered]
+    default: ended
   run_dir:
-    description: The run to tell about, as returned by M(pgops.supabase.run_record). In check mode it may be left out.
+    description:
+      - The run to tell about, as returned by M(pgops.supabase.run_record). What is told during a run is told once, and kept in
+        C(notification.json). In check mode it may be left out, and where O(project) says whom the event is of.
+    type: path
+  project:
+    description: The project that the event is of, where it is neither the beginning nor the end of a run.
+    type: str
+    default: ""
+  details:
+    description: What to say of the event, by labels. V(Reason) is shown as the reason.
+    type: dict
+    default: {}
+  expected_seconds:
+    description: How long the run that begins is expected to take.
+    type: float
+  templates:
+    description:
+      - A directory of Jinja2 templates that replace the text, C(<event>.j2) for one event or C(message.j2) for all that have none of
+        their own. The first line is the subject. They have C(event), C(project), C(run_id), C(operation), C(title), C(reason),
+        C(facts), C(next_steps), C(contacts) and C(mark).
+      - A template that does not parse is refused in check mode; one that cannot be filled in is a warning, and the text is ours.
     type: path
   contacts:
     description: Whom to ask, in their own words; they close the message.
@@ -50,12 +77,16 @@ options:
         type: str
         choices: [webhook, email]
         required: true
-      verdicts:
-        description: The verdicts that this channel wants to hear of.
+      events:
+        description: What this channel wants to hear of, the verdicts of runs among it.
         type: list
         elements: str
-        choices: [migrated, adopted, rolled_back, restored, backed_up, not_applied, needs_attention, nothing_to_do]
-        default: [migrated, adopted, rolled_back, restored, not_applied, needs_attention]
+        choices:
+          [started, migrated, adopted, rolled_back, restored, backed_up, not_applied, needs_attention, nothing_to_do,
+           maintenance_on, maintenance_off, alert, recovered]
+        default:
+          [started, migrated, adopted, rolled_back, restored, not_applied, needs_attention, maintenance_on, maintenance_off, alert,
+           recovered]
       url:
         description: Address of the webhook. It is a secret. C(https), or C(http) to this machine.
         type: str
@@ -118,12 +149,21 @@ EXAMPLES = r"""
         url: "{{ vault_releases_webhook }}"
       - name: on call
         type: email
-        verdicts: [rolled_back, needs_attention]
+        events: [rolled_back, needs_attention, alert]
         host: smtp.example.com
         user: pgops
         password: "{{ vault_smtp_password }}"
         sender: pgops@example.com
         recipients: [oncall@example.com]
+
+- name: Tell that the application cannot write for a while
+  pgops.supabase.notification:
+    event: maintenance_on
+    project: shop_prod
+    details:
+      Reason: the release of Tuesday
+      By: the on-call engineer
+    channels: "{{ project_channels }}"
 
 - name: See that the channels can be used, before anything is done
   pgops.supabase.notification:
@@ -136,14 +176,19 @@ changed:
   description: Whether anybody was told.
   returned: always
   type: bool
+message:
+  description: The message in its parts and as text.
+  returned: when O(run_dir) or O(project) is given
+  type: dict
 notification:
-  description: The message and its deliveries, as in C(notification.json).
-  returned: when O(run_dir) is given
+  description: What was told by now, as in C(notification.json) of a run.
+  returned: when O(run_dir) or O(project) is given
   type: dict
   contains:
-    message:
-      description: The message in its parts.
-      type: dict
+    messages:
+      description: The messages, each in its parts and as text.
+      type: list
+      elements: dict
     deliveries:
       description:
         - What became of it on each channel. C(status) is V(delivered), V(failed), V(not_wanted), or V(not_sent) in check mode.
@@ -158,18 +203,24 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels import MailServer, Webhook
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.job import Channel, check_channels, notify
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.job import (
+    EVENTS,
+    Channel,
+    Occurrence,
+    check_channels,
+    notify,
+)
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_VERDICTS = ["migrated", "adopted", "rolled_back", "restored", "not_applied", "needs_attention"]
+_SELDOM_WANTED = ("backed_up", "nothing_to_do")
 _CHANNEL = {
     "name": {"type": "str", "required": True},
     "type": {"type": "str", "choices": ["webhook", "email"], "required": True},
-    "verdicts": {
+    "events": {
         "type": "list",
         "elements": "str",
-        "choices": [*_VERDICTS[:4], "backed_up", *_VERDICTS[4:], "nothing_to_do"],
-        "default": _VERDICTS,
+        "choices": list(EVENTS),
+        "default": [event for event in EVENTS if event not in _SELDOM_WANTED],
     },
     "url": {"type": "str", "no_log": True},
     "payload": {"type": "str", "choices": ["slack", "discord", "teams", "document"], "default": "slack"},
@@ -208,30 +259,51 @@ def channel_of(params: dict[str, Any]) -> Channel:
             ca_cert=params["ca_cert"],
             timeout_seconds=params["timeout_seconds"],
         )
-    return Channel(name=params["name"], verdicts=params["verdicts"], to=to, form=params["payload"])
+    return Channel(name=params["name"], events=params["events"], to=to, form=params["payload"])
 
 
 def tell(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
     params = module.params
     channels = [channel_of(channel) for channel in params["channels"]]
-    if params["run_dir"] is None:
-        check_channels(channels)
+    templates = Path(params["templates"]) if params["templates"] else None
+    check_channels(channels, templates if module.check_mode else None)
+    if params["run_dir"] is None and not params["project"]:
         return {"changed": False}
-    told = notify(channels, Path(params["run_dir"]), params["contacts"], send=not module.check_mode)
+    it = Occurrence(
+        what=params["event"],
+        run_dir=Path(params["run_dir"]) if params["run_dir"] else None,
+        project=params["project"],
+        details={label: str(value) for label, value in params["details"].items()},
+        expected_seconds=params["expected_seconds"],
+        contacts=params["contacts"],
+        templates=templates,
+    )
+    told = notify(channels, it, send=not module.check_mode)
+    if told.template_error:
+        module.warn(f"The text is ours and not your template's: {told.template_error}")
     for delivery in told.tried:
         if delivery.status == "failed":
             module.warn(f"The channel {delivery.channel} was not told: {delivery.detail}")
         elif delivery.detail:
             module.warn(f"The channel {delivery.channel} was told in part: {delivery.detail}")
-    return {"changed": told.changed, "notification": told.notification.as_dict()}
+    return {"changed": told.changed, "message": told.message.as_dict(), "notification": told.notification.as_dict()}
 
 
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
+            "event": {
+                "type": "str",
+                "choices": ["started", "ended", "maintenance_on", "maintenance_off", "alert", "recovered"],
+                "default": "ended",
+            },
             "run_dir": {"type": "path"},
+            "project": {"type": "str", "default": ""},
+            "details": {"type": "dict", "default": {}},
+            "expected_seconds": {"type": "float"},
+            "templates": {"type": "path"},
             "contacts": {"type": "list", "elements": "str", "default": []},
             "channels": {
                 "type": "list",
@@ -246,8 +318,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if module.params["run_dir"] is None and not module.check_mode:
-        module.fail_json(msg="run_dir is required; it may be left out in check mode only")
+    of_a_run = module.params["event"] in ("started", "ended")
+    if not module.check_mode and not module.params["run_dir"] and (of_a_run or not module.params["project"]):
+        module.fail_json(
+            msg=f"{'run_dir' if of_a_run else 'project'} is required; it may be left out in check mode only"
+        )
     run(module, lambda: tell(module))
 
 

@@ -5,28 +5,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import Operation, RunVerdict
 
+# What people can be told of: that a run began, how one ended, and what becomes of the application meanwhile and afterwards.
+Occasion = Literal["started", "maintenance_on", "maintenance_off", "alert", "recovered"]
+Event = Literal[Occasion, RunVerdict]
+
 
 @dataclass(kw_only=True)
 class Message(Document):
-    """What the team is told about a run that has ended."""
+    """What the team is told, in its parts and as the text that people read."""
 
     kind: ClassVar[str] = "message"
-    run_id: str
+    document_version: int = 2
+    event: Event
     project: str
-    operation: Operation
-    verdict: RunVerdict
+    run_id: str | None = None
+    operation: Operation | None = None
     title: str
-    reason: str | None
+    reason: str | None = None
     # By their labels, in the order in which they are shown.
     facts: dict[str, str]
     next_steps: list[str]
     contacts: list[str]
+    # The first line is the subject.
+    text: str = ""
 
 
 @dataclass(kw_only=True)
@@ -36,14 +43,17 @@ class Delivery:
     channel: str
     status: Literal["delivered", "failed", "not_wanted", "not_sent"]
     at: str
+    # None: of the end of a run, as releases wrote it that told of nothing else.
+    event: Event | None = None
     # Why it failed, or who of several recipients was refused.
     detail: str = ""
 
 
 @dataclass(kw_only=True)
 class Notification(Document):
-    """notification.json: what the team was told, and where it arrived."""
+    """notification.json: what the team was told during a run, and where it arrived."""
 
     kind: ClassVar[str] = "notification"
-    message: Message | None
+    document_version: int = 2
+    messages: list[Message] = field(default_factory=list)
     deliveries: list[Delivery]

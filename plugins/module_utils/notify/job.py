@@ -1,14 +1,15 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell the team how a run ended, on every channel, each once."""
+"""Tell the team how a run began and ended and what happened around it, on every channel, each once."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, utc_now
@@ -21,30 +22,71 @@ from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels imp
     mail,
     post,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Delivery, Message, Notification
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import (
+    Delivery,
+    Event,
+    Message,
+    Notification,
+    Occasion,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.forms import Payload, body, payload, subject
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import message_of
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import ended, happened, started
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.templates import check_templates, written
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import is_loopback
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import load_documents, load_run
 
 NOTIFICATION_FILE = "notification.json"
+EVENTS: tuple[Event, ...] = (
+    "started",
+    "migrated",
+    "adopted",
+    "rolled_back",
+    "restored",
+    "backed_up",
+    "not_applied",
+    "needs_attention",
+    "nothing_to_do",
+    "maintenance_on",
+    "maintenance_off",
+    "alert",
+    "recovered",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """A way to people, and the verdicts that they want to hear of."""
+    """A way to people, and the events that they want to hear of."""
 
     name: str
-    verdicts: Sequence[str]
+    events: Sequence[Event]
     to: Webhook | MailServer
     form: Payload = "slack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """What to tell of: the beginning or the end of a run, or something around it."""
+
+    what: Occasion | Literal["ended"] = "ended"
+    # Needed for the beginning and the end of a run; what else happens may have none.
+    run_dir: Path | None = None
+    # Needed where there is no run.
+    project: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    expected_seconds: float | None = None
+    contacts: Sequence[str] = ()
+    # Where the user's templates are; None: there are none.
+    templates: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotifyOutcome:
     """What was told by now, and what became of the message on the channels that this call tried."""
 
+    message: Message
     notification: Notification
+    # Why the user's template could not be used for it; empty where it could.
+    template_error: str
     tried: Sequence[Delivery]
 
     @property
@@ -53,11 +95,13 @@ class NotifyOutcome:
         return any(delivery.status in ("delivered", "not_sent") for delivery in self.tried)
 
 
-def check_channels(channels: Sequence[Channel]) -> None:
-    """See, before anything is done, that every channel is one.
+def check_channels(channels: Sequence[Channel], templates: Path | None = None) -> None:
+    """See, before anything is done, that every channel is one, and every template of the user's.
 
-    :raises InputError: when two have one name, an address is none, or a secret would travel unencrypted.
+    :raises InputError: when two have one name, an address is none, a secret would travel unencrypted, or a template does not parse.
     """
+    if templates is not None:
+        check_templates(templates, frozenset(EVENTS))
     names = [channel.name for channel in channels]
     for channel in channels:
         if names.count(channel.name) > 1:
@@ -70,45 +114,79 @@ def check_channels(channels: Sequence[Channel]) -> None:
             raise _refused(channel, f"there is no file {channel.to.ca_cert}", "Correct ca_cert, or leave it out.")
 
 
-def notify(channels: Sequence[Channel], run_dir: Path, contacts: Sequence[str], *, send: bool) -> NotifyOutcome:
-    """Tell how the run of a directory ended on every channel that wants to hear of it and was not told yet.
+def notify(channels: Sequence[Channel], it: Occurrence, *, send: bool) -> NotifyOutcome:
+    """Tell of something on every channel that wants to hear of it and was not told yet.
 
     A channel that fails keeps none of the others from being tried, and fails nothing: what became of each is in the result
-    and in C(notification.json), and a second call tries again only those that failed.
+    and, where there is a run, in C(notification.json); a second call tries again only those that failed. A template of the
+    user's that cannot be filled in is replaced by ours.
 
     :param send: whether to send anything, or only to say what would be.
-    :raises InputError: when a channel is none, or the directory is not that of a run that has ended.
+    :raises InputError: when a channel is none, or the directory is not that of such a run.
     """
     check_channels(channels)
-    run = load_run(run_dir)
-    if run.verdict == "running":
-        raise InputError(
-            f"The run {run.run_id} has not ended",
-            where=str(run_dir),
-            next_step="Close it first: run_record, state: finished.",
-        )
-    documents = load_documents(run_dir)
-    message = message_of(
-        run, documents, directory=str(run_dir.absolute()), machine=socket.gethostname(), contacts=contacts
-    )
-    told = _told_before(run_dir)
-    deliveries = dict(told)
+    message = _message(it)
+    template_error = ""
+    try:
+        message.text = written(message, it.templates)
+    except InputError as error:
+        template_error = str(error)
+        message.text = written(message, None)
+    notification = _told_before(it.run_dir) if it.run_dir else Notification(deliveries=[])
+    notification.messages = [m for m in notification.messages if m.event != message.event] + [message]
     tried = []
     for channel in channels:
-        if channel.name in told and told[channel.name].status == "delivered":
+        before = [d for d in notification.deliveries if d.channel == channel.name and d.event in _same(message, it)]
+        if any(delivery.status == "delivered" for delivery in before):
             continue
-        if run.verdict not in channel.verdicts:
-            delivery = Delivery(channel=channel.name, status="not_wanted", at=utc_now())
+        if message.event not in channel.events:
+            delivery = Delivery(channel=channel.name, event=message.event, status="not_wanted", at=utc_now())
         elif not send:
-            delivery = Delivery(channel=channel.name, status="not_sent", at=utc_now())
+            delivery = Delivery(channel=channel.name, event=message.event, status="not_sent", at=utc_now())
         else:
             delivery = _deliver(channel, message)
-        deliveries[channel.name] = delivery
+        notification.deliveries = [d for d in notification.deliveries if d not in before] + [delivery]
         tried.append(delivery)
-        if send:
+        if send and it.run_dir:
             # At once: a run that is killed here does not tell the same people again.
-            _keep(run_dir, message, deliveries)
-    return NotifyOutcome(notification=Notification(message=message, deliveries=list(deliveries.values())), tried=tried)
+            _keep(it.run_dir, notification)
+    return NotifyOutcome(message=message, notification=notification, tried=tried, template_error=template_error)
+
+
+def _message(it: Occurrence) -> Message:
+    if it.what == "started":
+        directory, machine = _run_dir(it), socket.gethostname()
+        return started(
+            load_run(directory),
+            load_documents(directory),
+            expected_seconds=it.expected_seconds,
+            machine=machine,
+            contacts=it.contacts,
+        )
+    if it.what == "ended":
+        directory, machine = _run_dir(it), socket.gethostname()
+        run = load_run(directory)
+        if run.verdict == "running":
+            raise InputError(
+                f"The run {run.run_id} has not ended",
+                where=str(directory),
+                next_step="Close it first: run_record, state: finished.",
+            )
+        documents = load_documents(directory)
+        return ended(run, documents, directory=str(directory.absolute()), machine=machine, contacts=it.contacts)
+    run_id = load_run(it.run_dir).run_id if it.run_dir else None
+    return happened(it.what, it.project, it.details, run_id=run_id, contacts=it.contacts)
+
+
+def _run_dir(it: Occurrence) -> Path:
+    if it.run_dir is None:
+        raise InputError(f"There is no run that {it.what}", where="run_dir", next_step="Give the run's directory.")
+    return it.run_dir
+
+
+def _same(message: Message, it: Occurrence) -> tuple[Event | None, ...]:
+    """The events of deliveries that are of this message; those without one are of ends of runs."""
+    return (message.event, None) if it.what == "ended" else (message.event,)
 
 
 def _deliver(channel: Channel, message: Message) -> Delivery:
@@ -119,30 +197,27 @@ def _deliver(channel: Channel, message: Message) -> Delivery:
         else:
             refused = mail(channel.to, subject(message), body(message))
     except Undelivered as error:
-        return Delivery(channel=channel.name, status="failed", at=utc_now(), detail=error.what)
+        return Delivery(channel=channel.name, event=message.event, status="failed", at=utc_now(), detail=error.what)
     detail = f"refused: {', '.join(refused)}" if refused else ""
-    return Delivery(channel=channel.name, status="delivered", at=utc_now(), detail=detail)
+    return Delivery(channel=channel.name, event=message.event, status="delivered", at=utc_now(), detail=detail)
 
 
-def _told_before(run_dir: Path) -> Mapping[str, Delivery]:
+def _told_before(run_dir: Path) -> Notification:
     try:
-        before = from_dict(Notification, read_json(run_dir / NOTIFICATION_FILE))
+        return from_dict(Notification, read_json(run_dir / NOTIFICATION_FILE))
     except FileNotFoundError:
-        return {}
+        return Notification(deliveries=[])
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"What was told before cannot be read: {error}",
             where=str(run_dir / NOTIFICATION_FILE),
             next_step="Move it away, and everybody is told again.",
         ) from error
-    return {delivery.channel: delivery for delivery in before.deliveries}
 
 
-def _keep(run_dir: Path, message: Message, deliveries: Mapping[str, Delivery]) -> None:
+def _keep(run_dir: Path, notification: Notification) -> None:
     try:
-        write_json(
-            run_dir / NOTIFICATION_FILE, Notification(message=message, deliveries=list(deliveries.values())).as_dict()
-        )
+        write_json(run_dir / NOTIFICATION_FILE, notification.as_dict())
     except OSError as error:
         raise InputError(
             f"What was told cannot be written down: {error.strerror}",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the team is told about a run, from its documents. Pure."""
+"""What the team is told: how a run began or ended, from its documents, and what happens around it. Pure."""
 
 from __future__ import annotations
 
@@ -9,32 +9,99 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Message
-from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Message, Occasion
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import Operation, RunRecord
 
 Documents = Mapping[str, Mapping[str, Any]]
 
 _BRING_BACK = "bring-back.sql"
+_MINUTES_FROM_SECONDS = 120
 
 
-def message_of(
-    run: RunRecord, documents: Documents, *, directory: str, machine: str, contacts: Sequence[str]
-) -> Message:
+_WORK: Mapping[Operation, str] = {
+    "migrate": "MIGRATION IN PROGRESS",
+    "rollback": "ROLLBACK IN PROGRESS",
+    "restore": "RESTORE IN PROGRESS",
+    "adopt": "ADOPTION IN PROGRESS",
+    "backup": "BACKUP IN PROGRESS",
+}
+_TITLES: Mapping[Occasion, str] = {
+    "maintenance_on": "MAINTENANCE ON: the application cannot write",
+    "maintenance_off": "MAINTENANCE OFF: the application can write again",
+    "alert": "ALERT",
+    "recovered": "RECOVERED",
+}
+
+
+def ended(run: RunRecord, documents: Documents, *, directory: str, machine: str, contacts: Sequence[str]) -> Message:
     """What to tell about a run that has ended.
 
     :param directory: where the run's documents are, on the machine of that name.
     """
     return Message(
+        event=run.verdict,
         run_id=run.run_id,
         project=run.project,
         operation=run.operation,
-        verdict=run.verdict,
         title=run.headline or f"{run.project}: {run.verdict}",
         reason=run.reason or _reason_of_rollback(documents),
         facts=dict(_facts(run, documents, directory, machine)),
         next_steps=list(_next_steps(run, documents)),
         contacts=list(contacts),
     )
+
+
+def started(
+    run: RunRecord, documents: Documents, *, expected_seconds: float | None, machine: str, contacts: Sequence[str]
+) -> Message:
+    """What to tell when a run begins.
+
+    :param expected_seconds: how long it is expected to take; None where nothing tells.
+    """
+    # A step of the plan is a transaction with its files, or a file that runs outside of one.
+    planned = [m for step in documents.get("plan", {}).get("steps", []) for m in step["migrations"]]
+    facts = {
+        "Reason": run.reason or "",
+        "Migrations": ", ".join(f"{m['version']}_{m['name']}" for m in planned),
+        "Operator": f"{run.operator} on {machine}",
+        "Started": run.started_at,
+        "Expected to take": "" if expected_seconds is None else f"about {_duration(expected_seconds)}",
+    }
+    return Message(
+        event="started",
+        run_id=run.run_id,
+        project=run.project,
+        operation=run.operation,
+        title=f"{run.project}: {_WORK[run.operation]}",
+        reason=run.reason,
+        facts={label: value for label, value in facts.items() if value},
+        next_steps=["Change nothing in this database by hand until the end is told."],
+        contacts=list(contacts),
+    )
+
+
+def happened(
+    event: Occasion, project: str, details: Mapping[str, str], *, run_id: str | None, contacts: Sequence[str]
+) -> Message:
+    """What to tell of something that is not the beginning or the end of a run.
+
+    :param details: what to say of it, by labels of the caller's.
+    """
+    return Message(
+        event=event,
+        project=project,
+        run_id=run_id,
+        title=f"{project}: {_TITLES[event]}",
+        reason=details.get("Reason"),
+        facts={**details, **({} if "At" in details else {"At": utc_now()})},
+        next_steps=[f"Look: ansible-playbook pgops.supabase.status -l {project}"] if event == "alert" else [],
+        contacts=list(contacts),
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _MINUTES_FROM_SECONDS else f"{seconds / 60:.0f} minutes"
 
 
 def _facts(run: RunRecord, documents: Documents, directory: str, machine: str) -> Iterator[tuple[str, str]]:

@@ -118,6 +118,53 @@ def test_a_webhook_is_told_once(web: receivers.Web, run_dir: Path) -> None:
     assert json.loads(kept.read_text(encoding="utf-8")) == result["notification"]
 
 
+def test_beginning_and_end_of_a_run_are_told_once_each(web: receivers.Web, tmp_path: Path) -> None:
+    opened = run_module("run_record", state_dir=str(tmp_path / "runs"), project="shop")
+    directory = Path(opened["run_dir"])
+    channel = hook(web, payload="document")
+    for time in range(2):
+        began = run_module(
+            "notification", event="started", run_dir=str(directory), expected_seconds=40, channels=[channel]
+        )
+        assert began["changed"] is (time == 0), began
+    run_module("run_record", state="finished", run_dir=str(directory), failure="no", failed_phase="Apply")
+    for time in range(2):
+        assert tell(directory, channel)["changed"] is (time == 0)
+    first, second = [content for _path, _headers, content in web.received]
+    assert (first["event"], first["facts"]["Expected to take"]) == ("started", "about 40 s")
+    assert second["event"] == "not_applied" and "Took" in second["facts"]
+    kept = json.loads((directory / "notification.json").read_text(encoding="utf-8"))
+    assert [message["event"] for message in kept["messages"]] == ["started", "not_applied"]
+
+
+def test_what_an_earlier_release_told_is_not_told_again(web: receivers.Web, run_dir: Path) -> None:
+    delivery = {"channel": "releases", "status": "delivered", "at": "2026-01-01", "detail": ""}
+    before = {"document": "notification", "document_version": 1, "message": {}, "deliveries": [delivery]}
+    (run_dir / "notification.json").write_text(json.dumps(before), encoding="utf-8")
+    for _time in range(2):
+        assert not tell(run_dir, hook(web))["changed"]
+    assert web.received == []
+
+
+def test_maintenance_is_told_without_a_run_and_in_the_users_words(web: receivers.Web, tmp_path: Path) -> None:
+    (tmp_path / "maintenance_on.j2").write_text("{{ project }} rests: {{ reason }}", encoding="utf-8")
+    (tmp_path / "maintenance_off.j2").write_text("{{ missing.name }}", encoding="utf-8")
+    given: dict[str, Any] = {
+        "project": "shop",
+        "details": {"Reason": "release"},
+        "templates": str(tmp_path),
+        "channels": [hook(web)],
+    }
+    for _time in range(2):
+        assert run_module("notification", event="maintenance_on", **given)["changed"]
+    off = run_module("notification", event="maintenance_off", **given)
+    assert "the text is ours" in warnings(off)[0].lower() and "missing" in warnings(off)[0]
+    texts = [content["text"] for _path, _headers, content in web.received]
+    assert texts[:2] == ["shop rests: release\n"] * 2 and "MAINTENANCE OFF" in texts[2]
+    nobody = run_module("notification", event="alert", channels=[hook(web)])
+    assert nobody["failed"] and "project is required" in nobody["msg"] and len(web.received) == 3
+
+
 @pytest.mark.parametrize("form", ["discord", "teams", "document"])
 def test_a_webhook_gets_the_form_that_it_asks_for(web: receivers.Web, run_dir: Path, form: str) -> None:
     result = tell(run_dir, hook(web, payload=form))
@@ -225,7 +272,7 @@ def test_who_is_refused_is_named_and_the_others_are_told(run_dir: Path) -> None:
 
 def test_who_does_not_want_to_hear_of_it_is_left_alone(web: receivers.Web, run_dir: Path) -> None:
     for _time in range(2):
-        result = tell(run_dir, hook(web, verdicts=["migrated", "needs_attention"]))
+        result = tell(run_dir, hook(web, events=["migrated", "needs_attention"]))
         assert not result["changed"] and statuses(result) == {"releases": "not_wanted"}
     assert web.received == []
 
@@ -293,16 +340,17 @@ def settings(*channels: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_migration_and_its_rollback_are_told_with_the_reason(app: Application, web: receivers.Web) -> None:
     # A message that cannot be delivered changes nothing about the run.
-    web.answers = [403, 200]
+    web.answers = [403, 403, 200]
     variables = settings(hook(web, payload="document"))
     migrated = app.play("migrate", **variables)
     assert migrated.returncode == 0 and app.versions() == ["1"], migrated.stdout
     assert "The channel releases was not told" in migrated.stdout + migrated.stderr
     rolled_back = app.play("rollback", rollback_reason="totals are wrong", **variables)
     assert rolled_back.returncode == 0, rolled_back.stdout
-    first, second = [content for _path, _headers, content in web.received]
-    assert (first["verdict"], first["facts"]["Migrations"]) == ("migrated", "1_labels")
-    assert (second["verdict"], second["reason"], second["contacts"]) == ("rolled_back", "totals are wrong", ["Ops"])
+    began, first, second = [content for _path, _headers, content in web.received]
+    assert (began["event"], began["facts"]["Migrations"]) == ("started", "1_labels")
+    assert (first["event"], first["facts"]["Migrations"]) == ("migrated", "1_labels")
+    assert (second["event"], second["reason"], second["contacts"]) == ("rolled_back", "totals are wrong", ["Ops"])
     assert app.events()[-1] == "rolled_back 1"
     assert "S3CR3T" not in migrated.stdout + rolled_back.stdout
 
@@ -312,8 +360,9 @@ def test_a_rollback_by_itself_is_told_with_its_cause(app: Application, web: rece
     variables = {**settings(hook(web, payload="document")), "migrate_verify_before_commit": False}
     done = app.play("migrate", **variables)
     assert done.returncode != 0, done.stdout
-    ((_path, _headers, content),) = web.received
-    assert content["verdict"] == "rolled_back" and "ROLLED BACK" in content["title"]
+    began, content = [content for _path, _headers, content in web.received]
+    assert began["event"] == "started"
+    assert content["event"] == "rolled_back" and "ROLLED BACK" in content["title"]
     assert "check" in content["reason"], content
     assert app.project.psql("select to_regclass('public.labels') is null") == "t"
 

@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, Position
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.documents import Message
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.forms import as_text, payload, subject
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import message_of
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.forms import payload, subject
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import (
+    ended,
+    happened,
+    started,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.templates import check_templates, written
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
@@ -47,7 +53,9 @@ def told(documents: dict[str, Any] | None = None, **parts: Any) -> Message:
     """What is told about a run with these parts."""
     identity = {"run_id": "20260101T000000Z-aaaa", "project": "shop", "operator": "me", "started_at": "2026-01-01"}
     record = RunRecord(**{"operation": "migrate", "duration_seconds": 2.0, **identity, **parts})
-    return message_of(record, documents or {}, directory="/runs/one", machine="ops", contacts=["the database team"])
+    message = ended(record, documents or {}, directory="/runs/one", machine="ops", contacts=["the database team"])
+    message.text = written(message, None)
+    return message
 
 
 def test_a_rollback_says_why_and_what_to_do_next() -> None:
@@ -69,9 +77,9 @@ def test_a_rollback_says_why_and_what_to_do_next() -> None:
     assert message.facts["Data exported"] == "/runs/one/rollback-data/bring-back.sql"
     assert message.facts["Report"] == "ops:/runs/one/report.md"
     assert any("rehearse" in step for step in message.next_steps) and "bring back" in message.next_steps[-1]
-    text = as_text(message)
+    text = message.text
     assert text.startswith("\u26a0\ufe0f shop: ROLLED BACK: 2 migrations\nReason:")
-    assert text.endswith("Contact: the database team")
+    assert text.endswith("\nContact: the database team\n")
 
 
 def test_a_rollback_by_itself_tells_the_failure_as_its_reason() -> None:
@@ -141,6 +149,52 @@ def test_each_form_is_what_its_receiver_takes() -> None:
     message = told(verdict="not_applied", failed_phase="Apply", failure="x" * 5000)
     assert len(payload(message, "discord")["content"]) == 2000
     (attachment,) = payload(message, "teams")["attachments"]
-    facts = next(block for block in attachment["content"]["body"] if block["type"] == "FactSet")["facts"]
-    assert {fact["title"]: fact["value"] for fact in facts} == message.facts
+    lines = [block["text"] for block in attachment["content"]["body"]]
+    assert lines == [line for line in message.text.splitlines() if line]
     assert payload(message, "document") == message.as_dict()
+
+
+def test_a_beginning_says_what_is_planned_and_how_long_it_will_take() -> None:
+    record = RunRecord(
+        run_id="20260101T000000Z-aaaa", project="shop", operation="migrate", operator="me", started_at="2026-01-01"
+    )
+    planned = {"plan": {"steps": [{"migrations": MIGRATIONS[:1]}, {"migrations": MIGRATIONS[1:]}]}}
+    message = started(record, planned, expected_seconds=300, machine="ops", contacts=[])
+    assert message.event == "started" and message.title == "shop: MIGRATION IN PROGRESS"
+    assert message.facts["Migrations"] == "1_one, 2_two" and message.facts["Expected to take"] == "about 5 minutes"
+    assert "Expected to take" not in started(record, {}, expected_seconds=None, machine="ops", contacts=[]).facts
+    assert "by hand" in written(message, None)
+
+
+def test_what_happens_around_a_run_is_told_with_the_callers_words() -> None:
+    message = happened("alert", "shop", {"Reason": "p95 is 3x", "Probe": "users"}, run_id=None, contacts=["Ops"])
+    text = written(message, None)
+    assert text.startswith("\U0001f6a8 shop: ALERT\nReason: p95 is 3x\nProbe:  users\n")
+    assert "Look: ansible-playbook pgops.supabase.status -l shop" in text
+
+
+def test_the_users_template_is_taken_for_its_event_and_the_general_one_for_others(tmp_path: Path) -> None:
+    message = told(verdict="migrated", headline="shop: MIGRATED")
+    (tmp_path / "message.j2").write_text("any: {{ title }}\n{{ facts['Operator'] }}", encoding="utf-8")
+    assert written(message, tmp_path) == "any: shop: MIGRATED\nme\n"
+    (tmp_path / "migrated.j2").write_text("{{ mark }} done by {{ facts.Operator }}", encoding="utf-8")
+    assert written(message, tmp_path) == "\u2705 done by me\n"
+    check_templates(tmp_path, frozenset({"migrated"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [("migrated.j2", "\n{% if %}", "does not parse"), ("migratd.j2", "x", "No event is called migratd")],
+)
+def test_a_template_that_is_none_is_refused_before_anything_is_done(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=says) as refused:
+        check_templates(tmp_path, frozenset({"migrated"}))
+    assert name in str(refused.value.where)
+    with pytest.raises(InputError, match="no directory of templates"):
+        check_templates(tmp_path / "absent", frozenset())
+    (tmp_path / "rolled_back.j2").write_text("{{ nothing.here }}", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be filled in"):
+        written(told(verdict="rolled_back"), tmp_path)
