@@ -15,8 +15,8 @@ import yaml
 
 CLONE = Path(__file__).resolve().parents[2]
 READ_ONLY = {"plan", "status"}
-# It starts servers of its own on this machine, and reaches no project elsewhere. To remove them it asks.
-LOCAL = {"local_project"}
+# They start servers of their own on this machine, and reach no project elsewhere. To remove them one asks.
+LOCAL = {"local_project", "init"}
 CHANGING = sorted({path.stem for path in CLONE.glob("playbooks/*.yml")} - READ_ONLY - LOCAL)
 
 

@@ -25,7 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
 
 DRAFT_MARK = "-- pgops: draft, not reviewed"
 # The Supabase CLI's own pattern (pkg/migration, migrateFilePattern): it names and skips anything else.
-_FILE_NAME = re.compile(r"^([0-9]+)_(.*)\.sql$")
+FILE_NAME = re.compile(r"^([0-9]+)_(.*)\.sql$")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def discover(supabase_dir: Path) -> list[MigrationFile]:
         the versions' text order (Supabase's) and number order (a person's) disagree; all of it at once.
     """
     directory = supabase_dir / "migrations"
-    matches = [(path, match) for path in _entries(directory) if (match := _FILE_NAME.match(path.name))]
+    matches = [(path, match) for path in _entries(directory) if (match := FILE_NAME.match(path.name))]
     if not matches:
         others = left_out(supabase_dir)
         raise MigrationFileError(
@@ -80,7 +80,7 @@ def left_out(supabase_dir: Path) -> list[str]:
     :raises MigrationFileError: when there is no such directory.
     """
     names = [path.name for path in _entries(supabase_dir / "migrations")]
-    return [name for name in names if not _FILE_NAME.match(name) and not name.startswith(".")]
+    return [name for name in names if not FILE_NAME.match(name) and not name.startswith(".")]
 
 
 def read_script(path: Path) -> Script:
