@@ -120,10 +120,8 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
     progress.declarations = [declaration for item in pending for declaration in item.declarations]
     try:
-        batches = cut_batches(pending, how.transaction_scope, dry_run=False, lock_capacity=capacity)
+        batches = cut_batches(pending, how.transaction_scope, lock_capacity=capacity)
         require_as_planned(how, batches)
-        if how.dry_run:
-            batches = cut_batches(pending, how.transaction_scope, dry_run=True, lock_capacity=capacity)
         _apply_batches(Apply(options, how, files, progress), batches)
         document = result_document(how, progress, started, started_at)
         keep_result(how, progress, document)
@@ -139,14 +137,15 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
 
 
 def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
-    """Each transaction of its own, then the read-back of what they committed."""
+    """Each transaction of its own, then the read-back of what they committed; a dry run is one, and leaves out what cannot be in it."""
+    if this.how.dry_run and batches:
+        with_retries(lambda: _dry_run(this, batches), retries=this.how.retries)
+        return
     for batch in batches:
         last = batch is batches[-1]
         try:
             if batch.outside_transaction:
                 apply_outside_transaction(this, batch)
-            elif this.how.dry_run:
-                with_retries(lambda: _dry_run(this, batch), retries=this.how.retries)
             else:
                 with_retries(lambda: _transaction(this, batch, last), retries=this.how.retries)
         except PgopsError as error:
@@ -186,8 +185,8 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             progress.catalog_after = after = this.catalog(connection)
-            verified = last and how.checks is not None
-            if last and how.checks is not None:
+            verified = last and how.verify_before_commit
+            if verified:
                 progress.verification = verify(
                     connection, how.checks, stage="after", own=progress.own, declarations=progress.declarations
                 )
@@ -271,10 +270,12 @@ def _run_files(
     return results
 
 
-def _dry_run(this: Apply, batch: Batch) -> None:
+def _dry_run(this: Apply, batches: Sequence[Batch]) -> None:
     """One transaction that is always rolled back, with its receipt, also when it fails."""
     import psycopg2
 
+    batch = Batch(tuple(item for part in batches for item in part.items))
+    transactions = {version: number for number, part in enumerate(batches) for version in part.versions}
     how, progress = this.how, this.progress
     with session(this.options, how.settings) as connection:
         notices = collect_notices(connection)
@@ -290,13 +291,19 @@ def _dry_run(this: Apply, batch: Batch) -> None:
             make_ledger(connection)
             recorder = Recorder(connection)
             trial = Trial(connection, recorder)
-            results += _run_files(this, connection, batch, before, lambda item: _try_file(connection, trial, item))
+            results += _run_files(
+                this,
+                connection,
+                batch,
+                before,
+                lambda item: _try_file(connection, trial, item, transactions[item.file.version]),
+            )
             progress.applied = [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             recorder.collect()
             progress.catalog_after = this.catalog(connection)
             trial.require_no_violations()
-            if how.checks is None:
+            if not how.verify_before_commit:
                 recorder.checks = "none"
             else:
                 progress.verification = verify(
@@ -315,9 +322,10 @@ def _dry_run(this: Apply, batch: Batch) -> None:
                 progress.receipt = recorder.receipt(tried, sequences, lambda: sequence_values(connection))
 
 
-def _try_file(connection: PgConnection, trial: Trial, item: PendingMigration) -> float | None:
+def _try_file(connection: PgConnection, trial: Trial, item: PendingMigration, transaction: int) -> float | None:
     """Try one file; None when what it changed is not what it would change, because something was left out."""
-    seconds = trial.run(item.script, what=f"Migration {item.file.label}", finished=_finished(connection, item))
+    what, finished = f"Migration {item.file.label}", _finished(connection, item)
+    seconds = trial.run(item.script, what=what, transaction=transaction, finished=finished)
     return seconds if trial.is_complete else None
 
 
@@ -337,7 +345,7 @@ def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
         error.state = f"{state}; committed before and still there: {kept}"
         if error.outcome == "unchanged":
             error.outcome = "partial"
-    if this.how.dry_run or error.code in ("history", "busy"):
+    if error.code in ("history", "busy"):
         # Nothing of this run was tried: another run was quicker, or is under way.
         return
     import psycopg2

@@ -208,7 +208,7 @@ def _run_statements(
     gone = sorted(log.keys() - set(range(len(script.statements))) - {BEFORE_ALL})
     if any(log[position].state == "finished" for position in gone):
         raise _changed(Position(script.script.file, script.script.text.count("\n") + 1), what)
-    for part in script.parts or [Part(place, place + 1) for place in range(len(script.statements))]:
+    for part in script.transactions:
         steps = []
         for position in range(part.first, part.end):
             statement = script.statements[position]

@@ -118,10 +118,12 @@ def require_as_planned(how: ApplyOptions, batches: Sequence[Batch]) -> None:
     """
     if how.plan is None:
         return
-    conditions: dict[str, object] = {"transaction_scope": how.transaction_scope}
-    validations = None
-    if how.checks is not None:
-        validations = [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts]
-        conditions["count_contract"] = dict(how.checks.contract)
-        conditions["warnings_as_failures"] = how.checks.warnings_as_failures
-    require_planned(how.plan, planned_steps(batches, how.supabase_dir), validations, **conditions)
+    require_planned(
+        how.plan,
+        planned_steps(batches, how.supabase_dir),
+        [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts],
+        transaction_scope=how.transaction_scope,
+        verify_before_commit=how.verify_before_commit,
+        count_contract=dict(how.checks.contract),
+        warnings_as_failures=how.checks.warnings_as_failures,
+    )
