@@ -49,7 +49,7 @@ class Dice(random.Random):
 
     def slips(self) -> bool:
         """Whether the author is careless now."""
-        return self.random() < (0.03 if self.careful else 0.5)
+        return self.random() < (0.01 if self.careful else 0.5)
 
 
 _Make = Callable[[Dice], str]
@@ -201,7 +201,7 @@ def _file(dice: Dice, place: int) -> str:
 def _drawn(dice: Dice, kinds: Sequence[tuple[int, _Make]], number: int) -> list[str]:
     drawn = []
     for _time in range(number):
-        among = _RISKY if dice.slips() or dice.random() < 0.06 else kinds
+        among = _RISKY if dice.slips() or dice.random() < 0.02 else kinds
         (make,) = dice.choices([make for _weight, make in among], weights=[weight for weight, _make in among])
         drawn.append(make(dice))
     return drawn

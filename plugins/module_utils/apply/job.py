@@ -25,7 +25,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording imp
     tried_migration,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
+    files_with_a_look_after,
     remember_before,
+    remember_for_promotion,
     require_as_planned,
     require_files_of_what_is_begun,
     require_known,
@@ -44,7 +46,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
+    change_fingerprint,
     compare_catalogs,
+    describe_changes,
     fingerprint,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_changes, own_work
@@ -90,9 +94,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
-
-# Reading the catalog after each file tells what each of them changed; beyond so many files only what all of them did.
-FILES_WITH_A_CATALOG_OF_THEIR_OWN = 50
 
 
 def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
@@ -235,6 +236,10 @@ def _record(
     before, after = map(fingerprint, catalogs)
     facts = {"batch": batch.versions, "catalog_before": before, "catalog_after": after, "verified": verified}
     for result in results:
+        if result is results[-1] and result.change is None:
+            # Nobody knows what each of them did; what they did together is proven by the last.
+            change = compare_catalogs(*catalogs)
+            facts |= {"batch_change": change_fingerprint(change), "batch_changes": describe_changes(change)}
         record_event(this, connection, result, facts)
 
 
@@ -251,8 +256,9 @@ def _run_files(
         not what it would change.
     """
     results = []
-    read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
+    looks = files_with_a_look_after(this.how, batch)
     for item in batch.items:
+        remember_for_promotion(this, item.file.version, before)
         rows_before, started = own_changes(connection), time.monotonic()
         seconds = run(item)
         result = FileResult(item, time.monotonic() - started if seconds is None else seconds)
@@ -260,12 +266,13 @@ def _run_files(
         result.row_changes = own_changes(connection, since=rows_before)
         # Before the next file, which may ask the history for the one before it.
         record_history(connection, item)
-        if read_each:
+        if item.file.version in looks:
             after = this.catalog(connection)
-            result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)
+            if len(looks) == len(batch.items):
+                result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)
             before = after
             if seconds is not None:
-                require_promoted_change(this, result, state=ROLLED_BACK)
+                require_promoted_change(this, result, after, state=ROLLED_BACK)
         results.append(result)
     return results
 

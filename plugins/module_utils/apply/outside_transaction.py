@@ -145,6 +145,7 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
                 require_promoted_change(
                     this,
                     result,
+                    after,
                     state=State("the file is applied and recorded: it could not be rolled back", "partial"),
                 )
         except psycopg2.Error as error:
