@@ -346,14 +346,15 @@ def _finished(connection: PgConnection, item: PendingMigration) -> list[int]:
 
 def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
     """Say what an earlier file left committed, and put the failure into the ledger in a transaction of its own."""
+    # Another run was quicker, or is under way; after the first statement of a file its state is "partial".
+    untried = error.code in ("history", "busy") and error.outcome == "unchanged"
     if this.progress.committed:
         kept = ", ".join(this.progress.committed)
         state = error.state.replace(NOTHING_CHANGED, "nothing more was changed")
         error.state = f"{state}; committed before and still there: {kept}"
         if error.outcome == "unchanged":
             error.outcome = "partial"
-    if error.code in ("history", "busy"):
-        # Nothing of this run was tried: another run was quicker, or is under way.
+    if untried:
         return
     import psycopg2
 
