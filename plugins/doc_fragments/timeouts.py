@@ -11,7 +11,7 @@ class ModuleDocFragment:
 options:
   lock_timeout_seconds:
     description:
-      - How long a statement waits for a lock before it gives up.
+      - How long a statement waits for a lock before it gives up; more than 0, since whoever waits holds up all who come after.
       - It holds for the whole session and cannot be switched off by V(RESET ALL) in a file.
     type: float
     default: 5.0

@@ -102,7 +102,7 @@ def connection_options(params: Mapping[str, Any]) -> ConnectionOptions:
 def session_settings(params: Mapping[str, Any]) -> SessionSettings:
     """The bounds of every statement, of a module that takes C(TIMEOUT_ARGUMENTS)."""
     return SessionSettings(
-        lock_timeout_ms=milliseconds(params["lock_timeout_seconds"]),
+        lock_timeout_ms=lock_timeout_milliseconds(params["lock_timeout_seconds"]),
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
         client_check_interval_ms=CLIENT_CHECK_INTERVAL_MS,
     )
@@ -134,8 +134,22 @@ def operator() -> str:
 
 
 def milliseconds(seconds: float) -> int:
-    """Seconds of an option as PostgreSQL's milliseconds."""
-    return round(seconds * 1000)
+    """Seconds of an option as PostgreSQL's milliseconds; what is more than nothing stays so, since V(0) is no limit to it."""
+    return max(1, round(seconds * 1000)) if seconds > 0 else round(seconds * 1000)
+
+
+def lock_timeout_milliseconds(seconds: float) -> int:
+    """The same for a lock: whoever waits for one without a limit holds up everybody who comes after.
+
+    :raises InputError: when it is no limit.
+    """
+    if seconds <= 0:
+        raise InputError(
+            f"{seconds} seconds are no limit: a statement that waits for a lock holds up everybody who comes after it",
+            where="lock_timeout_seconds",
+            next_step="Give more than 0.",
+        )
+    return milliseconds(seconds)
 
 
 def make_module(

@@ -236,8 +236,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
     connection_options,
+    lock_timeout_milliseconds,
     make_module,
-    milliseconds,
     optional_path,
     run,
 )
@@ -256,7 +256,7 @@ def make(module: AnsibleModule) -> dict[str, Any]:
         jobs=params["jobs"],
         compression=params["compression"],
         pg_bin=params["pg_bin"],
-        lock_timeout_ms=milliseconds(params["lock_timeout_seconds"]),
+        lock_timeout_ms=lock_timeout_milliseconds(params["lock_timeout_seconds"]),
         space_factor=params["space_factor"],
         max_age_seconds=params["max_age_seconds"],
         verify=params["verify"],

@@ -92,6 +92,9 @@ options:
         approved.
       - By default what is pending is run.
     type: raw
+  plan_hash:
+    description: The hash of the plan that was approved. The module fails when O(plan) is another one.
+    type: str
   approved_by:
     description: Who signed O(plan), as M(pgops.supabase.preflight_gates) found; they stand in the ledger.
     type: list
@@ -290,13 +293,14 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
             supabase_dir=Path(params["supabase_dir"]),
             operator=operator(),
             settings=session_settings(params),
-            checks=checks if params["verify_before_commit"] else None,
+            checks=checks,
+            verify_before_commit=params["verify_before_commit"],
             run_id=params["run_id"],
             transaction_scope=params["transaction_scope"],
             schemas=params["schemas"],
             waivers=params["waivers"],
             lint_waivers=params["lint_waivers"],
-            plan=given_plan(params["plan"]),
+            plan=given_plan(params["plan"], params["plan_hash"]),
             approved_by=params["approved_by"],
             promotion=[from_dict(PromotionProof, proof) for proof in params["promotion"]],
             origin=params["promotion_origin"],
@@ -333,6 +337,7 @@ def main() -> None:
             "waivers": {"type": "dict", "default": {}},
             "lint_waivers": {"type": "list", "elements": "dict", "default": []},
             "plan": {"type": "raw"},
+            "plan_hash": {"type": "str"},
             "approved_by": {"type": "list", "elements": "str", "default": []},
             "promotion": {"type": "list", "elements": "dict", "default": []},
             "promotion_origin": {"type": "str", "default": "the project before"},

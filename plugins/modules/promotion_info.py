@@ -75,6 +75,12 @@ proofs:
     catalog_change:
       description: Hash of the catalog change that it made there.
       type: str
+    together:
+      description:
+        - Where more than 50 files were one transaction there, and are asked for together, their versions, with the last of them.
+        - RV(proofs[].catalog_change) is then the change that all of them made together.
+      type: list
+      elements: str
     problem:
       description: Why it may not go on, V(null) when it may.
       type: str

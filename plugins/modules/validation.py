@@ -223,6 +223,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     SQL_LIBRARIES,
     TIMEOUT_ARGUMENTS,
     connection_options,
+    lock_timeout_milliseconds,
     make_module,
     milliseconds,
     run,
@@ -240,7 +241,7 @@ def validation(module: AnsibleModule) -> dict[str, Any]:
         checks=params["checks"],
         pending_files=[Path(file) for file in params["pending_files"]],
         warnings_as_failures=params["warnings_as_failures"],
-        lock_timeout_ms=milliseconds(params["lock_timeout_seconds"]),
+        lock_timeout_ms=lock_timeout_milliseconds(params["lock_timeout_seconds"]),
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
         run_dir=Path(params["run_dir"]) if params["run_dir"] and not module.check_mode else None,
     )

@@ -53,6 +53,8 @@ def recover(connection: PgConnection, statement: Statement, context: Mapping[str
     :raises BusyError: when the server is still at it, or others hold what has to be dropped.
     :raises StatementFailed: when nothing in the catalog tells whether it was done.
     """
+    from psycopg2 import sql
+
     if statement.tag == "IndexStmt":
         return _recover_create_index(connection, statement, context)
     if statement.tag == "DropStmt":
@@ -60,9 +62,9 @@ def recover(connection: PgConnection, statement: Statement, context: Mapping[str
         return "again" if any(_index_exists(connection, name) for name in names) else "finished"
     if statement.tag == "ReindexStmt":
         before = {tuple(name) for name in context.get("invalid", [])}
-        for name in sorted(_invalid_indexes(connection) - before):
-            _require_not_in_progress(connection, statement)
-            _drop_index(connection, name)
+        for schema, name in sorted(_invalid_indexes(connection) - before):
+            _require_not_in_progress(connection, statement, index=sql.Identifier(schema, name))
+            _drop_index(connection, (schema, name))
         return "again"
     if statement.tag == "AlterTableStmt":
         return _recover_detach(connection, statement)
@@ -99,7 +101,7 @@ def require_valid_index(connection: PgConnection, statement: Statement, context:
 
 
 def _recover_create_index(connection: PgConnection, statement: Statement, context: Mapping[str, Any]) -> Outcome:
-    _require_not_in_progress(connection, statement)
+    _require_not_in_progress(connection, statement, table=_qualified(statement.node["relation"]))
     indexes = _indexes_of(connection, statement.node["relation"])
     made = {name: valid for name, valid in indexes.items() if name not in context.get("indexes", [])}
     name = statement.node.get("idxname")
@@ -133,11 +135,16 @@ def _recover_detach(connection: PgConnection, statement: Statement) -> Outcome:
     return "again"
 
 
-def _require_not_in_progress(connection: PgConnection, statement: Statement) -> None:
-    """The server goes on building for a client that was killed, until it notices."""
+def _require_not_in_progress(
+    connection: PgConnection, statement: Statement, *, table: Any = None, index: Any = None
+) -> None:
+    """The server goes on building for a client that was killed, until it notices. Builds on other tables are no matter."""
     rows = fetch_all(
         connection,
-        "select pid, phase from pg_catalog.pg_stat_progress_create_index where datname = pg_catalog.current_database()",
+        "select pid, phase from pg_catalog.pg_stat_progress_create_index where datname = pg_catalog.current_database() "
+        "and relid in (pg_catalog.to_regclass(%s), "
+        "(select indrelid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass(%s)))",
+        [None if name is None else name.as_string(connection) for name in (table, index)],
     )
     if rows:
         pid, phase = rows[0]

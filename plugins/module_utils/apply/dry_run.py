@@ -37,7 +37,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import ROLLED_BACK
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import emptied_by, relations_used, written_by
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import Part, RunnableScript
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Script,
     Statement,
@@ -89,6 +89,15 @@ class _LeftOut:
     made: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class _NewValue:
+    """A value that a statement added to an enum, and in which of an apply's transactions."""
+
+    value: str
+    transaction: tuple[int, int]
+    where: str
+
+
 class Trial:
     """Tries one file after the other in the open transaction."""
 
@@ -96,7 +105,8 @@ class Trial:
         self._connection = connection
         self._recorder = recorder
         self._left_out: list[_LeftOut] = []
-        self._enums: list[_LeftOut] = []
+        self._enums: list[_NewValue] = []
+        self._transaction = (0, 0)
         self._refused: set[tuple[str, str]] = set()
 
     @property
@@ -104,53 +114,68 @@ class Trial:
         """Whether every statement so far was executed."""
         return self._recorder.is_complete
 
-    def run(self, script: RunnableScript, *, what: str, finished: Collection[int] = ()) -> float:
+    def run(self, script: RunnableScript, *, what: str, transaction: int = 0, finished: Collection[int] = ()) -> float:
         """Try all statements of a file; how long it took, in seconds.
 
         :param what: the file in words, for errors.
+        :param transaction: which of an apply's transactions the file is in, or begins with.
         :param finished: the places of the statements that an earlier run finished, outside of a transaction.
         :raises StatementFailed: at what would stop an apply, unless rows that a constraint refuses or a statement that was
             left out is the reason.
         """
         started = time.monotonic()
-        with one_transaction(self._connection, script, what):
-            for position, statement in enumerate(script.statements):
-                if position in finished and not sets_only_the_session(statement):
-                    self._recorder.not_executed(statement, "an earlier run finished it")
-                else:
-                    self._try(script.script, statement, what)
-            self._check_deferred(script.script, what)
+        try:
+            with one_transaction(self._connection, script, what):
+                for number, part in enumerate(script.transactions):
+                    self._transaction = (transaction, number)
+                    self._run_part(script, part, what, finished)
+        except StatementFailed as error:
+            # An apply would not have come so far.
+            self.require_no_violations(then=error)
+            raise
         return time.monotonic() - started
 
-    def require_no_violations(self) -> None:
-        """End a dry run that found rows which constraints refuse.
+    def _run_part(self, script: RunnableScript, part: Part, what: str, finished: Collection[int]) -> None:
+        """One of the transactions of an apply, with the checks that its COMMIT makes."""
+        for position in range(part.first, part.end):
+            statement = script.statements[position]
+            if position in finished and not sets_only_the_session(statement):
+                self._recorder.not_executed(statement, "an earlier run finished it")
+            else:
+                self._try(script.script, statement, what)
+        last = script.statements[part.end - 1] if script.outside_transaction else None
+        if last is None or not reason_not_transactional(last):
+            self._check_deferred(script.script, what, str(last.position) if last else script.script.file)
 
-        :raises StatementFailed: with all of them; the first is where to look.
+    def require_no_violations(self, then: StatementFailed | None = None) -> None:
+        """End a dry run that found rows which constraints refuse, whatever was left out before.
+
+        :param then: what ended it, if it did not come to its end.
+        :raises StatementFailed: with all of them; the first is where an apply would stop.
         """
         violations = self._recorder.violations
-        if not violations:
-            return
         own = [violation for violation in violations if violation.follows is None]
+        if not own:
+            return
         listed = "; ".join(_in_short(violation) for violation in violations)
+        ended = f". Then it ended at {then.where}: {then.what}" if then else ""
         raise StatementFailed(
-            f"Rows break {len(violations)} constraint{'s' * (len(violations) != 1)}: {listed}",
-            where=own[0].where if own else violations[0].where,
+            f"Rows break {len(violations)} constraint{'s' * (len(violations) != 1)}: {listed}{ended}",
+            where=own[0].where,
             state=f"{ROLLED_BACK}; sequences stay where they were moved to",
             next_step="Mend the rows in a statement before the constraint, or the file; then try again. All of them are in the receipt.",
-            details={"sqlstate": violations[0].sqlstate},
-        )
+            details={"sqlstate": own[0].sqlstate},
+        ) from then
 
     def _try(self, script: Script, statement: Statement, what: str) -> None:
-        command = reason_not_transactional(statement)
-        if command:
-            reason = f"{command} cannot run in a transaction"
-            stand_in, why_not = stand_in_for(self._connection, statement)
-            if stand_in is None:
-                self._recorder.not_executed(statement, f"{reason}{why_not}")
-                # An index more or less, or a table that was tidied up, makes no row wrong.
-                self._left_out.append(_LeftOut(str(statement.position), frozenset(), names_made_by(statement)))
+        left_out = None
+        if reason_not_transactional(statement):
+            stand_in = stand_in_for(self._connection, statement)
+            left_out = stand_in.left_out
+            if stand_in.statement is None:
+                self._leave_out(statement, str(left_out))
                 return
-            statement = stand_in
+            statement, original = stand_in.statement, statement
         guarded = _can_meet_rows(statement) or (
             bool(self._left_out or self._enums) and not _needs_the_transaction(statement)
         )
@@ -171,9 +196,23 @@ class Trial:
         seconds = time.monotonic() - began
         if guarded:
             execute(self._connection, f"release savepoint {_SAVEPOINT}")
-        if statement.tag == "AlterEnumStmt":
-            self._enums.append(_LeftOut(str(statement.position), frozenset()))
+        if left_out is not None:
+            self._leave_out(original, left_out)
+            return
+        self._remember_value(statement)
         self._recorder.executed(statement, seconds, rows if statement.tag in _WRITES_ROWS else None)
+
+    def _remember_value(self, statement: Statement) -> None:
+        """A value that is there already, which IF NOT EXISTS does not mind, is as old as it was."""
+        if statement.tag == "AlterEnumStmt" and "oldVal" not in statement.node:
+            new = _NewValue(statement.node["newVal"], self._transaction, str(statement.position))
+            if new.value not in [known.value for known in self._enums]:
+                self._enums.append(new)
+
+    def _leave_out(self, statement: Statement, reason: str) -> None:
+        """An index more or less, or a table that was tidied up, makes no row wrong."""
+        self._recorder.not_executed(statement, reason)
+        self._left_out.append(_LeftOut(str(statement.position), frozenset(), names_made_by(statement)))
 
     def _left_out_after(self, statement: Statement, cause: PgError, error: StatementFailed) -> None:
         if is_violation(cause):
@@ -196,11 +235,13 @@ class Trial:
         if sqlstate == _PENDING_CHECKS:
             return bool(self._refused)
         if sqlstate == _ENUM_VALUE_NOT_COMMITTED:
-            return True
+            return not any(
+                new.transaction == self._transaction and f'"{new.value}"' in error.what for new in self._enums
+            )
         if self._recorder.violations:
             # The dry run has failed already; the more is told of the rest, the better.
             return bool(self._left_out) and not sqlstate.startswith(_NO_CONSEQUENCE)
-        named = set(_QUOTED.findall(error.what))
+        named = {name.rsplit(".", 1)[-1] for name in _QUOTED.findall(error.what)}
         return any(left_out.made & named for left_out in self._left_out)
 
     def _cause_of_rows(self, statement: Statement, violation: Violation) -> str | None:
@@ -216,15 +257,18 @@ class Trial:
                 return left_out.where
         return None
 
-    def _check_deferred(self, script: Script, what: str) -> None:
-        """Every deferrable constraint is checked at the end of each file; each that rows break is told once."""
+    def _check_deferred(self, script: Script, what: str, where: str) -> None:
+        """Every deferrable constraint is checked at the end of each file or transaction; each that rows break is told once.
+
+        :param where: the place at which an apply would stop.
+        """
         constraints = deferrable_constraints(self._connection)
         unknown = [item for item in constraints if (item.schema, item.name) not in self._refused]
         if self._checked(script, unknown, what) is not None:
             for constraint in unknown:
                 error = self._checked(script, [constraint], what)
                 if error is not None:
-                    self._refuses(script, constraint, error)
+                    self._refuses(where, constraint, error)
         defer_again(self._connection, constraints)
 
     def _checked(self, script: Script, constraints: Sequence[DeferrableConstraint], what: str) -> PgError | None:
@@ -241,8 +285,8 @@ class Trial:
         execute(self._connection, f"release savepoint {_SAVEPOINT}")
         return None
 
-    def _refuses(self, script: Script, constraint: DeferrableConstraint, error: PgError) -> None:
-        violation = violation_of(error, where=script.file, statement="at the end of the file", deferred=True)
+    def _refuses(self, where: str, constraint: DeferrableConstraint, error: PgError) -> None:
+        violation = violation_of(error, where=where, statement="at the end of its transaction", deferred=True)
         violation.constraint = violation.constraint or constraint.name
         count_deferred(self._connection, violation, constraint.schema, constraint.name)
         touched = {violation.table.rsplit(".", 1)[-1]} if violation.table else set()

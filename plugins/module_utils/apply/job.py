@@ -25,7 +25,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording imp
     tried_migration,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
+    files_with_a_look_after,
     remember_before,
+    remember_for_promotion,
     require_as_planned,
     require_files_of_what_is_begun,
     require_known,
@@ -44,7 +46,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
+    change_fingerprint,
     compare_catalogs,
+    describe_changes,
     fingerprint,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_changes, own_work
@@ -91,9 +95,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
-# Reading the catalog after each file tells what each of them changed; beyond so many files only what all of them did.
-FILES_WITH_A_CATALOG_OF_THEIR_OWN = 50
-
 
 def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     """Apply all pending migrations, or, as a dry run, execute them and roll back.
@@ -120,10 +121,8 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
     pending = load_pending(files, [entry for entry in wanted if _is_wanted(entry, how.to_version)], begun)
     progress.declarations = [declaration for item in pending for declaration in item.declarations]
     try:
-        batches = cut_batches(pending, how.transaction_scope, dry_run=False, lock_capacity=capacity)
+        batches = cut_batches(pending, how.transaction_scope, lock_capacity=capacity)
         require_as_planned(how, batches)
-        if how.dry_run:
-            batches = cut_batches(pending, how.transaction_scope, dry_run=True, lock_capacity=capacity)
         _apply_batches(Apply(options, how, files, progress), batches)
         document = result_document(how, progress, started, started_at)
         keep_result(how, progress, document)
@@ -139,14 +138,15 @@ def apply(options: ConnectionOptions, how: ApplyOptions) -> MigrationResult:
 
 
 def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
-    """Each transaction of its own, then the read-back of what they committed."""
+    """Each transaction of its own, then the read-back of what they committed; a dry run is one, and leaves out what cannot be in it."""
+    if this.how.dry_run and batches:
+        with_retries(lambda: _dry_run(this, batches), retries=this.how.retries)
+        return
     for batch in batches:
         last = batch is batches[-1]
         try:
             if batch.outside_transaction:
                 apply_outside_transaction(this, batch)
-            elif this.how.dry_run:
-                with_retries(lambda: _dry_run(this, batch), retries=this.how.retries)
             else:
                 with_retries(lambda: _transaction(this, batch, last), retries=this.how.retries)
         except PgopsError as error:
@@ -186,8 +186,8 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             progress.catalog_after = after = this.catalog(connection)
-            verified = last and how.checks is not None
-            if last and how.checks is not None:
+            verified = last and how.verify_before_commit
+            if verified:
                 progress.verification = verify(
                     connection, how.checks, stage="after", own=progress.own, declarations=progress.declarations
                 )
@@ -236,6 +236,10 @@ def _record(
     before, after = map(fingerprint, catalogs)
     facts = {"batch": batch.versions, "catalog_before": before, "catalog_after": after, "verified": verified}
     for result in results:
+        if result is results[-1] and result.change is None:
+            # Nobody knows what each of them did; what they did together is proven by the last.
+            change = compare_catalogs(*catalogs)
+            facts |= {"batch_change": change_fingerprint(change), "batch_changes": describe_changes(change)}
         record_event(this, connection, result, facts)
 
 
@@ -252,8 +256,9 @@ def _run_files(
         not what it would change.
     """
     results = []
-    read_each = len(batch.items) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN
+    looks = files_with_a_look_after(this.how, batch)
     for item in batch.items:
+        remember_for_promotion(this, item.file.version, before)
         rows_before, started = own_changes(connection), time.monotonic()
         seconds = run(item)
         result = FileResult(item, time.monotonic() - started if seconds is None else seconds)
@@ -261,20 +266,23 @@ def _run_files(
         result.row_changes = own_changes(connection, since=rows_before)
         # Before the next file, which may ask the history for the one before it.
         record_history(connection, item)
-        if read_each:
+        if item.file.version in looks:
             after = this.catalog(connection)
-            result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)
+            if len(looks) == len(batch.items):
+                result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)
             before = after
             if seconds is not None:
-                require_promoted_change(this, result, state=ROLLED_BACK)
+                require_promoted_change(this, result, after, state=ROLLED_BACK)
         results.append(result)
     return results
 
 
-def _dry_run(this: Apply, batch: Batch) -> None:
+def _dry_run(this: Apply, batches: Sequence[Batch]) -> None:
     """One transaction that is always rolled back, with its receipt, also when it fails."""
     import psycopg2
 
+    batch = Batch(tuple(item for part in batches for item in part.items))
+    transactions = {version: number for number, part in enumerate(batches) for version in part.versions}
     how, progress = this.how, this.progress
     with session(this.options, how.settings) as connection:
         notices = collect_notices(connection)
@@ -290,13 +298,19 @@ def _dry_run(this: Apply, batch: Batch) -> None:
             make_ledger(connection)
             recorder = Recorder(connection)
             trial = Trial(connection, recorder)
-            results += _run_files(this, connection, batch, before, lambda item: _try_file(connection, trial, item))
+            results += _run_files(
+                this,
+                connection,
+                batch,
+                before,
+                lambda item: _try_file(connection, trial, item, transactions[item.file.version]),
+            )
             progress.applied = [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             recorder.collect()
             progress.catalog_after = this.catalog(connection)
             trial.require_no_violations()
-            if how.checks is None:
+            if not how.verify_before_commit:
                 recorder.checks = "none"
             else:
                 progress.verification = verify(
@@ -315,9 +329,10 @@ def _dry_run(this: Apply, batch: Batch) -> None:
                 progress.receipt = recorder.receipt(tried, sequences, lambda: sequence_values(connection))
 
 
-def _try_file(connection: PgConnection, trial: Trial, item: PendingMigration) -> float | None:
+def _try_file(connection: PgConnection, trial: Trial, item: PendingMigration, transaction: int) -> float | None:
     """Try one file; None when what it changed is not what it would change, because something was left out."""
-    seconds = trial.run(item.script, what=f"Migration {item.file.label}", finished=_finished(connection, item))
+    what, finished = f"Migration {item.file.label}", _finished(connection, item)
+    seconds = trial.run(item.script, what=what, transaction=transaction, finished=finished)
     return seconds if trial.is_complete else None
 
 
@@ -331,14 +346,15 @@ def _finished(connection: PgConnection, item: PendingMigration) -> list[int]:
 
 def _fail(this: Apply, batch: Batch, error: PgopsError) -> None:
     """Say what an earlier file left committed, and put the failure into the ledger in a transaction of its own."""
+    # Another run was quicker, or is under way; after the first statement of a file its state is "partial".
+    untried = error.code in ("history", "busy") and error.outcome == "unchanged"
     if this.progress.committed:
         kept = ", ".join(this.progress.committed)
         state = error.state.replace(NOTHING_CHANGED, "nothing more was changed")
         error.state = f"{state}; committed before and still there: {kept}"
         if error.outcome == "unchanged":
             error.outcome = "partial"
-    if this.how.dry_run or error.code in ("history", "busy"):
-        # Nothing of this run was tried: another run was quicker, or is under way.
+    if untried:
         return
     import psycopg2
 

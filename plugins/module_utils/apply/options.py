@@ -39,6 +39,8 @@ class ApplyOptions:
     """How to apply. Times are seconds, except in ``settings``.
 
     :param to_version: the newest version to apply; None for all that are pending.
+    :param checks: what has to hold; part of the plan wherever it is checked.
+    :param verify_before_commit: whether the apply checks it in its transaction, or leaves that to somebody after it.
     :param waivers: gates that were passed although they are closed, with the reasons.
     :param lint_waivers: findings of the linter that comments in the files accept.
     :param plan: what was planned, and nothing else may run; None leaves that out.
@@ -52,7 +54,8 @@ class ApplyOptions:
     supabase_dir: Path
     operator: str
     settings: SessionSettings
-    checks: Checks | None = None
+    checks: Checks = field(default_factory=Checks)
+    verify_before_commit: bool = True
     run_id: str | None = None
     transaction_scope: TransactionScope = "batch"
     schemas: Sequence[str] | None = None

@@ -145,6 +145,7 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
                 require_promoted_change(
                     this,
                     result,
+                    after,
                     state=State("the file is applied and recorded: it could not be rolled back", "partial"),
                 )
         except psycopg2.Error as error:
@@ -208,22 +209,12 @@ def _run_statements(
     gone = sorted(log.keys() - set(range(len(script.statements))) - {BEFORE_ALL})
     if any(log[position].state == "finished" for position in gone):
         raise _changed(Position(script.script.file, script.script.text.count("\n") + 1), what)
-    for part in script.parts or [Part(place, place + 1) for place in range(len(script.statements))]:
+    for part in script.transactions:
         steps = []
         for position in range(part.first, part.end):
-            statement = script.statements[position]
-            sha256 = sha256_of_bytes(statement.sql.encode())
-            earlier = log.get(position)
-            if earlier is not None and earlier.state == "finished":
-                if earlier.sha256 != sha256:
-                    raise _changed(statement.position, what)
-                if not sets_only_the_session(statement):
-                    # A finished statement stays; settings belong to the session, and this one is new.
-                    continue
             place = _Place(version, position, part.first, run_id, role)
-            step = _Step(connection, script.script, statement, place, sha256, what)
-            # Even where another statement stands there now: what the one before it left behind has to go.
-            if earlier is None or earlier.state != "started" or not step.was_finished(earlier):
+            step = _Step(connection, script.script, script.statements[position], place, what)
+            if not step.is_done(log.get(position)):
                 steps.append(step)
         if steps:
             _run_part(connection, script, part, steps, what, watch_rows)
@@ -274,16 +265,31 @@ class _Step:
     """One statement of the file with its place in the log."""
 
     def __init__(
-        self, connection: PgConnection, script: Script, statement: Statement, place: _Place, sha256: str, what: str
+        self, connection: PgConnection, script: Script, statement: Statement, place: _Place, what: str
     ) -> None:
         self.statement = statement
         self._connection = connection
         self._script = script
         self._place = place
-        self._sha256 = sha256
+        self._sha256 = sha256_of_bytes(statement.sql.encode())
         self._what = what
 
-    def was_finished(self, earlier: LoggedStatement) -> bool:
+    def is_done(self, earlier: LoggedStatement | None) -> bool:
+        """Whether nothing is left to do of the statement, after what an earlier run logged of it.
+
+        :raises HistoryError: when the earlier run finished another statement here.
+        """
+        if earlier is None:
+            return False
+        if earlier.state == "started":
+            # Even where another statement stands there now: what the one before it left behind has to go.
+            return self._was_finished(earlier)
+        if earlier.sha256 != self._sha256:
+            raise _changed(self.statement.position, self._what)
+        # A finished statement stays; settings belong to the session, and this one is new.
+        return not sets_only_the_session(self.statement)
+
+    def _was_finished(self, earlier: LoggedStatement) -> bool:
         """Put right what an interrupted try left behind; whether the catalog shows that it had been done after all."""
         begun = parse_script(self._script.file, str(earlier.context["sql"])).statements[0]
         if recover(self._connection, begun, earlier.context) == "again":

@@ -39,6 +39,8 @@ class Progress:
     catalog_before: Catalog | None = None
     catalog_after: Catalog | None = None
     verification: Verification | None = None
+    # By the first version of files whose change is compared as one.
+    before_together: dict[str, Catalog] = field(default_factory=dict)
     # By the first version of each transaction, so that a retry replaces what its predecessor did.
     row_changes: dict[str, OwnWork] = field(default_factory=dict)
     declarations: list[RowDeclaration] = field(default_factory=list)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import w
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     change_fingerprint,
+    compare_catalogs,
     describe_changes,
     fingerprint,
 )
@@ -33,6 +35,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migrations.state im
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
+
+
+# Reading the catalog after each file tells what each of them changed; beyond so many files it is read only where it must be.
+FILES_WITH_A_CATALOG_OF_THEIR_OWN = 50
 
 
 def require_known(to_version: str | None, files: Sequence[MigrationFile]) -> None:
@@ -80,14 +86,39 @@ def remember_before(this: Apply, before: Catalog, *, state: str) -> None:
                 ) from error
 
 
-def require_promoted_change(this: Apply, result: FileResult, *, state: str) -> None:
-    """The same file has to make the same change as on the project it is promoted from."""
-    if result.change is None:
-        return
+def files_with_a_look_after(how: ApplyOptions, batch: Batch) -> set[str]:
+    """The versions after which the catalog is read: each of a small batch, else as many as it takes to compare what was proven."""
+    versions = batch.versions
+    proven = [proof for proof in how.promotion if proof.catalog_change is not None and proof.version in versions]
+    if len(versions) <= FILES_WITH_A_CATALOG_OF_THEIR_OWN or any(not proof.together for proof in proven):
+        return set(versions)
+    firsts = {proof.together[0] for proof in how.promotion if proof.together}
+    before_first = {earlier for earlier, version in pairwise(versions) if version in firsts}
+    return before_first | {proof.version for proof in proven}
+
+
+def remember_for_promotion(this: Apply, version: str, before: Catalog) -> None:
+    """Keep the catalog from before the first of files whose change was proven as one."""
+    if any(proof.together and proof.together[0] == version for proof in this.how.promotion):
+        this.progress.before_together[version] = before
+
+
+def require_promoted_change(this: Apply, result: FileResult, after: Catalog, *, state: str) -> None:
+    """The same file has to make the same change as on the project it is promoted from; or all of a transaction's files together.
+
+    :param after: the catalog after the file.
+    :raises VerificationFailed: when it is another change.
+    """
     for proof in this.how.promotion:
-        if proof.version == result.item.file.version:
-            change, described = change_fingerprint(result.change), describe_changes(result.change)
-            require_same_change(proof, change, described, origin=this.how.origin, state=state)
+        if proof.version != result.item.file.version or proof.catalog_change is None:
+            continue
+        change = result.change
+        if proof.together:
+            before = this.progress.before_together.get(proof.together[0])
+            change = None if before is None else compare_catalogs(before, after)
+        if change is not None:
+            made, described = change_fingerprint(change), describe_changes(change)
+            require_same_change(proof, made, described, origin=this.how.origin, state=state)
 
 
 def require_still_pending(this: Apply, connection: PgConnection, batch: Batch) -> None:
@@ -118,10 +149,12 @@ def require_as_planned(how: ApplyOptions, batches: Sequence[Batch]) -> None:
     """
     if how.plan is None:
         return
-    conditions: dict[str, object] = {"transaction_scope": how.transaction_scope}
-    validations = None
-    if how.checks is not None:
-        validations = [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts]
-        conditions["count_contract"] = dict(how.checks.contract)
-        conditions["warnings_as_failures"] = how.checks.warnings_as_failures
-    require_planned(how.plan, planned_steps(batches, how.supabase_dir), validations, **conditions)
+    require_planned(
+        how.plan,
+        planned_steps(batches, how.supabase_dir),
+        [planned_validation(Path(script.file), how.supabase_dir) for script in how.checks.scripts],
+        transaction_scope=how.transaction_scope,
+        verify_before_commit=how.verify_before_commit,
+        count_contract=dict(how.checks.contract),
+        warnings_as_failures=how.checks.warnings_as_failures,
+    )

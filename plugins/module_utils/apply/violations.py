@@ -17,7 +17,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents imp
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    message_without_values,
+    taken_back,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Statement
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.shown import shown
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import commands_of, strings
@@ -273,7 +276,7 @@ def _schema_and_name(connection: PgConnection, oid: int) -> tuple[str, str]:
 
 
 def _message(error: PgError) -> str:
-    return error.diag.message_primary or str(error).strip()
+    return message_without_values(error)
 
 
 def _name(schema: str | None, name: str | None) -> str | None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
@@ -46,7 +46,8 @@ class HalfDoneMigration:
 class PromotionProof:
     """What the project that is promoted from has proven of one file; ``problem`` says why that is not enough.
 
-    ``evidence`` says in words what is proven, and what is going to be compared when the file runs here.
+    ``together``: the versions, in order, whose change in the catalog is known only as one; ``catalog_change`` is theirs, and
+    stands with the last of them. ``evidence`` says in words what is proven, and what is going to be compared when the file runs here.
     """
 
     version: str
@@ -56,3 +57,4 @@ class PromotionProof:
     described: list[str]
     problem: str | None
     evidence: str = ""
+    together: list[str] = field(default_factory=list)

@@ -30,10 +30,33 @@ def prove(
     :param history: the versions in that project's history, whoever applied them.
     """
     events = newest_applied_events(ledger)
-    return [
+    proofs = [
         _proof(version, name, sha256, events.get(version), ledger, origin, by_another=version in history)
         for version, (name, sha256) in versions.items()
     ]
+    _prove_together(proofs, events, origin)
+    return proofs
+
+
+def _prove_together(proofs: Sequence[PromotionProof], events: Mapping[str, LedgerEvent], origin: str) -> None:
+    """What files did that one transaction applied without looking after each: comparable where the same files are promoted."""
+    asked = [proof.version for proof in proofs]
+    for last in proofs:
+        event = events.get(last.version)
+        change = event.details.get("batch_change") if event and not last.problem else None
+        if event is None or change is None:
+            continue
+        together = list(event.details["batch"])
+        end = asked.index(last.version) + 1
+        if asked[max(0, end - len(together)) : end] != together:
+            continue
+        last.catalog_change, last.described, last.together = change, list(event.details["batch_changes"]), together
+        for proof in proofs[end - len(together) : end]:
+            if not proof.problem:
+                proof.evidence = (
+                    f"applied and verified on {origin} in one transaction of {len(together)} files; together they have to make the "
+                    "same catalog change here"
+                )
 
 
 def require_same_change(
@@ -47,12 +70,15 @@ def require_same_change(
     """
     if proof.catalog_change is None or proof.catalog_change == change:
         return
+    files, they = f"Migration {proof.version}_{proof.name} does", "it"
+    if proof.together:
+        they = "they"
+        files = f"The {len(proof.together)} migrations from {proof.together[0]} to {proof.version} together do"
     here, there = set(described), set(proof.described)
     only_here = "; ".join(sorted(here - there)) or "nothing"
     only_there = "; ".join(sorted(there - here)) or "nothing"
     raise VerificationFailed(
-        f"Migration {proof.version}_{proof.name} does not do here what it did on {origin}. Only here: {only_here}. "
-        f"Only there: {only_there}",
+        f"{files} not do here what {they} did on {origin}. Only here: {only_here}. Only there: {only_there}",
         where="pg_catalog",
         state=state,
         next_step=f"Compare the two schemas (module schema_diff); bring {origin} and this project together first.",

@@ -22,11 +22,15 @@ _MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class LintFile:
-    """One migration and its rollback; ``rollback_path`` is where that is, or where it should be."""
+    """One migration and its rollback; ``rollback_path`` is where that is, or where it should be.
+
+    ``has_byte_order_mark``: the script's text is without it.
+    """
 
     script: Script
     rollback: Script | None
     rollback_path: str
+    has_byte_order_mark: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.lint.contained impo
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres import violating_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import always_quoted
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    message_without_values,
+    taken_back,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     containers_dropped_by,
     dropped_by,
@@ -131,7 +134,7 @@ def _guarded(connection: PgConnection, *, own_sql: bool = False) -> Iterator[_Ou
         try:
             yield outcome
         except expected as error:
-            outcome.problem = str(error.diag.message_primary)
+            outcome.problem = message_without_values(error)
 
 
 def _existing(connection: PgConnection, batch: LintBatch, changes: Sequence[TableChange]) -> dict[DatabaseObject, int]:

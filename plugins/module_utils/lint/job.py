@@ -39,7 +39,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_value,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script, parse_script, read_sql_file
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
+    Script,
+    has_byte_order_mark,
+    parse_script,
+    read_sql_file,
+)
 
 FailLevel = Literal["error", "warning", "notice", "never"]
 
@@ -134,7 +139,7 @@ def _read(paths: Sequence[Path]) -> list[LintFile]:
             raise InputError("There is no such file", where=str(path), next_step="Correct files.")
         rollback = path.parent.parent / "rollbacks" / path.name
         script = _script(rollback) if rollback.is_file() else None
-        read.append(LintFile(_script(path), script, str(rollback)))
+        read.append(LintFile(_script(path), script, str(rollback), has_byte_order_mark(path)))
     return read
 
 

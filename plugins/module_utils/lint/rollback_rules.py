@@ -62,10 +62,10 @@ def _losses(batch: LintBatch, file: LintFile, rollback: Script) -> Iterator[Lint
             elif _is_there(batch, what):
                 yield finding(
                     "rollback-loses-data",
-                    "error" if batch.holds_data(what) else "warning",
+                    "warning",
                     statement,
-                    f"The rollback drops {what}, which the migration did not create: data from before it would be lost",
-                    "Take it out of the rollback, or create it in the migration.",
+                    f"The rollback drops {what}, which the migration did not create: data from before it {_goes(batch, what)}",
+                    "Take it out of the rollback, or create it in the migration; what goes is exported to a file first.",
                 )
         for table, all_rows in emptied_by(statement):
             if table in made:
@@ -73,7 +73,7 @@ def _losses(batch: LintBatch, file: LintFile, rollback: Script) -> Iterator[Lint
             own_rows = table in filled and not all_rows
             yield finding(
                 "rollback-loses-data",
-                "error" if batch.holds_data(table) and not own_rows else "warning",
+                "warning",
                 statement,
                 f"The rollback deletes rows of {table}, "
                 + ("which the migration writes, too" if own_rows else "which the migration did not create"),
@@ -83,6 +83,11 @@ def _losses(batch: LintBatch, file: LintFile, rollback: Script) -> Iterator[Lint
                     else "Delete only the rows that the migration inserted, by their keys."
                 ),
             )
+
+
+def _goes(batch: LintBatch, what: DatabaseObject) -> str:
+    """What becomes of data from before the migration, as far as the database was seen to hold any."""
+    return "goes with it, and there is some now" if batch.holds_data(what) else "would be lost"
 
 
 def _is_there(batch: LintBatch, what: DatabaseObject) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position, SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
@@ -26,6 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import 
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Statement,
+    position_at,
     reason_not_transactional,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
@@ -140,7 +141,7 @@ def drops_data(batch: LintBatch) -> Iterator[LintFinding]:
             if how_much:
                 yield finding(
                     "drops-data",
-                    "error" if batch.facts else "warning",
+                    "warning",
                     statement,
                     f"The statement takes away what is in {what}: {how_much}",
                     "Keep the data elsewhere first, drop in a later release than the one that stops using it, or waive this "
@@ -267,9 +268,32 @@ def _uses_of(
             )
 
 
+def bytes_of_the_file(batch: LintBatch) -> Iterator[LintFinding]:
+    """What an editor on Windows puts into a file. It is applied as it is; strings and function bodies keep the carriage returns."""
+    for file in batch.files:
+        first = file.script.text.find("\r\n")
+        if first >= 0:
+            yield finding(
+                "line-ends",
+                "warning",
+                position_at(file.script.file, file.script.text, first),
+                "Lines end with a carriage return here, which stays in strings and in the bodies of functions",
+                "Save the file with LF line ends; the hash of a file does not depend on them. Git: *.sql text eol=lf in .gitattributes.",
+            )
+        if file.has_byte_order_mark:
+            yield finding(
+                "byte-order-mark",
+                "warning",
+                Position(file.script.file, 1, 1),
+                "The file begins with a byte order mark, which psql and other programs take for a part of the first statement",
+                "Save the file as UTF-8 without it; the hash of a file does not depend on it.",
+            )
+
+
 Rule = Callable[[LintBatch], Iterator[LintFinding]]
 
 MIGRATION_RULES: tuple[Rule, ...] = (
+    bytes_of_the_file,
     transaction_control,
     not_transactional,
     missing_rls,

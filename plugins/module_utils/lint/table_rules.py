@@ -57,7 +57,10 @@ _LONG_LOCKS["primary_key"] = _LONG_LOCKS["unique"]
 
 
 def long_locks(batch: LintBatch) -> Iterator[LintFinding]:
-    """Changes of large tables that keep others waiting for as long as it takes to go through all rows."""
+    """Changes of large tables that keep others waiting for as long as it takes to go through all rows.
+
+    Warnings: whether there is anybody to keep waiting, and for how long, only those know who run it.
+    """
     proven = _proven_in(batch)
     for statement in batch.statements():
         for change in table_changes(statement):
@@ -68,7 +71,7 @@ def long_locks(batch: LintBatch) -> Iterator[LintFinding]:
             if change.action == "index" and not change.concurrently:
                 yield finding(
                     "index-without-concurrently-large",
-                    "error",
+                    "warning",
                     statement,
                     f"{size}, and nobody can write to it while the index is built",
                     "Use CREATE INDEX CONCURRENTLY, alone in its file.",
@@ -76,14 +79,14 @@ def long_locks(batch: LintBatch) -> Iterator[LintFinding]:
             elif why := _rewrite(batch, change, table):
                 yield finding(
                     "table-rewrite-large",
-                    "error",
+                    "warning",
                     statement,
                     f"{size}, and the whole of it is written anew while nobody can read or write it: {why}",
                     "Add a new column without default, fill it in portions, and switch the application over.",
                 )
             elif _takes_a_long_lock(change, table, proven):
                 reason, fix = _LONG_LOCKS[change.action]
-                yield finding("lock-large-table", "error", statement, f"{size}, and {reason}", fix)
+                yield finding("lock-large-table", "warning", statement, f"{size}, and {reason}", fix)
 
 
 def _takes_a_long_lock(change: TableChange, table: TableFacts, proven: set[tuple[DatabaseObject, str]]) -> bool:

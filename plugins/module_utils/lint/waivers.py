@@ -82,7 +82,7 @@ def apply_waivers(
             result.append(
                 finding(
                     "waiver-without-reason",
-                    "error",
+                    "warning",
                     waiver.position,
                     f"The waiver of {waiver.code or 'nothing'} gives no reason, so it does not count",
                     f"Write: -- pgops: allow {waiver.code or '<code>'} <why this is safe here>",

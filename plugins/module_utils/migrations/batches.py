@@ -90,17 +90,13 @@ def load_pending(
     return pending
 
 
-def cut_batches(
-    pending: Sequence[PendingMigration], scope: TransactionScope, *, dry_run: bool, lock_capacity: int
-) -> list[Batch]:
+def cut_batches(pending: Sequence[PendingMigration], scope: TransactionScope, *, lock_capacity: int) -> list[Batch]:
     """Cut the pending migrations into transactions; pure.
 
     A file that cannot be one transaction stands alone; what comes before it is committed before it, what comes after it
     follows in a transaction of its own. A batch that would outgrow the server's lock table is cut between files, and one is cut
-    after a file that adds a value to an enum. A dry run is one transaction, and leaves out what cannot be in it.
+    after a file that adds a value to an enum.
     """
-    if dry_run:
-        return [Batch(tuple(pending))] if pending else []
     batches: list[Batch] = []
     together: list[PendingMigration] = []
     entries = 0

@@ -156,12 +156,16 @@ def load_plan(path: Path) -> MigrationPlan:
     return plan
 
 
-def given_plan(plan: Any) -> MigrationPlan | None:
+def given_plan(plan: Any, approved: str | None = None) -> MigrationPlan | None:
     """An option that holds what M(pgops.supabase.migration_plan) returned, or the path of its file.
 
+    :param approved: the hash that it must have, where one was approved.
     :raises InputError: when it is something else.
+    :raises VerificationFailed: when it is another plan than the one approved.
     """
     if not plan:
+        if approved is not None:
+            raise InputError("There is no plan to hold against plan_hash", where="plan", next_step="Give plan as well.")
         return None
     document = given_document(
         MigrationPlan,
@@ -175,6 +179,12 @@ def given_plan(plan: Any) -> MigrationPlan | None:
             "The plan is not the one that its hash was made of",
             where=plan if isinstance(plan, str) else "plan",
             next_step="Give what the module migration_plan returned as plan, whole and unchanged.",
+        )
+    if approved not in (None, document.plan_hash):
+        raise VerificationFailed(
+            f"The plan is {document.plan_hash[:16]}, and {str(approved)[:16]} was approved: it was replaced meanwhile",
+            where=plan if isinstance(plan, str) else "plan",
+            next_step="Find out who writes there; then plan again (playbook pgops.supabase.plan), have it approved, and run again.",
         )
     return document
 
@@ -208,17 +218,14 @@ def planned_validation(path: Path, supabase_dir: Path) -> PlannedValidation:
 
 
 def require_planned(
-    plan: MigrationPlan, steps: list[PlannedStep], validations: list[PlannedValidation] | None, **conditions: Any
+    plan: MigrationPlan, steps: list[PlannedStep], validations: list[PlannedValidation], **conditions: Any
 ) -> None:
     """What is about to run is what the plan says.
 
-    :param validations: None where they do not decide here.
     :param conditions: those of the plan's conditions that the caller knows.
     :raises VerificationFailed: naming what differs.
     """
-    now = dataclasses.replace(plan, steps=steps, **conditions)
-    if validations is not None:
-        now.validations = validations
+    now = dataclasses.replace(plan, steps=steps, validations=validations, **conditions)
     if changed := differences(plan, now):
         raise VerificationFailed(
             f"What would run is not the plan {plan.plan_hash[:16]}: {'; '.join(changed)}",

@@ -81,7 +81,7 @@ def plan(options: ConnectionOptions, how: PlanOptions) -> MigrationPlan:
     if how.to_version is not None:
         wanted = [entry for entry in wanted if int(entry.version) <= int(how.to_version)]
     pending = load_pending(files, wanted, begun)
-    batches = cut_batches(pending, how.transaction_scope, dry_run=False, lock_capacity=capacity)
+    batches = cut_batches(pending, how.transaction_scope, lock_capacity=capacity)
     document = MigrationPlan(
         project=how.project,
         project_ref=how.project_ref,

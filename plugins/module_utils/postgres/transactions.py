@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -57,6 +58,12 @@ _DELETION_THAT_IS_MEANT = (
 SETTLE_SECONDS = 10.0
 # Data exceptions and broken constraints: their DETAIL is "Failing row contains (...)", "Key (email)=(...) already exists".
 _CLASSES_THAT_QUOTE_ROWS = ("22", "23")
+# What a data exception quotes, but for names: those stand behind what they are names of.
+_QUOTED_AT_THE_END = re.compile(r': ".*"$', re.DOTALL)
+_QUOTED_VALUE = re.compile(
+    r'(?<!column )(?<!parameter )(?<!relation )(?<!role )(?<!table )(?<!type )(?<!function )(?<!sequence )"(?:[^"]|"")*"'
+)
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
 _RETRYABLE = frozenset({"55P03", "40P01"})
 
 
@@ -266,7 +273,7 @@ def server_error(
         )
     sqlstate = error.pgcode or ""
     detail = detail_without_rows(error)
-    said = [diagnosis.message_primary or str(error).strip()]
+    said = [message_without_values(error)]
     next_step = _DELETION_THAT_IS_MEANT if _GUARDED_DELETION in said[0] else _NEXT_STEPS.get(sqlstate, otherwise)
     said += [f"{label}: {text}" for label, text in (("Detail", detail), ("Hint", diagnosis.message_hint)) if text]
     names = {"schema": diagnosis.schema_name, "table": diagnosis.table_name}
@@ -276,8 +283,25 @@ def server_error(
         where=where,
         state=state,
         next_step=next_step,
-        details={"sqlstate": sqlstate, "context": diagnosis.context, **{k: v for k, v in names.items() if v}},
+        details={
+            "sqlstate": sqlstate,
+            "context": _without_literals(diagnosis.context),
+            **{k: v for k, v in names.items() if v},
+        },
     )
+
+
+def message_without_values(error: PgError) -> str:
+    """What an error says; a data exception (class 22) says it without the value, which it quotes: V(invalid ... integer: "x")."""
+    message = str(error.diag.message_primary or str(error).strip())
+    if not (error.pgcode or "").startswith("22"):
+        return message
+    return _QUOTED_AT_THE_END.sub(': "..."', _QUOTED_VALUE.sub('"..."', message))
+
+
+def _without_literals(context: str | None) -> str | None:
+    """Where in functions an error arose: PostgreSQL quotes the statement there, and of a COPY the row."""
+    return None if context is None else _QUOTED_AT_THE_END.sub(': "..."', _LITERAL.sub("'...'", context))
 
 
 def detail_without_rows(error: PgError) -> str | None:

@@ -21,6 +21,7 @@ _BY_STATEMENT = {
     "CreatePolicyStmt": "AccessExclusiveLock",
     "AlterPolicyStmt": "AccessExclusiveLock",
     "RenameStmt": "AccessExclusiveLock",
+    "AlterObjectSchemaStmt": "AccessExclusiveLock",
     "ClusterStmt": "AccessExclusiveLock",
     "RuleStmt": "AccessExclusiveLock",
     "ViewStmt": "AccessExclusiveLock",
@@ -98,17 +99,37 @@ def _locks_of(statement: Statement) -> Iterator[tuple[str, str]]:
     elif tag == "RefreshMatViewStmt":
         yield _name(node["relation"]), "ExclusiveLock" if node.get("concurrent") else "AccessExclusiveLock"
     elif tag == "CreateStmt":
+        for parent in node.get("inhRelations", []):
+            yield _name(parent["RangeVar"]), (
+                "AccessExclusiveLock" if "partbound" in node else "ShareUpdateExclusiveLock"
+            )
         for constraint in _foreign_keys(node):
             yield _name(constraint["pktable"]), "ShareRowExclusiveLock"
-    elif tag == "ReindexStmt" and node.get("relation"):
-        concurrent = any(item["DefElem"]["defname"] == "concurrently" for item in node.get("params", []))
-        alone = "ShareLock" if node["kind"] == "REINDEX_OBJECT_TABLE" else "AccessExclusiveLock"
-        yield _name(node["relation"]), "ShareUpdateExclusiveLock" if concurrent else alone
+    elif tag in ("ReindexStmt", "VacuumStmt") or (tag == "ClusterStmt" and "relation" not in node):
+        yield from _locks_of_upkeep(tag, node)
     elif tag in _BY_STATEMENT:
         relation = node.get("relation") or node.get("table") or node.get("view")
         if relation:
             concurrent = tag == "IndexStmt" and bool(node.get("concurrent"))
             yield _name(relation), "ShareUpdateExclusiveLock" if concurrent else _BY_STATEMENT[tag]
+
+
+def _locks_of_upkeep(tag: str, node: Node) -> Iterator[tuple[str, str]]:
+    if tag == "ReindexStmt":
+        alone = "ShareLock" if node["kind"] == "REINDEX_OBJECT_TABLE" else "AccessExclusiveLock"
+        what = (
+            _name(node["relation"])
+            if "relation" in node
+            else f"one after the other, the indexes of {node.get('name', 'all')}"
+        )
+        yield what, "ShareUpdateExclusiveLock" if _has_option(node, "params", "concurrently") else alone
+    elif tag == "VacuumStmt":
+        mode = "AccessExclusiveLock" if _has_option(node, "options", "full") else "ShareUpdateExclusiveLock"
+        relations = [item["VacuumRelation"]["relation"] for item in node.get("rels", [])]
+        for what in map(_name, relations) if relations else ["one after the other, all tables"]:
+            yield what, mode
+    else:
+        yield "one after the other, all tables that were clustered before", "AccessExclusiveLock"
 
 
 def _locks_of_alter(node: Node) -> Iterator[tuple[str, str]]:
@@ -121,11 +142,19 @@ def _locks_of_alter(node: Node) -> Iterator[tuple[str, str]]:
         else:
             for reference in _foreign_keys({"tableElts": [command.get("def", {})]}):
                 yield _name(reference["pktable"]), "ShareRowExclusiveLock"
-            if command.get("subtype") == "AT_AttachPartition":
-                yield _name(command["def"]["PartitionCmd"]["name"]), "AccessExclusiveLock"
-            modes.append(_WEAKER_ALTER.get(command.get("subtype", ""), "AccessExclusiveLock"))
+            partition = command.get("def", {}).get("PartitionCmd", {})
+            mode = _WEAKER_ALTER.get(command.get("subtype", ""), "AccessExclusiveLock")
+            if partition.get("concurrent"):
+                mode = "ShareUpdateExclusiveLock"
+            if "name" in partition:
+                yield _name(partition["name"]), mode if partition.get("concurrent") else "AccessExclusiveLock"
+            modes.append(mode)
     if node.get("relation"):
         yield _name(node["relation"]), max(modes or ["AccessExclusiveLock"], key=_STRENGTH.index)
+
+
+def _has_option(node: Node, options: str, name: str) -> bool:
+    return any(item["DefElem"]["defname"] == name for item in node.get(options, []))
 
 
 def _foreign_keys(node: Node) -> Iterator[Node]:

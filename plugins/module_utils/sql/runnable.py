@@ -42,6 +42,13 @@ class RunnableScript:
     outside_transaction: bool = False
     parts: tuple[Part, ...] = ()
 
+    @property
+    def transactions(self) -> tuple[Part, ...]:
+        """Its transactions outside of the runner's; the whole script where it can be in that."""
+        if self.parts or not self.outside_transaction:
+            return self.parts or (Part(0, len(self.statements)),)
+        return tuple(Part(place, place + 1) for place in range(len(self.statements)))
+
 
 def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableScript:
     """Check that a script can be run.

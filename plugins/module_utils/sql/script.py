@@ -106,6 +106,14 @@ def read_sql_file(path: Path) -> str:
     return decode_sql(str(path), _content(path))
 
 
+def has_byte_order_mark(path: Path) -> bool:
+    """Whether a file begins with a byte order mark, which its text is without.
+
+    :raises SqlScriptError: when it cannot be read.
+    """
+    return _content(path).startswith(_BOM)
+
+
 def sha256_of_sql_file(path: Path) -> str:
     """The SHA-256 of that text with LF line ends, so that it does not depend on those that Git gives a checkout.
 

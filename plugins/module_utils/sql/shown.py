@@ -7,13 +7,15 @@ from __future__ import annotations
 
 _MOST_CHARACTERS = 80
 _CONSTANTS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST"})
+_NUMBERS = frozenset({"ICONST", "FCONST"})
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 
 
 def shown(sql: str) -> str:
     """The beginning of a statement on one line, as much as it takes to know it again.
 
-    Every string is C('...'), bodies in dollars too, and comments are left out: keys, passwords and rows stand in them.
+    Every string is C('...'), bodies in dollars too, every number is C(...), and comments are left out: keys, passwords and rows
+    stand in them.
     """
     from pglast import parser
 
@@ -24,6 +26,8 @@ def shown(sql: str) -> str:
         end = token.end + 1
         if token.name in _CONSTANTS:
             line += "'...'"
+        elif token.name in _NUMBERS:
+            line += "..."
         elif token.name not in _COMMENTS:
             line += " ".join(sql[token.start : end].split())
         else:

@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import detail_without_rows
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    detail_without_rows,
+    message_without_values,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script
 from ansible_collections.pgops.supabase.plugins.module_utils.validation.documents import (
     Check,
@@ -225,7 +228,7 @@ def _error_check(outcome: Outcome, context: _Context, sql: str, expected: frozen
         message = f"the statement changes {outcome.broken_setting}, which decides how the server reads the next ones"
         return _check(context, "FAIL", message, "error")
     diagnosis = outcome.error.diag
-    message, sqlstate = diagnosis.message_primary or str(outcome.error).strip(), str(outcome.error.pgcode)
+    message, sqlstate = message_without_values(outcome.error), str(outcome.error.pgcode)
     offset = int(diagnosis.statement_position) - 1 if diagnosis.statement_position else None
     if diagnosis.internal_query and diagnosis.internal_position:
         missing = missing_names(sqlstate, message, diagnosis.internal_query, int(diagnosis.internal_position) - 1)

@@ -243,12 +243,12 @@ def test_what_may_only_follow_is_told_apart(application: Application) -> None:
     assert f"{FIRST}.sql:3:1 may be the cause" in not_tried["reason"]
 
 
-def test_other_failures_stop_where_they_are(application: Application) -> None:
+def test_what_an_apply_would_not_come_to_is_told_behind_where_it_would_stop(application: Application) -> None:
     application.migration(FIRST, "alter table public.clients alter column name set not null;")
     application.migration(SECOND, "do $$ begin perform 1 +; end $$;\nselect 1;")
     for result in tries(application):
-        assert result["failed"] and f"{SECOND}.sql:1:" in result["error"]["where"], result["msg"]
-        assert "syntax error" in result["msg"]
+        assert result["failed"] and result["error"]["where"].endswith(f"{FIRST}.sql:1:1"), result["msg"]
+        assert f"{SECOND}.sql:1:24" in result["msg"] and "syntax error" in result["msg"]
         assert [v["rows"] for v in result["migration"]["receipt"]["violations"]] == [4]
 
 
@@ -303,6 +303,31 @@ def test_deferred_constraints_that_fail_are_all_listed_once(application: Applica
         )
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update public.clients set id = 'hunter2'",
+        "insert into public.orders (id, client) values (1, 'hun\"ter2')",
+        "do $$ begin execute 'select ''hunter2''::date'; end $$",
+        "do $$ begin insert into public.clients (name) select 'hunter2' from generate_series(1, 2) where 1 / (id - id) = 1; end $$",
+        "select to_timestamp('hunter2', 'YYYY')",
+        "create index concurrently on public.clients ((('hunter2' || name)::int))",
+    ],
+)
+def test_no_value_that_a_data_exception_quotes_is_told_or_kept(
+    application: Application, tmp_path: Path, sql: str
+) -> None:
+    application.migration(FIRST, f"{sql};")
+    for number, check in enumerate((True, False, False)):
+        told = application.apply(check=check, run_dir=str(tmp_path / str(number)))
+        assert told["failed"] and told["error"]["code"] == "statement"
+        assert "hunter2" not in json.dumps(told) and "ter2" not in json.dumps(told), told
+    assert (
+        application.project.psql("select count(*), count(*) filter (where details::text ~ 'ter2') from pgops.ledger")
+        == "2|0"
+    )
+
+
 def test_no_literal_of_a_statement_is_kept_beside_the_files(application: Application, tmp_path: Path) -> None:
     application.migration(
         FIRST,
@@ -316,7 +341,7 @@ def test_no_literal_of_a_statement_is_kept_beside_the_files(application: Applica
     where = {"supabase_dir": str(application.directory), **application.project.login}
     lint = run_module("migration_lint", run_dir=str(tmp_path / "lint"), **where)
     assert "hunter2" not in json.dumps([seen["migration"]["receipt"], lint["lint"]])
-    assert "insert into public.clients values (9, '...')" in json.dumps(seen["migration"]["receipt"])
+    assert "insert into public.clients values (..., '...')" in json.dumps(seen["migration"]["receipt"])
     assert "hunter2" not in (tmp_path / "lint" / "lint.json").read_text()
     application.play("migrate", preflight_lint_fail_level="never")
     kept = [*application.state_dir.rglob("report.md"), *application.state_dir.rglob("lint.json")]

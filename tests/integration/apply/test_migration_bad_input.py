@@ -402,3 +402,17 @@ def test_an_event_trigger_that_refuses_the_records_is_named(application: Applica
         user="supabase_admin",
     )
     application.refuses("statement", "no changes today", "event triggers")
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_lock_is_not_waited_for_without_a_limit(application: Application, seconds: float) -> None:
+    application.migration(FIRST, "create table public.first (id int);")
+    application.refuses("input", "no limit", lock_timeout_seconds=seconds)
+
+
+def test_less_than_a_millisecond_is_a_limit(application: Application) -> None:
+    """PostgreSQL counts in whole milliseconds, and none of them is no limit."""
+    application.migration(FIRST, "select set_config('app.seen', current_setting('lock_timeout'), false); do $$ begin raise notice '%', "
+                                 "current_setting('app.seen'); end $$;")  # fmt: skip
+    result = application.apply(lock_timeout_seconds=0.0004)
+    assert any("1ms" in notice for notice in result["migration"]["notices"]), result

@@ -411,6 +411,17 @@ def test_nothing_but_the_plan_is_applied(planned: Planned) -> None:
     application.refuses("verification", "transaction_scope was", plan=plan, transaction_scope="file")
     application.refuses("verification", "the validation VALIDATION_SQL.sql was added", plan=plan,
                         validations=[str(application.directory / "VALIDATION_SQL.sql")])  # fmt: skip
+    # Also where the checks are left to somebody after COMMIT, they are those that were signed.
+    afterwards = {
+        "plan": planned.plan(validations=[], verify_before_commit=False)["plan"],
+        "verify_before_commit": False,
+    }
+    application.refuses(
+        "verification", "verify_before_commit was True and is False", plan=plan, verify_before_commit=False
+    )
+    application.refuses("verification", "the validation VALIDATION_SQL.sql was added", **afterwards,
+                        validations=[str(application.directory / "VALIDATION_SQL.sql")])  # fmt: skip
+    application.refuses("verification", "count_contract was", **afterwards, count_contract={"public.orders": 1})
     later = application.migration("20260102000000_more", "create table public.more (id int);")
     application.refuses("verification", "was not in it", plan=plan)
     later.unlink()
@@ -419,6 +430,20 @@ def test_nothing_but_the_plan_is_applied(planned: Planned) -> None:
     details = json.loads(planned.project.psql("select details from pgops.ledger where event = 'applied'"))
     assert (details["plan"], details["approved_by"]) == (plan["plan_hash"], ["ada", "bob"])
     assert details["lint_waivers"] == [{"code": "x", "reason": "y"}]
+
+
+def test_a_plan_that_was_replaced_after_its_approval_is_refused(planned: Planned, tmp_path: Path) -> None:
+    """Whole and under a hash of its own, so that nothing but the hash that was approved tells."""
+    application, approved = planned.application, planned.plan(validations=[])["plan"]
+    kept = tmp_path / "plan.json"
+    kept.write_text(json.dumps(approved))
+    application.migration(FIRST, ALTER + " create table public.smuggled (id int);")
+    kept.write_text(json.dumps(planned.plan(validations=[])["plan"]))
+    asked = {"plan": str(kept), "plan_hash": approved["plan_hash"]}
+    application.refuses("verification", f"{approved['plan_hash'][:16]} was approved", **asked)
+    application.migration(FIRST, ALTER)
+    kept.write_text(json.dumps(approved))
+    assert application.apply(**asked)["changed"]
 
 
 @pytest.mark.parametrize("sql", [ALTER, "create index concurrently orders_client on public.orders (client);"])

@@ -117,3 +117,49 @@ def test_a_file_outside_a_transaction_that_does_something_else_here_is_on_record
     assert prod.versions() == VERSIONS
     assert prod.events() == [f"applied {FIRST[:14]}", f"applied {SECOND[:14]}", f"failed {SECOND[:14]}"]
     assert not prod.apply()["changed"]
+
+
+def test_more_files_than_are_looked_at_one_by_one_are_compared_together(
+    projects: tuple[Application, Application],
+) -> None:
+    """Where the same files are one transaction on both; a difference in any of them is found, and told."""
+    dev, prod = projects
+    for number in range(60):
+        dev.migration(f"202602{number:08d}_many", f"alter table public.clients add column if not exists c{number} int;")
+    dev.applies(baseline=dev.baseline())
+    versions = dev.versions()
+    found = proofs(dev, versions=versions)["proofs"]
+    assert [(proof["version"], len(proof["together"])) for proof in found if proof["catalog_change"]] == [
+        (versions[-1], 62)
+    ]
+    assert all("together they have to make the same catalog change" in proof["evidence"] for proof in found)
+    prod.project.psql("alter table public.clients add column c30 int")
+    said = f"The 62 migrations from {versions[0]} to {versions[-1]} together do not do here what they did on dev"
+    for check in (True, False):
+        refused = prod.refuses("verification", said, promotion=found, promotion_origin="dev", check=check)
+        assert "Only there: column public.clients.c30 created" in refused["msg"].replace('"', "")
+    prod.project.psql("alter table public.clients drop column c30")
+    prod.applies(promotion=found, promotion_origin="dev")
+
+
+def test_what_cannot_be_compared_together_is_not_said_to_be(projects: tuple[Application, Application]) -> None:
+    dev, _prod = projects
+    for number in range(60):
+        dev.migration(f"202602{number:08d}_many", f"alter table public.clients add column c{number} int;")
+    dev.applies(baseline=dev.baseline())
+    found = proofs(dev, versions=dev.versions()[5:])["proofs"]
+    assert not any(proof["catalog_change"] or "has to make" in proof["evidence"] for proof in found)
+    assert all("its own catalog change was not read there, so none is compared" in proof["evidence"] for proof in found)
+
+
+def test_many_files_that_were_proven_one_by_one_are_compared_so(projects: tuple[Application, Application]) -> None:
+    """Development applied them in several runs, production does it in one."""
+    dev, prod = projects
+    for number in range(60):
+        dev.migration(f"202602{number:08d}_many", f"alter table public.clients add column if not exists c{number} int;")
+    dev.applies(baseline=dev.baseline(), to_version=f"202602{29:08d}")
+    dev.applies(baseline=dev.baseline())
+    found = proofs(dev, versions=dev.versions())["proofs"]
+    assert all(proof["catalog_change"] for proof in found)
+    prod.project.psql("alter table public.clients add column c30 int")
+    prod.refuses("verification", f"202602{30:08d}_many does not do here", promotion=found, promotion_origin="dev")

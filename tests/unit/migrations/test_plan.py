@@ -37,19 +37,15 @@ def pending(*texts: str) -> list[PendingMigration]:
     ]
 
 
-def cut(
-    items: list[PendingMigration], scope: str = "batch", *, dry_run: bool = False, capacity: int = 1000
-) -> list[str]:
+def cut(items: list[PendingMigration], scope: str = "batch", *, capacity: int = 1000) -> list[str]:
     """The versions of each transaction; a star marks a file that runs outside of any."""
-    batches: list[Batch] = cut_batches(
-        items, "file" if scope == "file" else "batch", dry_run=dry_run, lock_capacity=capacity
-    )
+    batches: list[Batch] = cut_batches(items, "file" if scope == "file" else "batch", lock_capacity=capacity)
     return [" ".join(batch.versions) + ("*" if batch.outside_transaction else "") for batch in batches]
 
 
 def test_all_files_are_one_transaction() -> None:
     assert cut(pending(TABLE, TABLE, TABLE)) == ["1 2 3"]
-    assert cut([]) == cut([], dry_run=True) == []
+    assert cut([]) == []
 
 
 def test_each_file_is_one_when_asked_for() -> None:
@@ -66,10 +62,6 @@ def test_each_file_is_one_when_asked_for() -> None:
 )
 def test_a_file_that_cannot_be_in_a_transaction_stands_alone(texts: tuple[str, ...], batches: list[str]) -> None:
     assert cut(pending(*texts)) == batches
-
-
-def test_a_dry_run_is_one_transaction() -> None:
-    assert cut(pending(TABLE, CONCURRENTLY, TABLE), "file", dry_run=True, capacity=1) == ["1 2 3"]
 
 
 def test_what_would_outgrow_the_lock_table_is_cut_between_files() -> None:

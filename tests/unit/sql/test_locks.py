@@ -29,7 +29,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import p
         ("reindex table s.t", "s.t", "ShareLock"),
         ("reindex index i", "i", "AccessExclusiveLock"),
         ("reindex table concurrently t", "t", "ShareUpdateExclusiveLock"),
+        ("reindex schema s", "one after the other, the indexes of s", "AccessExclusiveLock"),
         ("cluster t using i", "t", "AccessExclusiveLock"),
+        ("cluster", "one after the other, all tables that were clustered before", "AccessExclusiveLock"),
+        ("vacuum s.t", "s.t", "ShareUpdateExclusiveLock"),
+        ("vacuum (full) t", "t", "AccessExclusiveLock"),
+        ("alter table t set schema s", "t", "AccessExclusiveLock"),
+        ("create table c partition of t for values in (1)", "t", "AccessExclusiveLock"),
+        ("create table c () inherits (t)", "t", "ShareUpdateExclusiveLock"),
         ("copy t from '/tmp/t.csv'", "t", "RowExclusiveLock"),
     ],
 )
@@ -44,6 +51,14 @@ def test_a_statement_locks_the_relation_that_it_names(statement: str, relation: 
         (
             "alter table t add column u uuid references auth.users",
             {("auth.users", "ShareRowExclusiveLock"), ("t", "AccessExclusiveLock")},
+        ),
+        (
+            "alter table t detach partition p",
+            {("p", "AccessExclusiveLock"), ("t", "AccessExclusiveLock")},
+        ),
+        (
+            "alter table t detach partition p concurrently",
+            {("p", "ShareUpdateExclusiveLock"), ("t", "ShareUpdateExclusiveLock")},
         ),
         (
             "alter table t attach partition p for values in (1)",
