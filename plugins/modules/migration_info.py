@@ -97,7 +97,9 @@ migration_info:
       type: list
       elements: str
     left_out:
-      description: What lies in the migrations directory and is no C(<version>_<name>.sql), so it is not applied.
+      description:
+        - What lies in the migrations directory and is not applied, as by the Supabase CLI. It is no file named C(<version>_<name>.sql),
+          or it is the first one, named C(<version>_init.sql), from before 20211209000000. Another name has it applied.
       type: list
       elements: str
     last_event:

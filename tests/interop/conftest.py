@@ -14,6 +14,7 @@ from tests.integration.supabase_cli import SupabaseCli
 __all__ = ["cli", "local_server", "new_project", "server_state"]
 
 OUTCOME = "interop"
+TAKEN_BACK = "taken back"
 
 
 @pytest.fixture(scope="session")
@@ -24,17 +25,18 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> SupabaseCli:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many cases ended as with the CLI."""
-    outcomes = [
-        str(value)
+    properties = [
+        (name, str(value))
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, value in report.user_properties
-        if name == OUTCOME
     ]
+    outcomes = [value for name, value in properties if name == OUTCOME]
+    back = sum(name == TAKEN_BACK for name, value in properties)
     if outcomes:
         terminalreporter.section("interop")
         terminalreporter.write_line(
-            f"beside the Supabase CLI, with default settings: {outcomes.count('equal')} cases applied by both and equal by pg_dump, "
-            f"{outcomes.count('refused')} refused by both"
+            f"beside the Supabase CLI, with default settings: {len(outcomes)} cases, {outcomes.count('equal')} applied by both and equal "
+            f"by pg_dump ({back} of them rolled back to what pg_dump wrote before), {outcomes.count('refused')} refused by both"
         )

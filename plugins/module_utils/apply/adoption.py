@@ -83,12 +83,12 @@ def judge_history(
     """
     by_version = {file.version: file for file in files}
     events = newest_applied_events(ledger)
-    numbers = Counter(_number(row.version) for row in history)
+    rows = Counter(row.version for row in history)
     entries = []
     for row in history:
         file, event = by_version.get(row.version), events.get(row.version)
         entry = _entry(row, file)
-        if numbers[_number(row.version)] > 1:
+        if rows[row.version] > 1:
             _refuse(entry, _HISTORY, "stands in the history more than once", "Remove the rows that are too many.")
         elif file is None:
             _refuse(
@@ -160,10 +160,6 @@ def _judge(entry: AdoptionEntry, row: HistoryRow, script: Script | PgopsError, r
 
 def _refuse(entry: AdoptionEntry, where: str | None, problem: str, next_step: str) -> None:
     entry.verdict, entry.where, entry.problem, entry.next_step = "refused", where, problem, next_step
-
-
-def _number(version: str) -> int | str:
-    return int(version) if version.isdigit() else version
 
 
 def _first_difference(script: Script, recorded: Sequence[str]) -> tuple[Position, str]:

@@ -157,7 +157,7 @@ def _apply_batches(this: Apply, batches: Sequence[Batch]) -> None:
 
 
 def _is_wanted(entry: MigrationEntry, to_version: str | None) -> bool:
-    return to_version is None or int(entry.version) <= int(to_version)
+    return to_version is None or entry.version <= to_version
 
 
 def _transaction(this: Apply, batch: Batch, last: bool) -> None:

@@ -91,7 +91,8 @@ class MigrationPlan(Document):
     """plan.json: what an apply would do, with the hash that is reviewed and approved.
 
     Files are named by their place in the project's folder. ``catalog_before`` is the fingerprint of the schema that the plan is
-    made for; None when somebody's exclusive lock kept it from being read.
+    made for; None when somebody's exclusive lock kept it from being read. ``left_out`` names what lies beside the migrations and
+    is none; nobody signs it.
     """
 
     kind: ClassVar[str] = "plan"
@@ -109,3 +110,4 @@ class MigrationPlan(Document):
     plan_hash: str
     steps: list[PlannedStep]
     lock_table_capacity: int
+    left_out: list[str] = field(default_factory=list)

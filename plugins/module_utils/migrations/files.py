@@ -26,6 +26,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
 DRAFT_MARK = "-- pgops: draft, not reviewed"
 # The Supabase CLI's own pattern (pkg/migration, migrateFilePattern): it names and skips anything else.
 FILE_NAME = re.compile(r"^([0-9]+)_(.*)\.sql$")
+# The CLI's own as well (initSchemaPattern, shouldSkip): what its first versions made by themselves, and only as the first entry.
+_FIRST_INIT = re.compile(r"([0-9]{14})_init\.sql")
+_INIT_IS_A_MIGRATION_SINCE = "20211209000000"
 
 
 @dataclass(frozen=True)
@@ -47,22 +50,29 @@ class MigrationFile:
 def discover(supabase_dir: Path) -> list[MigrationFile]:
     """All migrations of a project in the order in which they apply; what is none is in :func:`left_out`.
 
+    The order is Supabase's: that of the versions as text, whatever their lengths.
+
     :param supabase_dir: the folder that holds C(migrations/) and C(rollbacks/).
-    :raises MigrationFileError: when the directory is missing or holds no migration, files cannot be read or share a version, or
-        the versions' text order (Supabase's) and number order (a person's) disagree; all of it at once.
+    :raises MigrationFileError: when the directory is missing or holds no migration, or files cannot be read or share a version; all
+        of it at once.
     """
     directory = supabase_dir / "migrations"
-    matches = [(path, match) for path in _entries(directory) if (match := FILE_NAME.match(path.name))]
+    entries = _entries(directory)
+    matches = [
+        (path, match)
+        for path in entries
+        if (match := FILE_NAME.match(path.name)) and not _is_left_out(path, first=path == entries[0])
+    ]
     if not matches:
         others = left_out(supabase_dir)
         raise MigrationFileError(
             "The migrations directory holds no migration"
-            + (f"; these names are not <version>_<name>.sql: {', '.join(others)}" if others else ""),
+            + (f"; these are no files named <version>_<name>.sql: {', '.join(others)}" if others else ""),
             where=str(directory),
             next_step="Check supabase_dir, or make the first migration: <version>_<name>.sql",
         )
     rollbacks = supabase_dir / "rollbacks"
-    files, problems = [], _order_problems([(path, match[1]) for path, match in matches])
+    files, problems = [], _shared_versions([(path, match[1]) for path, match in matches])
     for path, match in matches:
         try:
             files.append(MigrationFile(match[1], match[2], path, _sha256(path), _existing(rollbacks / path.name)))
@@ -73,14 +83,20 @@ def discover(supabase_dir: Path) -> list[MigrationFile]:
 
 
 def left_out(supabase_dir: Path) -> list[str]:
-    """The names in the migrations directory that are no migration's, and so are not applied, as by the Supabase CLI.
+    """What in the migrations directory is no migration, and so is not applied, as by the Supabase CLI.
 
-    Hidden files are not named.
+    Names that are no migration's, folders, and a first C(<version>_init.sql) from before 20211209000000, which the CLI keeps for
+    what its own first versions made. Hidden files are not named.
 
     :raises MigrationFileError: when there is no such directory.
     """
-    names = [path.name for path in _entries(supabase_dir / "migrations")]
-    return [name for name in names if not FILE_NAME.match(name) and not name.startswith(".")]
+    entries = _entries(supabase_dir / "migrations")
+    return [
+        path.name
+        for path in entries
+        if not path.name.startswith(".")
+        and (not FILE_NAME.match(path.name) or _is_left_out(path, first=path == entries[0]))
+    ]
 
 
 def read_script(path: Path) -> Script:
@@ -121,6 +137,13 @@ def _entries(directory: Path) -> list[Path]:
         raise _unreadable(directory, error) from error
 
 
+def _is_left_out(path: Path, *, first: bool) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        return True
+    init = _FIRST_INIT.search(path.name)
+    return first and init is not None and init[1] < _INIT_IS_A_MIGRATION_SINCE
+
+
 def _sha256(path: Path) -> str:
     # To open a named pipe waits for a writer, for ever.
     if path.exists() and not path.is_file():
@@ -141,27 +164,18 @@ def _existing(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _order_problems(versions: Sequence[tuple[Path, str]]) -> list[PgopsError]:
-    by_number = sorted(versions, key=lambda item: (int(item[1]), item[0].name))
-    problems: list[PgopsError] = []
-    for (first, first_version), (second, second_version) in pairwise(by_number):
-        if int(first_version) == int(second_version):
-            problem = MigrationFileError(
-                f"Two files have the version {first_version}: {first.name} and {second.name}",
-                where=str(second),
-                next_step="Give one of them a version of its own; if one is applied already, change the other.",
-            )
-        elif first_version > second_version:
-            problem = MigrationFileError(
-                f"Versions {first_version} and {second_version} are ordered one way as numbers and the other way as text, "
-                "which is how Supabase orders them",
-                where=str(first),
-                next_step="Give all versions the same length, as 20251014220000.",
-            )
-        else:
-            continue
-        problems.append(problem)
-    return problems
+def _shared_versions(versions: Sequence[tuple[Path, str]]) -> list[PgopsError]:
+    return [
+        MigrationFileError(
+            f"Two files have the version {second_version}: {first.name} and {second.name}",
+            where=str(second),
+            next_step="Give one of them a version of its own; if one is applied already, change the other.",
+        )
+        for (first, first_version), (second, second_version) in pairwise(
+            sorted(versions, key=lambda item: (item[1], item[0].name))
+        )
+        if first_version == second_version
+    ]
 
 
 def read_as_others_do(path: Path) -> str:

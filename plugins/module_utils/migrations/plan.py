@@ -24,7 +24,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches 
     load_pending,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover, left_out
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import (
     load_plan,
     plan_hash,
@@ -79,7 +79,7 @@ def plan(options: ConnectionOptions, how: PlanOptions) -> MigrationPlan:
         version, database = server_version(connection), fetch_value(connection, "select pg_catalog.current_database()")
     wanted = require_agreement(entries, allow_out_of_order=how.allow_out_of_order)
     if how.to_version is not None:
-        wanted = [entry for entry in wanted if int(entry.version) <= int(how.to_version)]
+        wanted = [entry for entry in wanted if entry.version <= how.to_version]
     pending = load_pending(files, wanted, begun)
     batches = cut_batches(pending, how.transaction_scope, lock_capacity=capacity)
     document = MigrationPlan(
@@ -97,6 +97,7 @@ def plan(options: ConnectionOptions, how: PlanOptions) -> MigrationPlan:
         plan_hash="",
         steps=planned_steps(batches, how.supabase_dir),
         lock_table_capacity=capacity,
+        left_out=left_out(how.supabase_dir),
     )
     document.plan_hash = plan_hash(document)
     return document

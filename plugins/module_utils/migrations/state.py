@@ -61,13 +61,13 @@ def compare_history(
     """
     rows = {row.version: row for row in history}
     events = newest_applied_events(ledger)
-    newest_applied = max((int(version) for version in rows if version.isdigit()), default=-1)
+    newest_applied = max((version for version in rows if version.isdigit()), default="")
     entries = []
     for file in files:
         row, event = rows.get(file.version), events.get(file.version)
         state: State
         if row is None:
-            state = "out_of_order" if int(file.version) < newest_applied else "pending"
+            state = "out_of_order" if file.version < newest_applied else "pending"
         elif event is not None:
             state = "applied" if event.sha256 == file.sha256 else "edited"
         else:

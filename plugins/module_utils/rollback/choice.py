@@ -31,7 +31,7 @@ def choose_versions(
     _require_known(history, ledger, of_run=of_run, to_version=to_version)
     events = {version: event for version, event in newest_applied_events(ledger).items() if version in history}
     if to_version is not None:
-        chosen = {version for version in history if int(version) > int(to_version)}
+        chosen = set(history) if to_version == "0" else {version for version in history if version > to_version}
     elif of_run is not None:
         # What a run adopted it has not applied: it is not the run's to take back.
         chosen = {version for version, event in events.items() if event.run_id == of_run and event.event == "applied"}
@@ -41,13 +41,13 @@ def choose_versions(
         # What was applied last is taken back first, whatever its version: a run may have applied out of order.
         ordered = sorted(chosen, key=lambda version: events[version].event_id, reverse=True)
     else:
-        ordered = sorted(chosen, key=int, reverse=True)
+        ordered = sorted(chosen, reverse=True)
     on_top = [
         version for version in history if ordered and version not in chosen and _is_on_top(version, ordered[-1], events)
     ]
     if on_top:
         raise RollbackError(
-            f"Later migrations are applied on top: {', '.join(sorted(on_top, key=int))}",
+            f"Later migrations are applied on top: {', '.join(sorted(on_top))}",
             where="supabase_migrations.schema_migrations",
             next_step=f"Take those back as well: to_version: the newest version to keep, below {ordered[-1]}.",
         )
@@ -58,7 +58,7 @@ def _is_on_top(version: str, oldest: str, events: Mapping[str, LedgerEvent]) -> 
     """Whether a version was applied after another one; where the ledger does not know, the higher version counts as later."""
     if _is_timed(version, events) and _is_timed(oldest, events):
         return events[version].event_id > events[oldest].event_id
-    return int(version) > int(oldest)
+    return version > oldest
 
 
 def _is_timed(version: str, events: Mapping[str, LedgerEvent]) -> bool:

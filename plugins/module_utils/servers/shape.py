@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ansible_collections.pgops.supabase.plugins.module_utils.servers import surface
+from ansible_collections.pgops.supabase.plugins.module_utils.servers import surface, surface_tables
 
 SUPERUSER = "supabase_admin"
 OWNER = "postgres"
@@ -371,9 +371,10 @@ def shape_script(passwords: Mapping[str, str]) -> str:
     :param passwords: of the roles that log in, made of URL-safe characters.
     """
     logins = [f"alter role {role} password '{_plain(passwords[role])}';" for role in LOGIN_ROLES]
-    parts = [ROLES, surface.ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, surface.AUTH, STORAGE, surface.STORAGE]
-    parts += [surface.REALTIME, surface.FUNCTIONS, surface.DEFAULT_PRIVILEGES, PUBLIC]
-    parts += [surface.EVENT_TRIGGERS, DATABASES]
+    parts = [ROLES, surface.ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, surface.AUTH, surface_tables.AUTH]
+    parts += [STORAGE, surface.STORAGE, surface_tables.STORAGE, surface.REALTIME, surface_tables.REALTIME]
+    parts += [surface.FUNCTIONS, surface.DEFAULT_PRIVILEGES, PUBLIC]
+    parts += [surface.EVENT_TRIGGERS, surface_tables.EVENT_TRIGGERS, DATABASES]
     return "\n\n".join(parts) + "\n\n"
 
 

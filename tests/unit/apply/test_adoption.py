@@ -119,10 +119,10 @@ def test_what_is_half_done_or_unreadable_is_refused() -> None:
 
 
 def test_rows_without_a_file_and_twice_are_refused() -> None:
-    rows = [HistoryRow(version, "n", ("select 1",)) for version in ("01", "1", "2", "baseline")]
+    rows = [HistoryRow(version, "n", ("select 1",)) for version in ("1", "1", "01", "2", "baseline")]
     problems = [str(entry.problem) for entry in judge_history([], {}, rows, [], trusted={"2": "sure"})]
-    assert ["more than once" in problem for problem in problems] == [True, True, False, False]
-    assert ["no file" in problem for problem in problems] == [False, False, True, True]
+    assert ["more than once" in problem for problem in problems] == [True, True, False, False, False]
+    assert ["no file" in problem for problem in problems] == [False, False, True, True, True]
 
 
 def test_every_place_is_found_again_in_the_file() -> None:

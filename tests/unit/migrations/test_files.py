@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -68,20 +69,43 @@ def test_names_that_are_no_migrations_are_left_out_and_named(tmp_path: Path, nam
     ("names", "text"),
     [
         (["1_a.sql", "1_b.sql"], "Two files have the version 1: 1_a.sql and 1_b.sql"),
-        (["01_b.sql", "1_a.sql"], "Two files have the version 01: 01_b.sql and 1_a.sql"),
-        (["9_a.sql", "10_b.sql"], "Versions 9 and 10 are ordered one way as numbers"),
-        (["9_a.sql", "20260101_b.sql", "20260101000000_c.sql"], "Versions 9 and 20260101 are ordered"),
+        (["01_a.sql", "1_b.sql", "01_c.sql"], "Two files have the version 01: 01_a.sql and 01_c.sql"),
     ],
 )
-def test_an_order_that_is_not_clear(tmp_path: Path, names: list[str], text: str) -> None:
+def test_one_version_of_two_files(tmp_path: Path, names: list[str], text: str) -> None:
     assert text in refused(migrations(tmp_path, *names)).what
 
 
+@pytest.mark.parametrize(
+    "versions", [["10", "9"], ["01", "1"], ["0012", "20240101", "20240101000000", "3"], ["20260101000000", "20260102"]]
+)
+def test_the_order_is_that_of_the_text_as_in_supabase(tmp_path: Path, versions: list[str]) -> None:
+    migrations(tmp_path, *(f"{version}_a.sql" for version in reversed(versions)))
+    assert [file.version for file in discover(tmp_path)] == versions
+
+
+def test_the_clis_own_first_file_is_left_out_as_by_the_cli(tmp_path: Path) -> None:
+    migrations(tmp_path, "20210101000000_init.sql", "20210102000000_init.sql", "20220101000000_a.sql")
+    assert [file.version for file in discover(tmp_path)] == ["20210102000000", "20220101000000"]
+    assert left_out(tmp_path) == ["20210101000000_init.sql"]
+
+
+@pytest.mark.parametrize("first", ["20211209000000_init.sql", "001_init.sql", "20210101000000_start.sql"])
+def test_another_first_file_is_a_migration(tmp_path: Path, first: str) -> None:
+    migrations(tmp_path, first, "20220101000000_a.sql")
+    assert len(discover(tmp_path)) == 2 and left_out(tmp_path) == []
+
+
 def test_all_that_is_wrong_with_names_and_files_is_said_at_once(tmp_path: Path) -> None:
-    migrations(tmp_path, "1_a.sql", "1_b.sql", "9_c.sql", "10_d.sql")
-    (tmp_path / "migrations" / "11_folder.sql").mkdir()
+    migrations(tmp_path, "1_a.sql", "1_b.sql", "9_c.sql", "9_d.sql")
+    os.mkfifo(tmp_path / "migrations" / "11_pipe.sql")
     error = refused(tmp_path)
-    for text in ("3 problems", "Two files have the version 1", "Versions 9 and 10", "11_folder.sql is not a file"):
+    for text in (
+        "3 problems",
+        "Two files have the version 1",
+        "Two files have the version 9",
+        "11_pipe.sql is not a file",
+    ):
         assert text in error.what
     assert len(error.details["problems"]) == 3
 
@@ -102,8 +126,8 @@ def test_lengths_may_differ_where_the_order_is_the_same(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     migrations(tmp_path)
-    (tmp_path / "migrations" / "1_folder.sql").mkdir()
-    assert "1_folder.sql is not a file" in refused(tmp_path).what
+    os.mkfifo(tmp_path / "migrations" / "1_pipe.sql")
+    assert "1_pipe.sql is not a file" in refused(tmp_path).what
 
 
 def test_a_file_without_a_statement(tmp_path: Path) -> None:

@@ -53,8 +53,12 @@ def test_each_state() -> None:
     }
 
 
-def test_numbers_decide_what_is_out_of_order_not_text() -> None:
-    assert states([file("10")], [row("9")], []) == {"9": "remote_only", "10": "pending"}
+def test_text_decides_what_is_out_of_order_as_in_supabase() -> None:
+    assert states([file("10")], [row("9")], []) == {"9": "remote_only", "10": "out_of_order"}
+    assert states([file("20250101")], [row("20240101000000")], []) == {
+        "20240101000000": "remote_only",
+        "20250101": "pending",
+    }
     assert states([file("10")], [row("baseline")], []) == {"10": "pending", "baseline": "remote_only"}
 
 

@@ -79,8 +79,8 @@ def test_an_unknown_run_is_an_error_and_not_nothing_to_do() -> None:
 
 
 def test_down_to_a_version() -> None:
-    assert choose(["9", "10", "11"], TWO_RUNS, to_version="9") == ["11", "10"]
-    assert choose(["9", "10", "11"], TWO_RUNS, to_version="11") == []
+    assert choose(["10", "11"], TWO_RUNS, to_version="10") == ["11"]
+    assert choose(["10", "11"], TWO_RUNS, to_version="11") == []
     assert choose(["9", "10", "11"], TWO_RUNS, to_version="0") == ["11", "10", "9"]
 
 

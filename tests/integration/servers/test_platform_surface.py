@@ -1,0 +1,122 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The local project beside a list of what the platform has, written from its published migrations: postgres, auth, storage, realtime."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.live import LiveProject
+
+# By schema: the owner of its tables, and the tables.
+TABLES = {
+    "auth": (
+        "supabase_auth_admin",
+        "audit_log_entries custom_oauth_providers flow_state identities instances mfa_amr_claims mfa_challenges mfa_factors "
+        "oauth_authorizations oauth_client_states oauth_clients oauth_consents one_time_tokens refresh_tokens saml_providers "
+        "saml_relay_states schema_migrations sessions sso_domains sso_providers users webauthn_challenges webauthn_credentials",
+    ),
+    "storage": (
+        "supabase_storage_admin",
+        "buckets buckets_analytics buckets_vectors migrations objects s3_multipart_uploads s3_multipart_uploads_parts vector_indexes",
+    ),
+}
+EVENT_TRIGGERS = {
+    "issue_graphql_placeholder": "sql_drop|set_graphql_placeholder",
+    "issue_pg_cron_access": "ddl_command_end|grant_pg_cron_access",
+    "issue_pg_graphql_access": "ddl_command_end|grant_pg_graphql_access",
+    "issue_pg_net_access": "ddl_command_end|grant_pg_net_access",
+    "pgrst_ddl_watch": "ddl_command_end|pgrst_ddl_watch",
+    "pgrst_drop_watch": "sql_drop|pgrst_drop_watch",
+}
+# Role: may bypass row security, may make roles, may replicate.
+ROLES = {
+    "anon": "f|f|f",
+    "authenticated": "f|f|f",
+    "authenticator": "f|f|f",
+    "dashboard_user": "f|t|t",
+    "postgres": "t|t|t",
+    "service_role": "t|f|f",
+    "supabase_auth_admin": "f|t|f",
+    "supabase_functions_admin": "f|t|f",
+    "supabase_read_only_user": "t|f|f",
+    "supabase_realtime_admin": "f|f|f",
+    "supabase_replication_admin": "f|f|t",
+    "supabase_storage_admin": "f|t|f",
+}
+COLUMNS = {
+    "auth.sessions": "aal factor_id ip not_after oauth_client_id refresh_token_counter refresh_token_hmac_key scopes tag user_agent",
+    "storage.buckets": "avif_autodetection file_size_limit owner_id public type versioning_status",
+    "storage.objects": "archived_at is_delete_marker is_versioned owner_id path_tokens user_metadata version",
+    "realtime.messages": "event extension inserted_at payload private topic",
+    "realtime.subscription": "claims claims_role entity filters subscription_id",
+}
+# Schema: roles that are given everything on a new table there.
+DEFAULTS = {
+    "auth": "dashboard_user postgres",
+    "public": "anon authenticated postgres service_role",
+    "realtime": "dashboard_user postgres",
+    "storage": "anon authenticated postgres service_role",
+}
+
+
+def lines(project: LiveProject, query: str) -> dict[str, str]:
+    """The rows psql finds, by their first column."""
+    return dict(line.split("|", 1) for line in project.psql(query).splitlines())
+
+
+@pytest.mark.parametrize("schema", TABLES)
+def test_tables_and_their_owners(project: LiveProject, schema: str) -> None:
+    there = lines(
+        project,
+        "select relowner::regrole, string_agg(relname, ' ' order by relname collate \"C\") from pg_class "
+        f"where relnamespace = '{schema}'::regnamespace and relkind in ('r', 'p') group by 1",
+    )
+    owner, names = TABLES[schema]
+    assert there == {owner: names}
+    unguarded = f"select count(*) from pg_class where relnamespace = '{schema}'::regnamespace and relkind = 'r' and not relrowsecurity"
+    assert project.psql(unguarded) == "0"
+
+
+def test_event_triggers_are_the_superusers(project: LiveProject) -> None:
+    query = "select evtname, evtevent || '|' || proname from pg_event_trigger join pg_proc p on p.oid = evtfoid"
+    assert lines(project, query) == EVENT_TRIGGERS
+    assert project.psql("select distinct evtowner::regrole from pg_event_trigger") == "supabase_admin"
+
+
+def test_roles_and_memberships(project: LiveProject) -> None:
+    there = lines(project, "select rolname, rolbypassrls, rolcreaterole, rolreplication from pg_roles")
+    assert {name: there.get(name) for name in ROLES} == ROLES
+    for role in ("anon", "authenticated", "service_role"):
+        assert project.psql(f"select pg_has_role('postgres', '{role}', 'member with admin option')") == "t"
+        assert project.psql(f"select pg_has_role('authenticator', '{role}', 'member')") == "t"
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_columns(project: LiveProject, table: str) -> None:
+    there = project.psql(
+        f"select attname from pg_attribute where attrelid = '{table}'::regclass and attnum > 0"
+    ).split()
+    assert set(COLUMNS[table].split()) <= set(there)
+
+
+@pytest.mark.parametrize("schema", DEFAULTS)
+def test_default_privileges_on_tables(project: LiveProject, schema: str) -> None:
+    grantees = project.psql(
+        "select distinct a.grantee::regrole from pg_default_acl d cross join aclexplode(d.defaclacl) a "
+        f"where d.defaclnamespace = '{schema}'::regnamespace and d.defaclobjtype = 'r' order by 1"
+    )
+    assert set(DEFAULTS[schema].split()) <= set(grantees.split())
+
+
+def test_the_api_only_reads_what_is_only_read(project: LiveProject) -> None:
+    for table in ("buckets_vectors", "vector_indexes", "s3_multipart_uploads", "s3_multipart_uploads_parts"):
+        may = f"has_table_privilege('anon', 'storage.{table}', "
+        assert project.psql(f"select {may}'select'), {may}'insert')") == "t|f"
+
+
+def test_extensions_are_made_and_dropped_with_the_event_triggers_there(project: LiveProject) -> None:
+    project.psql("create extension pg_net with schema extensions; create extension pg_cron; drop extension pg_graphql")
+    project.psql("create extension pg_graphql; drop extension pg_cron; drop extension pg_net")
+    assert project.psql("select has_schema_privilege('anon', 'graphql', 'usage')") == "t"
