@@ -123,6 +123,41 @@ def test_rows_that_the_rollback_does_not_return(app: Rehearsed) -> None:
     assert it["reasons"] == ["public.orders: 95 rows after the rollback, 100 rows before the migrations"]
 
 
+def test_what_a_rollback_accepts_a_rehearsal_accepts_and_says(app: Rehearsed) -> None:
+    app.project.psql(
+        "create table public.notes (id int primary key, body text, at date); insert into public.notes values (1)"
+    )
+    assert app.play("backup").returncode == 0
+    app.migration("2_body", "alter table public.notes drop column body;")
+    app.way_back("2_body", "alter table public.notes add column body text;")
+    app.migration("3_more", "-- pgops: rows public.clients +1\ninsert into public.clients values (4, 'four');")
+    app.migration("4_names", "update public.clients set name = upper(name);")
+    before = app.snapshot()
+    for _time in range(2):
+        done, it = app.rehearse()
+        assert done.returncode == 0 and it["verdict"] == "passed", done.stdout
+        assert it["equal_but"] == ["column positions of public.notes"] and it["by_record"] == ["4", "3"]
+        assert [(row["table"], row["change"]) for row in it["rows_kept"]] == [("clients", 1)]
+        assert "equal but   for column positions of public.notes" in done.stdout
+        assert "by record   3" in done.stdout and "public.clients: +1" in done.stdout, done.stdout
+        now = app.snapshot()
+        assert (now.catalog, now.counts, now.history) == (before.catalog, before.counts, before.history)
+    assert app.gate()["verdict"] == "PASS"
+    done, it = app.rehearse(rollback_accept=[])
+    assert done.returncode != 0 and it["verdict"] == "failed" and it["equal_but"] == []
+    assert "the rollback does not return the exact schema: column public.notes.at" in it["reasons"][0], it["reasons"]
+    # The project's own rollback says the same.
+    assert app.play("backup").returncode == 0
+    run_dir = app.state_dir / "shop" / "20260102T000000Z-0000"
+    run_dir.mkdir()
+    assert app.apply(run_id=run_dir.name, run_dir=str(run_dir)).get("changed")
+    refused = app.play("rollback", rollback_reason="a test", rollback_accept=[])
+    assert refused.returncode != 0 and "column public.notes.at" in refused.stdout, refused.stdout
+    taken_back = app.play("rollback", rollback_reason="a test")
+    assert taken_back.returncode == 0, taken_back.stdout
+    assert "equal but for" in taken_back.stdout and "column positions of public.notes" in taken_back.stdout
+
+
 def test_a_missing_rollback_is_drafted(app: Rehearsed) -> None:
     app.migration("2_labels", UP)
     before = app.snapshot()
