@@ -173,7 +173,7 @@ rehearsal:
       description: The rows that the migrations write, by table.
       type: list
       elements: dict
-    copy:
+    copied_to:
       description: Where the backup was restored to, and which version of PostgreSQL that is.
       type: str
     lacks:

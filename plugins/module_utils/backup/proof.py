@@ -19,8 +19,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
     DumpTools,
     major_version,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import free_bytes, is_full, says_full
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import ScratchPlace
+from ansible_collections.pgops.supabase.plugins.module_utils.base.disk import free_bytes, is_full, says_full
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes

@@ -84,7 +84,7 @@ class Rehearsal(Document):
     database_bytes_after: int | None = None
     # The project that the backup was restored into, None for a scratch server; where that is; and what the copy lacks.
     target: str | None = None
-    copy: str | None = None
+    copied_to: str | None = None
     lacks: list[str] = field(default_factory=list)
     # What the rollback accepts and says, as in rollback.json.
     equal_but: list[str] = field(default_factory=list)

@@ -17,8 +17,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
     inspect_backup,
     major_version,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import free_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.proof import EMPTY_SERVER_BYTES
+from ansible_collections.pgops.supabase.plugins.module_utils.base.disk import free_bytes
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, new_id, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import make_private_directory, write_json
@@ -181,7 +181,7 @@ def close_rehearsal(
         into = (
             f"{rehearsal.target}, {steps.restored.target}" if rehearsal.target else "a scratch server on this machine"
         )
-        rehearsal.copy = f"{into}, PostgreSQL {rehearsal.server_version}"
+        rehearsal.copied_to = f"{into}, PostgreSQL {rehearsal.server_version}"
         rehearsal.lacks = [*describe_changes(steps.restored.tolerated), *steps.restored.notes, *steps.restored.not_held]
     if steps.down:
         rehearsal.equal_but, rehearsal.by_record = steps.down.equal_but, steps.down.by_record

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.cron_jobs import schedule_cron_jobs
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import opened_backup
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
@@ -178,7 +179,7 @@ def restore(options: ConnectionOptions, request: RestoreRequest) -> RestoreResul
             _examine(options, request, content, attempt)
             if not request.dry_run:
                 _require_consent(request, attempt)
-                _transaction(options, request, tools, content, attempt)
+                _transaction(options, request, tools, content, attempt, opened)
         if not request.dry_run:
             _read_back(options, attempt)
             _analyze(options, request, attempt)
@@ -236,6 +237,7 @@ def _transaction(
     tools: DumpTools,
     content: BackupContent,
     attempt: _Attempt,
+    opened: Path,
 ) -> None:
     import psycopg2
 
@@ -261,6 +263,9 @@ def _transaction(
                 attempt.proof = prove_restored(connection, content, plan, accept=request.accept)
                 _require_equal(content, attempt)
                 _require_untouched(compare_catalogs(outside, outside_of(connection, content, plan)), options.place)
+            # A copy elsewhere must not do the project's work a second time.
+            if not request.elsewhere and (note := schedule_cron_jobs(connection, opened)):
+                attempt.notes.append(note)
             record = _record(request, content, attempt)
             attempt.history = record_restore(connection, record, time.monotonic() - began)
             with attempt.progress.phase("commit"):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.application import TABLES, Application
-from tests.integration.live import LiveProject, run_module
+from tests.integration.live import LiveProject, NewProject, run_module
 
 UP = "create table public.labels (id int primary key, label text); alter table public.orders add column note text default 'x';"
 UP += "update public.clients set name = upper(name);"
@@ -156,6 +156,62 @@ def test_what_a_rollback_accepts_a_rehearsal_accepts_and_says(app: Rehearsed) ->
     taken_back = app.play("rollback", rollback_reason="a test")
     assert taken_back.returncode == 0, taken_back.stdout
     assert "equal but for" in taken_back.stdout and "column positions of public.notes" in taken_back.stdout
+
+
+def rehearse_into(
+    app: Rehearsed, target: LiveProject, **more: Any
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """Rehearse with another host of the inventory as the target."""
+    command, options = app.command("rehearse", project_rehearsal_target="spare", **more)
+    inventory = app.directory.parent / "inventory.json"
+    hosts = json.loads(inventory.read_text())
+    login = target.login
+    hosts["all"]["hosts"]["spare"] = {
+        "project_db_host": login["login_host"],
+        "project_db_port": login["login_port"],
+        "project_db_name": login["login_db"],
+        "project_db_password": login["login_password"],
+        "project_ssl_mode": "disable",
+    }
+    inventory.write_text(json.dumps(hosts))
+    done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=600, **options)
+    assert login["login_password"] not in done.stdout + done.stderr
+    newest = sorted((app.state_dir / "shop").glob("rehearsals/*/rehearsal.json"))[-1]
+    return done, json.loads(newest.read_text(encoding="utf-8"))
+
+
+def test_a_disposable_project_as_the_target(app: Rehearsed, new_project: NewProject) -> None:
+    spare = new_project()
+    spare.psql("create table public.precious (id int); insert into public.precious values (1)")
+    app.migration("2_labels", UP)
+    app.way_back("2_labels", DOWN)
+    before = app.snapshot()
+    done, it = rehearse_into(app, spare)
+    assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
+    assert "nothing in it says that it is disposable: it is not marked" in it["reasons"][0], it["reasons"]
+    assert "project_environment: disposable" in it["reasons"][0]
+    assert spare.psql("select id from public.precious") == "1"
+    itself, it = rehearse_into(app, app.project)
+    assert itself.returncode != 0 and "it is not disposable" in it["reasons"][0], it["reasons"]
+    marked = run_module("project_marker", project="spare", environment="disposable", **spare.login)
+    assert marked.get("changed"), marked
+    for _time in range(2):
+        done, it = rehearse_into(app, spare)
+        assert done.returncode == 0 and it["verdict"] == "passed", done.stdout
+        assert it["target"] == "spare" and spare.login["login_db"] in it["copied_to"]
+        assert "copy        spare, " in done.stdout
+        # Up, down and up again there, and it is still what it was marked as.
+        assert (
+            spare.psql("select string_agg(version, ' ' order by version) from supabase_migrations.schema_migrations")
+            == "1 2"
+        )
+        assert (
+            spare.psql("select to_regclass('public.precious') is null and to_regclass('public.labels') is not null")
+            == "t"
+        )
+        assert spare.psql("select project || environment from pgops.project_marker") == "sparedisposable"
+        assert spare.psql("select count(*) from pgops.lease where expires_at > now()") == "0"
+        assert app.snapshot() == before
 
 
 def test_a_missing_rollback_is_drafted(app: Rehearsed) -> None:
