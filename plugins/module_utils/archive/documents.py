@@ -77,7 +77,8 @@ class BackupManifest(Document):
     not to be backed up; ``before_restore_of`` is the backup whose restore made this one, of what it was about to replace;
     ``platform_extensions`` are the names of those that belong to the platform, None where an older manifest does not say;
     ``not_held`` is what the project has and no backup holds, ``large_objects`` how many of them there were;
-    ``copy_bytes``: what the tables and their indexes took on the server, None in an older manifest; ``reason`` says so in words; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
+    ``reason`` says so in words; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
+    ``copy_bytes`` is what the tables and their indexes took on the server, None in an older manifest.
     """
 
     kind: ClassVar[str] = "backup_manifest"
