@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError, State
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import kept_alive
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
@@ -27,6 +28,18 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
 
 ArgumentSpec = dict[str, dict[str, Any]]
+
+
+class _Committing(Protocol):
+    """The document of a work that may commit."""
+
+    committed: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document as plain data."""
+
+
+Committing = TypeVar("Committing", bound=_Committing)
 
 CONNECTION_ARGUMENTS: ArgumentSpec = {
     "login_host": {"type": "str", "required": True},
@@ -183,6 +196,38 @@ def worth_showing(document: Any) -> Any:
 def _is_long(name: str, value: Any) -> bool:
     """Lists of all that went well: objects that were made, and statements that ran."""
     return name in ("catalog_changes", "objects") or (name == "statements" and isinstance(value, list))
+
+
+def with_document(
+    name: str, file: Path | None, work: Callable[[], Committing], failure: type[PgopsError]
+) -> Committing:
+    """Do what may commit, and keep its document, that of a failure too where it changed something: for the run's verdict.
+
+    :param name: of the work, and of its document in the result of a failure.
+    :param file: where the document goes; None keeps none.
+    :param failure: raised when it is committed and its document cannot be written.
+    """
+    try:
+        result = work()
+    except PgopsError as error:
+        if file and error.outcome != "unchanged":
+            try:
+                write_json(file, error.details["result"][name])
+            except OSError as unwritten:
+                error.details["unwritten"] = f"{file}: {unwritten.strerror}"
+        raise
+    if file and result.committed:
+        try:
+            write_json(file, result.as_dict())
+        except OSError as error:
+            raise failure(
+                f"The result of the {name} could not be written: {error.strerror}",
+                where=str(file),
+                state=State(f"the {name} is committed and proven", "committed"),
+                next_step="Make room, or have the directory writable; the ledger tells what was done.",
+                details={"result": {"changed": True, name: result.as_dict()}},
+            ) from error
+    return result
 
 
 def _lease_kept(params: Mapping[str, Any]) -> AbstractContextManager[None]:

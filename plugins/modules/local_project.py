@@ -18,8 +18,8 @@ description:
     V(graphql_public), the default privileges, the search path and the statement timeouts.
   - The server listens on 127.0.0.1 only and takes passwords only. It goes on after the task, and nothing starts it again
     after the machine's restart but this module.
-  - Root may use it. PostgreSQL then runs as user 65534, or, where that user could not reach the programs or the data, in a
-    user namespace. No user is made and no permission of an existing directory is changed.
+  - Root may use it. PostgreSQL then runs under a user id that nobody else has, between 61184 and 65519, or, where that one
+    could not reach the programs or the data, in a user namespace. No user is made and no permission of an existing directory is changed.
 notes:
   - Where a plain PostgreSQL cannot be like a hosted project it is as near as it gets. V(postgres) makes policies and drops
     triggers on the tables of V(auth) and V(storage) because it is a member of the roles that own them; on a hosted project

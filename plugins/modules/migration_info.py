@@ -25,7 +25,8 @@ attributes:
 options:
   check_files:
     description:
-      - Whether to fail when files and database disagree, or when a pending file cannot be run.
+      - Whether to look for what would stop an apply before it begins, where files and database disagree or a pending file cannot be
+        run. It is returned as RV(error), and the module does not fail; C(failed_when) can.
     type: bool
     default: false
   allow_out_of_order:
@@ -57,6 +58,12 @@ changed:
   description: Always V(false).
   returned: always
   type: bool
+error:
+  description:
+    - With O(check_files), what would stop an apply before it begins (what, where, state and next_step), as that apply would report it;
+      C(msg) holds it for a person.
+  returned: when there is such a thing
+  type: dict
 migration_info:
   description: The state of each migration.
   returned: success
@@ -135,13 +142,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
 def look(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
     params = module.params
-    info = migration_info(
+    info, problem = migration_info(
         connection_options(params),
         Path(params["supabase_dir"]),
         check_files=params["check_files"],
         allow_out_of_order=params["allow_out_of_order"],
     )
-    return {"changed": False, "migration_info": info.as_dict()}
+    found = {} if problem is None else {"msg": problem.message(), "error": problem.as_dict()}
+    return {"changed": False, "migration_info": info.as_dict(), **found}
 
 
 def main() -> None:

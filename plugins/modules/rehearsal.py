@@ -46,6 +46,12 @@ options:
     description: After how long without a sign of life a rehearsal without a verdict is taken for dead, for RV(abandoned).
     type: float
     default: 3600
+  target:
+    description: The project that the backup is to be restored into, by its name. Without it, it is a scratch server.
+    type: str
+  pg_bin:
+    description: Directory of PostgreSQL's programs for the scratch server; binding when given.
+    type: path
   rehearsal_dir:
     description: The rehearsal to finish, as returned when it was started.
     type: path
@@ -55,7 +61,7 @@ options:
   documents:
     description:
       - What the steps returned, by the steps' names, as far as they came.
-      - The names are V(plan), V(project_counts), V(counts_before), V(dry_run), V(up), V(down), V(schema_diff),
+      - The names are V(plan), V(project_counts), V(restored), V(counts_before), V(dry_run), V(up), V(down), V(schema_diff),
         V(counts_after), V(up_again) and V(drafts).
     type: dict
     default: {}
@@ -110,6 +116,12 @@ abandoned:
   returned: when O(state=started)
   type: list
   elements: str
+server_programs:
+  description:
+    - Directory of PostgreSQL's programs for the scratch server, of the backup's major version or the next newer one that is installed.
+    - V(null) for those that come with the collection's requirements, and where O(target) is given.
+  returned: when O(state=started)
+  type: str
 backup:
   description: Directory of the backup that the rehearsal begins from.
   returned: success
@@ -161,6 +173,25 @@ rehearsal:
       description: The rows that the migrations write, by table.
       type: list
       elements: dict
+    copied_to:
+      description: Where the backup was restored to, and which version of PostgreSQL that is.
+      type: str
+    lacks:
+      description: What the project has and the copy has not, or not in the same version.
+      type: list
+      elements: str
+    equal_but:
+      description: All in which the catalog differs after the rollback, accepted, as the rollback itself accepts it.
+      type: list
+      elements: str
+    by_record:
+      description: The versions of which the rollback takes back the record alone.
+      type: list
+      elements: str
+    rows_kept:
+      description: How many rows more, or less, those leave in which table.
+      type: list
+      elements: dict
     differences:
       description: The objects that differ after the rollback from before the migrations.
       type: list
@@ -178,6 +209,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.job impor
     close_rehearsal,
     open_rehearsal,
     save_rehearsal,
+    scratch_programs,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import (
     abandoned_rehearsals,
@@ -190,14 +222,19 @@ def start(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     state_dir = Path(params["state_dir"])
     project_dir = state_dir / params["project"]
+    target = params["target"] or None
     backup = choose_backup(project_dir, max_age_seconds=params["max_backup_age_seconds"])
+    programs = None if target else scratch_programs(state_dir, backup[1], params["pg_bin"])
     abandoned = abandoned_rehearsals(project_dir, params["abandoned_after_seconds"])
-    directory, rehearsal = open_rehearsal(state_dir, params["project"], backup, dry_run=module.check_mode)
+    directory, rehearsal = open_rehearsal(
+        state_dir, params["project"], backup, target=target, dry_run=module.check_mode
+    )
     return {
         "changed": True,
         "rehearsal_dir": str(directory),
         "abandoned": [str(path) for path in abandoned],
         "backup": str(backup[0]),
+        "server_programs": programs,
         "rehearsal": rehearsal.as_dict(),
     }
 
@@ -231,6 +268,8 @@ def main() -> None:
             "state_dir": {"type": "path"},
             "project": {"type": "str"},
             "max_backup_age_seconds": {"type": "float"},
+            "target": {"type": "str"},
+            "pg_bin": {"type": "path"},
             "abandoned_after_seconds": {"type": "float", "default": 3600.0},
             "rehearsal_dir": {"type": "path"},
             "supabase_dir": {"type": "path"},

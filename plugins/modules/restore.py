@@ -54,9 +54,13 @@ options:
       - Without it the module fails, says what would be lost and which words to give.
     type: str
   elsewhere:
+    description: Whether the connection is meant to be another database than was backed up, which by default is refused.
+    type: bool
+    default: false
+  disposable:
     description:
-      - Whether the connection is meant to be another database than the one that was backed up.
-      - By default such a database is refused.
+      - Whether the other database is there to be overwritten, as for a rehearsal. O(consent) is not needed then, and nothing is kept.
+      - It is refused unless it was marked with the environment V(disposable) by M(pgops.supabase.project_marker).
     type: bool
     default: false
   aside:
@@ -155,7 +159,6 @@ EXAMPLES = r"""
 - name: See in another, empty database what a backup holds
   pgops.supabase.restore:
     login_host: localhost
-    login_db: scratch
     login_password: "{{ lookup('ansible.builtin.env', 'SCRATCH_PASSWORD') }}"
     ssl_mode: prefer
     project: my_app_prod
@@ -252,11 +255,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.backup.request impo
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     BackupError,
     InputError,
-    PgopsError,
     RestoreError,
-    State,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -266,6 +266,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     optional_path,
     run,
     session_settings,
+    with_document,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.job import MakeAside, RestoreRequest, restore
@@ -287,29 +288,9 @@ def bring_back(module: AnsibleModule) -> dict[str, Any]:
             next_step="Give aside, a directory that is not there yet, or run_dir.",
         )
     document_file = run_dir / "restore.json" if run_dir and not module.check_mode else None
-    try:
-        result = restore(options, restore_request(options, module, aside, run_dir))
-    except PgopsError as error:
-        # What it has changed has to be on record, for the run's verdict.
-        if document_file and error.outcome != "unchanged":
-            try:
-                write_json(document_file, error.details["result"]["restore"])
-            except OSError as unwritten:
-                error.details["unwritten"] = f"{document_file}: {unwritten.strerror}"
-        raise
-    document = result.as_dict()
-    if document_file:
-        try:
-            write_json(document_file, document)
-        except OSError as error:
-            raise RestoreError(
-                f"The result of the restore could not be written: {error.strerror}",
-                where=str(document_file),
-                state=State("the restore is committed and proven", "committed"),
-                next_step="Make room, or have the directory writable; the ledger tells what was done.",
-                details={"result": {"changed": True, "restore": document}},
-            ) from error
-    return {"changed": True, "restore": document}
+    request = restore_request(options, module, aside, run_dir)
+    result = with_document("restore", document_file, lambda: restore(options, request), RestoreError)
+    return {"changed": True, "restore": result.as_dict()}
 
 
 def restore_request(
@@ -326,6 +307,7 @@ def restore_request(
         aside=aside,
         consent=params["consent"],
         elsewhere=params["elsewhere"],
+        disposable=params["disposable"],
         schemas=tuple(params["schemas"]) if params["schemas"] else None,
         platform_data=params["platform_data"],
         accept=tuple(params["accept"]),
@@ -394,6 +376,7 @@ def main() -> None:
             "project": {"type": "str", "required": True},
             "consent": {"type": "str"},
             "elsewhere": {"type": "bool", "default": False},
+            "disposable": {"type": "bool", "default": False},
             "aside": {"type": "path"},
             "tables": {"type": "list", "elements": "str"},
             "reason": {"type": "str"},

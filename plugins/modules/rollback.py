@@ -172,8 +172,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import PgopsError, RollbackError, State
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
@@ -192,6 +192,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     optional_path,
     run,
     session_settings,
+    with_document,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.job import roll_back
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import COLUMN_POSITIONS, RollbackOptions
@@ -224,31 +225,9 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
         lock_wait_seconds=params["lock_wait_seconds"],
         dry_run=module.check_mode,
     )
-    try:
-        result = roll_back(connection_options(params), how)
-    except PgopsError as error:
-        # What it has changed has to be on record, for the run's verdict.
-        if document_file and error.outcome != "unchanged":
-            try:
-                write_json(document_file, error.details["result"]["rollback"])
-            except OSError as unwritten:
-                error.details["unwritten"] = f"{document_file}: {unwritten.strerror}"
-        raise
-    document = result.as_dict()
-    if document_file and result.committed:
-        try:
-            write_json(document_file, document)
-        except OSError as error:
-            raise RollbackError(
-                f"The result of the rollback could not be written: {error.strerror}",
-                where=str(document_file),
-                state=State(
-                    f"the rollback is committed: {', '.join(item.version for item in result.migrations)}", "committed"
-                ),
-                next_step="Make room, or have the directory writable; the ledger tells what was done.",
-                details={"result": {"changed": True, "rollback": document}},
-            ) from error
-    outcome = {"changed": bool(result.migrations), "rollback": document}
+    options = connection_options(params)
+    result = with_document("rollback", document_file, lambda: roll_back(options, how), RollbackError)
+    outcome = {"changed": bool(result.migrations), "rollback": result.as_dict()}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 
 

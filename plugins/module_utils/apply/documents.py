@@ -20,7 +20,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.validation.document
 
 @dataclass(kw_only=True)
 class AppliedMigration:
-    """One migration that a run applied (or, in a dry run, executed)."""
+    """One migration that a run applied (or, in a dry run, executed).
+
+    ``changed_catalog``: whether it left the catalog another one; None where that was not read for it alone.
+    """
 
     version: str
     name: str
@@ -28,6 +31,7 @@ class AppliedMigration:
     sha256: str
     statements: int
     duration_seconds: float
+    changed_catalog: bool | None = None
 
 
 @dataclass(kw_only=True)

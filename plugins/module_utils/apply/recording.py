@@ -45,6 +45,7 @@ def applied_migration(result: FileResult) -> AppliedMigration:
         sha256=file.sha256,
         statements=len(result.item.script.statements),
         duration_seconds=round(result.seconds, 3),
+        changed_catalog=None if result.change is None else bool(result.change),
     )
 
 

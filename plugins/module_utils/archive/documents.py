@@ -78,6 +78,7 @@ class BackupManifest(Document):
     ``platform_extensions`` are the names of those that belong to the platform, None where an older manifest does not say;
     ``not_held`` is what the project has and no backup holds, ``large_objects`` how many of them there were;
     ``reason`` says so in words; ``snapshot`` is PostgreSQL's text of the dump's snapshot. ``timings`` are the phases' seconds.
+    ``copy_bytes`` is what the tables and their indexes took on the server, None in an older manifest.
     """
 
     kind: ClassVar[str] = "backup_manifest"
@@ -111,6 +112,7 @@ class BackupManifest(Document):
     platform_extensions: list[str] | None = None
     not_held: list[NotHeld] = dataclasses.field(default_factory=list)
     large_objects: int | None = None
+    copy_bytes: int | None = None
 
     def __post_init__(self) -> None:
         """Older manifests say only in words that a restore made them."""

@@ -25,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import 
     claimed_directory,
     cleaning_up_when_ended,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.base.disk import free_bytes, is_full
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import make_private_directory, sha256_of_file
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import run_program
@@ -97,6 +98,9 @@ def opened_backup(
         )
     place = place or Path(tempfile.gettempdir())
     remove_opened(place)
+    needed = sum(file.plain.bytes for file in manifest.files if file.plain is not None)
+    if free_bytes(place) < needed:
+        raise _no_room(place, needed)
     with cleaning_up_when_ended(), claimed_directory(place, OPENED_PREFIX) as opened:
         try:
             for file in manifest.files:
@@ -121,6 +125,8 @@ def _decrypt(source: Path, target: Path, plain: PlainFile, identity_file: Path) 
             [_age(), "--decrypt", f"--identity={identity_file.absolute()}", f"--output={target}", source], env={}
         )
     except ToolError as error:
+        if is_full(error):
+            raise _no_room(target.parent, plain.bytes) from error
         raise BackupError(
             f"The backup cannot be decrypted: {error.what}",
             where=str(source),
@@ -134,6 +140,16 @@ def _decrypt(source: Path, target: Path, plain: PlainFile, identity_file: Path) 
             where=str(source),
             next_step="Do not rely on this backup: take another one, and look for a failing disk.",
         )
+
+
+def _no_room(place: Path, needed: int) -> BackupError:
+    free = free_bytes(place)
+    return BackupError(
+        f"There is no room to decrypt the backup in {place}: it takes {needed} bytes, {free} are free",
+        where=str(place),
+        next_step="Free space there, or point the environment variable TMPDIR at a larger disk.",
+        details={"needed_bytes": needed, "free_bytes": free},
+    )
 
 
 def _to(recipients: Sequence[str]) -> list[str]:

@@ -132,7 +132,7 @@ def _prepare(options: ConnectionOptions, request: BackupRequest, source: Source)
         # Most backups do without all that a restore needs.
         from ansible_collections.pgops.supabase.plugins.module_utils.backup.proof import require_scratch
 
-        require_scratch(request.scratch, source.server_version, source.table_bytes)
+        require_scratch(request.scratch, source.server_version, source.copy_bytes)
     return PreparedBackup(
         options=options,
         request=request,
@@ -278,6 +278,7 @@ def _dumped(prepared: PreparedBackup, snapshot: Snapshot, backup_id: str, starte
         platform_extensions=list(source.platform_extensions),
         not_held=snapshot.not_held,
         large_objects=snapshot.large_objects,
+        copy_bytes=source.copy_bytes,
     )
 
 

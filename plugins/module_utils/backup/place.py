@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,11 +17,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.claims import 
     abandoned_directories,
     claimed_directory,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.base.disk import free_bytes, is_full
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     BackupError,
     InputError,
     PgopsError,
-    ToolError,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     PRIVATE_DIRECTORY,
@@ -32,10 +31,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     make_private_directory,
     sha256_of_file,
 )
-
-FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
-# The same in the words of a program that runs in English.
-_FULL = ("No space left on device", "Disk quota exceeded")
 
 NO_BACKUP_MADE = "the database was not changed; the unfinished backup was removed, earlier backups are untouched"
 
@@ -66,12 +61,6 @@ def require_place(path: Path, needed_bytes: int) -> None:
 
 def _nearest_directory(path: Path) -> Path:
     return next(parent for parent in path.absolute().parents if parent.exists())
-
-
-def free_bytes(directory: Path) -> int:
-    """What an ordinary user may still write there."""
-    statistics = os.statvfs(directory)
-    return statistics.f_bavail * statistics.f_frsize
 
 
 def _no_space(directory: Path, needed: int, free: int, *, state: str) -> BackupError:
@@ -137,18 +126,6 @@ def remove_unfinished(path: Path) -> None:
     with abandoned_directories(place, pattern) as found:
         for directory in found:
             shutil.rmtree(directory)
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether the disk was full for this process or for a program that it ran."""
-    if isinstance(error, OSError):
-        return error.errno in FULL_ERRORS
-    return isinstance(error, ToolError) and says_full(str(error.details.get("stderr", "")))
-
-
-def says_full(complaint: str) -> bool:
-    """Whether a program complains of a full disk."""
-    return any(reason in complaint for reason in _FULL)
 
 
 def seal(directory: Path, plain: Mapping[str, PlainFile]) -> list[BackupFile]:

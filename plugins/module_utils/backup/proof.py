@@ -19,8 +19,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.store impor
     DumpTools,
     major_version,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.backup.place import free_bytes, is_full, says_full
 from ansible_collections.pgops.supabase.plugins.module_utils.backup.request import ScratchPlace
+from ansible_collections.pgops.supabase.plugins.module_utils.base.disk import free_bytes, is_full, says_full
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
@@ -134,10 +134,10 @@ def _full_disk_told(place: Path) -> Iterator[None]:
         raise
 
 
-def require_scratch(scratch_place: ScratchPlace, server_version: str, table_bytes: int) -> None:
+def require_scratch(scratch_place: ScratchPlace, server_version: str, copy_bytes: int) -> None:
     """Refuse beforehand what would end the proof after the whole dump.
 
-    :param table_bytes: size of the tables on the server; the restored database is at least as large.
+    :param copy_bytes: size of the tables and their indexes on the server; a bloated one's copy is smaller.
     :raises ToolError: when no server of this version or a newer one is installed.
     :raises InputError: when there is no such directory, or it cannot be written.
     :raises BackupError: when it has too little room.
@@ -150,7 +150,7 @@ def require_scratch(scratch_place: ScratchPlace, server_version: str, table_byte
             where="scratch_dir",
             next_step="Make it, or leave scratch_dir out for the system's temporary directory.",
         )
-    needed = table_bytes + EMPTY_SERVER_BYTES
+    needed = copy_bytes + EMPTY_SERVER_BYTES
     if free_bytes(place) < needed:
         raise _no_space(place, needed)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.cron_jobs import CRON_JOBS_NAME, read_cron_jobs
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEncryption, NotHeld
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
     ARCHIVE_NAMES,
@@ -132,7 +133,7 @@ def dump_in_snapshot(prepared: PreparedBackup, directory: Path) -> Snapshot:
             left_out = [s for s in catalog.user_schemas(connection) if s not in source.schemas]
             definitions = catalog.read_catalog(connection, source.own_schemas)
             write_json(directory / CATALOG_NAME, definitions)
-            not_held = read_not_held(connection)
+            not_held = _beside_the_archive(connection, directory)
             large_objects = int(fetch_value(connection, "select count(*) from pg_catalog.pg_largeobject_metadata"))
         # The server counts while pg_dump compresses; from here on the connection is the counting's.
         sessions = CountingSessions()
@@ -157,6 +158,14 @@ def dump_in_snapshot(prepared: PreparedBackup, directory: Path) -> Snapshot:
         not_held=not_held,
         large_objects=large_objects,
     )
+
+
+def _beside_the_archive(connection: PgConnection, directory: Path) -> list[NotHeld]:
+    """Keep as SQL what pg_dump leaves out and SQL can bring back, and tell what is not held at all."""
+    jobs, held = read_cron_jobs(connection)
+    if jobs:
+        (directory / CRON_JOBS_NAME).write_text(jobs, encoding="utf-8")
+    return read_not_held(connection, cron_jobs_held=held)
 
 
 def _count(

@@ -50,6 +50,8 @@ class Source:
     other_schemas: tuple[str, ...]
     excluded_tables: tuple[tuple[str, str], ...]
     table_bytes: int
+    # With their indexes: what a restored copy takes.
+    copy_bytes: int
     platform_extensions: tuple[str, ...]
 
 
@@ -94,7 +96,7 @@ def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_s
     schemas = (*own_schemas, *others)
     excluded = tuple((s, t) for s, t in PLATFORM_VERSION_TABLES if s in others)
     _require_readable(connection, schemas, excluded)
-    database, system_identifier, table_bytes = fetch_all(
+    database, system_identifier, table_bytes, index_bytes = fetch_all(
         connection,
         """
         select current_database(),
@@ -102,9 +104,13 @@ def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_s
                (select coalesce(sum(pg_catalog.pg_table_size(c.oid)), 0)
                 from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
                 where c.relkind = 'r' and n.nspname = any(%s))
-               + pg_catalog.pg_table_size('pg_catalog.pg_largeobject')
+               + pg_catalog.pg_table_size('pg_catalog.pg_largeobject'),
+               (select coalesce(sum(pg_catalog.pg_indexes_size(c.oid)), 0)
+                from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+                where c.relkind = 'r' and n.nspname = any(%s))
+               + pg_catalog.pg_indexes_size('pg_catalog.pg_largeobject')
         """,
-        [list(schemas)],
+        [list(schemas)] * 2,
     )[0]
     return Source(
         database=str(database),
@@ -115,6 +121,7 @@ def read_source(connection: PgConnection, own_schemas: Sequence[str], platform_s
         other_schemas=tuple(sorted(present - set(schemas))),
         excluded_tables=excluded,
         table_bytes=int(table_bytes),
+        copy_bytes=int(table_bytes) + int(index_bytes),
         platform_extensions=tuple(str(name) for (name,) in fetch_all(connection, _OF_THE_PLATFORM, [SUPERUSER])),
     )
 

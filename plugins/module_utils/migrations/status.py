@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
@@ -26,12 +26,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
 
 def migration_info(
     options: ConnectionOptions, supabase_dir: Path, *, check_files: bool = False, allow_out_of_order: bool = False
-) -> MigrationInfo:
-    """What is applied, pending, edited, out of order or without a file.
+) -> tuple[MigrationInfo, PgopsError | None]:
+    """What is applied, pending, edited, out of order or without a file, and the error that would stop an apply before it begins.
 
-    :param check_files: also stop where files and database disagree, or where a pending file cannot be run.
-    :raises HistoryError: with ``check_files``, when files and database disagree.
-    :raises SqlScriptError: with ``check_files``, when a pending file cannot be run.
+    :param check_files: whether to look for that error: files and database disagree, or a pending file cannot be run.
     :raises MigrationFileError: when the migrations directory is not usable.
     :raises ConnectionFailed: when the database cannot be reached.
     """
@@ -40,8 +38,11 @@ def migration_info(
         info = describe(connection, files, read_lease(connection))
     info.left_out = left_out(supabase_dir)
     if check_files:
-        load_pending(files, require_agreement(info.migrations, allow_out_of_order=allow_out_of_order))
-    return info
+        try:
+            load_pending(files, require_agreement(info.migrations, allow_out_of_order=allow_out_of_order))
+        except PgopsError as error:
+            return info, error
+    return info, None
 
 
 def promotion_info(

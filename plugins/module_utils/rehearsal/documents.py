@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
@@ -15,6 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents imp
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
+from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 
 
 @dataclass(kw_only=True)
@@ -81,6 +82,14 @@ class Rehearsal(Document):
     # As in the receipt of the dry run; None where it was not reached.
     database_bytes_before: int | None = None
     database_bytes_after: int | None = None
+    # The project that the backup was restored into, None for a scratch server; where that is; and what the copy lacks.
+    target: str | None = None
+    copied_to: str | None = None
+    lacks: list[str] = field(default_factory=list)
+    # What the rollback accepts and says, as in rollback.json.
+    equal_but: list[str] = field(default_factory=list)
+    by_record: list[str] = field(default_factory=list)
+    rows_kept: list[RowChange] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

@@ -44,6 +44,8 @@ _RELATION_KINDS = ("TABLE", "INDEX", "SEQUENCE", "VIEW", "MATERIALIZED VIEW", "F
 # What a foreign key, trigger or policy locks is there already; a constraint of a key brings an index.
 _KEY_KINDS = ("CONSTRAINT",)
 _SHOWN = 8
+# The environment of a project that is there to be overwritten.
+DISPOSABLE = "disposable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,7 @@ class Target:
     system_identifier: str
     server_version: str
     project: str | None
+    environment: str | None
 
     @property
     def name(self) -> str:
@@ -113,6 +116,7 @@ def read_target(connection: PgConnection, host: str, port: int) -> Target:
         system_identifier=str(identifier),
         server_version=server_version(connection),
         project=marker.project if marker else None,
+        environment=marker.environment if marker else None,
     )
 
 
@@ -138,6 +142,29 @@ def require_right_target(target: Target, manifest: BackupManifest, *, elsewhere:
             where=target.name,
             next_step="Check the connection; if another database or server is meant, say so: elsewhere: true (playbook: restore_to).",
         )
+
+
+def require_disposable(target: Target, manifest: BackupManifest) -> None:
+    """Refuse to overwrite a database without asking, unless its own marker says that it is there for that.
+
+    :raises RestoreError: when it is not marked so, or is the very one that was backed up.
+    """
+    if (target.system_identifier, target.database) == (manifest.system_identifier, manifest.database):
+        raise RestoreError(
+            f"This is the database that was backed up, {manifest.project}: it is not disposable",
+            where=target.name,
+            next_step="Name another database (project_rehearsal_target), or none for a scratch server.",
+        )
+    if target.environment == DISPOSABLE:
+        return
+    marked = f"marked as {target.project} ({target.environment})" if target.project else "not marked"
+    raise RestoreError(
+        f"The database is to be overwritten without a question, and nothing in it says that it is disposable: it is {marked}",
+        where=target.name,
+        next_step=f"If everything in it may go: set project_environment: {DISPOSABLE} for that host in the inventory and mark it, "
+        "ansible-playbook pgops.supabase.migrate -l <host> --tags preflight -e preflight_mark=true"
+        + (" (first: delete from pgops.project_marker;)." if target.project else "."),
+    )
 
 
 def require_possible(connection: PgConnection, content: BackupContent, plan: RestorePlan) -> None:

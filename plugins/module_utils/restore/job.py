@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ansible_collections.pgops.supabase.plugins.module_utils.archive.cron_jobs import schedule_cron_jobs
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.encryption import opened_backup
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import (
@@ -56,6 +57,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.checks impo
     Target,
     load_backup,
     read_target,
+    require_disposable,
     require_possible,
     require_reader,
     require_right_target,
@@ -105,6 +107,7 @@ class RestoreRequest:
 
     :param consent: the words that name this project and this backup, see :func:`required_consent`.
     :param elsewhere: whether the connection's database is meant to be another one than was backed up.
+    :param disposable: whether that one may be overwritten without consent, and nothing of it is kept; its marker has to say so.
     :param make_aside: backs up what is there now into ``aside``; it is called while the tables are locked against writing,
         so that it holds exactly what is replaced.
     :param accept: patterns of catalog objects that may differ from the backup afterwards; they are recorded.
@@ -122,6 +125,7 @@ class RestoreRequest:
     aside: Path
     consent: str | None = None
     elsewhere: bool = False
+    disposable: bool = False
     schemas: tuple[str, ...] | None = None
     platform_data: bool = True
     accept: tuple[str, ...] = ()
@@ -175,7 +179,7 @@ def restore(options: ConnectionOptions, request: RestoreRequest) -> RestoreResul
             _examine(options, request, content, attempt)
             if not request.dry_run:
                 _require_consent(request, attempt)
-                _transaction(options, request, tools, content, attempt)
+                _transaction(options, request, tools, content, attempt, opened)
         if not request.dry_run:
             _read_back(options, attempt)
             _analyze(options, request, attempt)
@@ -193,8 +197,12 @@ def _examine(options: ConnectionOptions, request: RestoreRequest, content: Backu
     with attempt.progress.phase("examine"), session(options, _READ_ONLY) as connection:
         target = attempt.target = read_target(connection, options.login_host, options.login_port)
         require_right_target(target, content.manifest, elsewhere=request.elsewhere)
+        if request.disposable:
+            require_disposable(target, content.manifest)
         plan = attempt.plan = _plan(connection, request, content)
         require_possible(connection, content, plan)
+        if request.disposable:
+            return
         tables = [t for t in user_tables(connection, sorted(plan.emptied)) if t not in plan.left] + list(plan.reloaded)
         taken_at = content.manifest.counts.taken_at
         same_rows = not request.elsewhere and not restored_since(read_ledger(connection), taken_at)
@@ -229,6 +237,7 @@ def _transaction(
     tools: DumpTools,
     content: BackupContent,
     attempt: _Attempt,
+    opened: Path,
 ) -> None:
     import psycopg2
 
@@ -254,6 +263,9 @@ def _transaction(
                 attempt.proof = prove_restored(connection, content, plan, accept=request.accept)
                 _require_equal(content, attempt)
                 _require_untouched(compare_catalogs(outside, outside_of(connection, content, plan)), options.place)
+            # A copy elsewhere must not do the project's work a second time.
+            if not request.elsewhere and (note := schedule_cron_jobs(connection, opened)):
+                attempt.notes.append(note)
             record = _record(request, content, attempt)
             attempt.history = record_restore(connection, record, time.monotonic() - began)
             with attempt.progress.phase("commit"):

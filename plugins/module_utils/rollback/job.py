@@ -80,15 +80,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice imp
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data import (
     STILL_APPLIED,
-    DroppedData,
-    discard_export,
-    export_dropped_data,
-    find_dropped_data,
+    find_lost_data,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.equality import (
     column_numbers,
     tables_of_moved_columns,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.rollback.export import discard_export, export_lost_data
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import COLUMN_POSITIONS, RollbackOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.progress import Progress, RevertedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording import (
@@ -289,33 +287,27 @@ def _export(
             reset_session(connection)
 
     schemas = how.schemas or user_schemas(connection)
-    dropped = find_dropped_data(connection, schemas, execute_all)
+    lost = find_lost_data(connection, schemas, execute_all)
     if how.dry_run:
-        progress.notices += [f"would be exported before it is dropped: {item.label}" for item in dropped]
-    elif dropped:
-        _write_export(connection, how, dropped, progress)
+        progress.notices += [f"would be exported before it is lost: {label}" for label in lost.labels]
+    elif lost.labels:
+        if how.export_dir is None:
+            raise RollbackError(
+                f"The rollback drops data that lives nowhere else: {'; '.join(lost.labels)}",
+                where=str(how.supabase_dir / "rollbacks"),
+                state=STILL_APPLIED,
+                next_step="Give export_dir (or run_dir): the data is written there as CSV before it is dropped.",
+            )
+        encryption = require_recipients(how.recipients) if how.recipients else None
+        progress.exported = export_lost_data(connection, lost, execute_all, how.export_dir, encryption)
     reset_session(connection)
-
-
-def _write_export(
-    connection: PgConnection, how: RollbackOptions, dropped: Sequence[DroppedData], progress: Progress
-) -> None:
-    if how.export_dir is None:
-        raise RollbackError(
-            f"The rollback drops data that lives nowhere else: {'; '.join(item.label for item in dropped)}",
-            where=str(how.supabase_dir / "rollbacks"),
-            state=STILL_APPLIED,
-            next_step="Give export_dir (or run_dir): the data is written there as CSV before it is dropped.",
-        )
-    encryption = require_recipients(how.recipients) if how.recipients else None
-    progress.exported = export_dropped_data(connection, dropped, how.export_dir, encryption)
 
 
 def _require_expected_catalog(
     connection: PgConnection, how: RollbackOptions, progress: Progress, numbers_before: Mapping[int, int]
 ) -> None:
     progress.equal_but.clear()
-    if progress.expected is None or progress.catalog_after is None or not how.require_exact_catalog:
+    if progress.expected is None or progress.catalog_after is None:
         return
     if fingerprint(progress.catalog_after) == progress.expected:
         return
@@ -325,7 +317,7 @@ def _require_expected_catalog(
         if COLUMN_POSITIONS in how.accept:
             tables = tables_of_moved_columns(connection, how.expected_catalog, progress.catalog_after, numbers_before)
             progress.equal_but += [f"column positions of {table}" for table in tables or []]
-    if progress.equal_but:
+    if progress.equal_but or not how.require_exact_catalog:
         return
     listed = "; ".join(describe_changes(differences))
     raise VerificationFailed(

@@ -288,7 +288,7 @@ def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any],
             settings=dict(settings),
         )
         write_settings(making, _full_text(project, free_port()))
-        run_sql_offline(making, account, shape_script(project.passwords), OWNER)
+        run_sql_offline(making, shape_script(project.passwords), OWNER)
     except BaseException:
         remove_directory(making.directory)
         if not any(directory.iterdir()):

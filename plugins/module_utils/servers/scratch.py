@@ -198,7 +198,7 @@ def _make(server: Server, named: Path | str | None, settings: Mapping[str, str])
     libraries = {"shared_preload_libraries": library} if has_library(server.pg_bin, library) else {}
     write_settings(server, settings_text({**libraries, **settings}, PORT, socket_directory=server.directory))
     passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in LOGIN_ROLES}
-    run_sql_offline(server, account, shape_script(passwords), OWNER)
+    run_sql_offline(server, shape_script(passwords), OWNER)
     start_server(server)
     return passwords
 

@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One PostgreSQL server of our own on loopback: make its data directory, start it, see whether it runs, stop it.
 
-PostgreSQL refuses to run as root. For root the server therefore becomes an unprivileged user of the system, or, where
-that user could not reach the programs or the data (below /root, say), it runs in a user namespace of its own.
+PostgreSQL refuses to run as root. For root the server therefore runs under a user id that nobody else has, or, where that
+one could not reach the programs or the data (below /root, say), in a user namespace of its own.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
+import random
 import re
 import secrets
 import shutil
@@ -17,6 +19,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs i
 
 HOST = "127.0.0.1"
 NOBODY = 65534
+# Ids that systemd sets aside for users who exist only while a service runs (systemd.io/UIDS-GIDS, "Dynamic service users").
+PASSING_IDS = range(61184, 65520)
 FIRST_NORMAL_OBJECT_ID = 16384
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
@@ -191,8 +196,29 @@ def make_data_directory(
     _write_as_owner(main, main.read_bytes() + f"\ninclude '{SETTINGS_FILE}'\n".encode())
 
 
-def run_sql_offline(server: Server, account: Account, script: str, database: str) -> None:
-    """Run SQL as the superuser while no server runs, so that nobody can connect to a half-made project.
+def _give_own_id(server: Server) -> None:
+    """Hand the server's files to a user id of its own: other services of the machine run as nobody too.
+
+    Where the container has no such id, it stays with nobody.
+    """
+    used = {entry.pw_uid for entry in pwd.getpwall()}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError):
+            used.add(process.stat().st_uid)
+    own = random.choice([number for number in PASSING_IDS if number not in used])
+    files = [server.directory, *server.directory.rglob("*")]
+    try:
+        for path in files:
+            os.chown(path, own, own, follow_symlinks=False)
+    except OSError:
+        for path in files:
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+
+def run_sql_offline(server: Server, script: str, database: str) -> None:
+    """Run SQL as the superuser while no server runs, so that nobody can connect to a half-made project, and hand its files over.
+
+    Whoever they are handed to runs the server from then on.
 
     Statements end with a semicolon and an empty line; the first error ends it.
 
@@ -201,7 +227,11 @@ def run_sql_offline(server: Server, account: Account, script: str, database: str
     command: list[Path | str] = [server.postgres, "--single", "-j", "-D", server.data]
     for setting in ("exit_on_error=on", "log_min_error_statement=panic", "log_min_messages=error"):
         command += ["-c", setting]
+    account = account_of(server)
     account.run([*command, database], stdin=script)
+    # Only now: initdb and a server in single-user mode want a user with a name.
+    if account.unprivileged_id == NOBODY:
+        _give_own_id(server)
 
 
 def settings_text(settings: Mapping[str, Any], port: int, *, socket_directory: Path | None = None) -> str:

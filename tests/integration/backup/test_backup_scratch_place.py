@@ -96,11 +96,26 @@ def test_a_disk_too_small_for_the_scratch_server_is_told_as_what_it_is(
     assert list(place.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_under_the_scratch_server_leaves_nothing_and_is_named(
+def test_the_room_for_a_copy_counts_indexes(
     backup: Backup, project: LiveProject, runs: Path, disk: Callable[[int], Path]
 ) -> None:
     project.psql("".join(f"create index on public.filler (text, (i + {n}));" for n in range(60)))
     place = disk(110)
+    for check in (True, False):
+        refused = backup(verify="restore", scratch_dir=str(place), check=check)
+        assert refused["failed"] and f"no space for the scratch server in {place}" in refused["msg"], refused
+        assert not runs.exists()
+
+
+def test_a_disk_that_fills_up_under_the_scratch_server_leaves_nothing_and_is_named(
+    backup: Backup, project: LiveProject, runs: Path, disk: Callable[[int], Path]
+) -> None:
+    # Compressed there, not compressed in a copy: nobody could tell beforehand.
+    project.psql(
+        "create table public.wide as select repeat('x', 100000) as text from generate_series(1, 1000);"
+        "alter table public.wide alter column text set storage external"
+    )
+    place = disk(115)
     assert backup("run1")["changed"]
     for dummy in range(2):
         failed = backup("run2", verify="restore", scratch_dir=str(place), retention_count=1)

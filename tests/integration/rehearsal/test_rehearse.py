@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.application import TABLES, Application
-from tests.integration.live import LiveProject, run_module
+from tests.integration.live import LiveProject, NewProject, run_module
 
 UP = "create table public.labels (id int primary key, label text); alter table public.orders add column note text default 'x';"
 UP += "update public.clients set name = upper(name);"
@@ -121,6 +121,97 @@ def test_rows_that_the_rollback_does_not_return(app: Rehearsed) -> None:
     done, it = app.rehearse(rehearse_count_contract={"public.orders": "any"})
     assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
     assert it["reasons"] == ["public.orders: 95 rows after the rollback, 100 rows before the migrations"]
+
+
+def test_what_a_rollback_accepts_a_rehearsal_accepts_and_says(app: Rehearsed) -> None:
+    app.project.psql(
+        "create table public.notes (id int primary key, body text, at date); insert into public.notes values (1)"
+    )
+    assert app.play("backup").returncode == 0
+    app.migration("2_body", "alter table public.notes drop column body;")
+    app.way_back("2_body", "alter table public.notes add column body text;")
+    app.migration("3_more", "-- pgops: rows public.clients +1\ninsert into public.clients values (4, 'four');")
+    app.migration("4_names", "update public.clients set name = upper(name);")
+    before = app.snapshot()
+    for _time in range(2):
+        done, it = app.rehearse()
+        assert done.returncode == 0 and it["verdict"] == "passed", done.stdout
+        assert it["equal_but"] == ["column positions of public.notes"] and it["by_record"] == ["4", "3"]
+        assert [(row["table"], row["change"]) for row in it["rows_kept"]] == [("clients", 1)]
+        assert "equal but   for column positions of public.notes" in done.stdout
+        assert "by record   3" in done.stdout and "public.clients: +1" in done.stdout, done.stdout
+        now = app.snapshot()
+        assert (now.catalog, now.counts, now.history) == (before.catalog, before.counts, before.history)
+    assert app.gate()["verdict"] == "PASS"
+    done, it = app.rehearse(rollback_accept=[])
+    assert done.returncode != 0 and it["verdict"] == "failed" and it["equal_but"] == []
+    assert "the rollback does not return the exact schema: column public.notes.at" in it["reasons"][0], it["reasons"]
+    # The project's own rollback says the same.
+    assert app.play("backup").returncode == 0
+    run_dir = app.state_dir / "shop" / "20260102T000000Z-0000"
+    run_dir.mkdir()
+    assert app.apply(run_id=run_dir.name, run_dir=str(run_dir)).get("changed")
+    refused = app.play("rollback", rollback_reason="a test", rollback_accept=[])
+    assert refused.returncode != 0 and "column public.notes.at" in refused.stdout, refused.stdout
+    taken_back = app.play("rollback", rollback_reason="a test")
+    assert taken_back.returncode == 0, taken_back.stdout
+    assert "equal but for" in taken_back.stdout and "column positions of public.notes" in taken_back.stdout
+
+
+def rehearse_into(
+    app: Rehearsed, target: LiveProject, **more: Any
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """Rehearse with another host of the inventory as the target."""
+    command, options = app.command("rehearse", project_rehearsal_target="spare", **more)
+    inventory = app.directory.parent / "inventory.json"
+    hosts = json.loads(inventory.read_text())
+    login = target.login
+    hosts["all"]["hosts"]["spare"] = {
+        "project_db_host": login["login_host"],
+        "project_db_port": login["login_port"],
+        "project_db_name": login["login_db"],
+        "project_db_password": login["login_password"],
+        "project_ssl_mode": "disable",
+    }
+    inventory.write_text(json.dumps(hosts))
+    done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=600, **options)
+    assert login["login_password"] not in done.stdout + done.stderr
+    newest = sorted((app.state_dir / "shop").glob("rehearsals/*/rehearsal.json"))[-1]
+    return done, json.loads(newest.read_text(encoding="utf-8"))
+
+
+def test_a_disposable_project_as_the_target(app: Rehearsed, new_project: NewProject) -> None:
+    spare = new_project()
+    spare.psql("create table public.precious (id int); insert into public.precious values (1)")
+    app.migration("2_labels", UP)
+    app.way_back("2_labels", DOWN)
+    before = app.snapshot()
+    done, it = rehearse_into(app, spare)
+    assert done.returncode != 0 and it["verdict"] == "failed", done.stdout
+    assert "nothing in it says that it is disposable: it is not marked" in it["reasons"][0], it["reasons"]
+    assert "project_environment: disposable" in it["reasons"][0]
+    assert spare.psql("select id from public.precious") == "1"
+    itself, it = rehearse_into(app, app.project)
+    assert itself.returncode != 0 and "it is not disposable" in it["reasons"][0], it["reasons"]
+    marked = run_module("project_marker", project="spare", environment="disposable", **spare.login)
+    assert marked.get("changed"), marked
+    for _time in range(2):
+        done, it = rehearse_into(app, spare)
+        assert done.returncode == 0 and it["verdict"] == "passed", done.stdout
+        assert it["target"] == "spare" and spare.login["login_db"] in it["copied_to"]
+        assert "copy        spare, " in done.stdout
+        # Up, down and up again there, and it is still what it was marked as.
+        assert (
+            spare.psql("select string_agg(version, ' ' order by version) from supabase_migrations.schema_migrations")
+            == "1 2"
+        )
+        assert (
+            spare.psql("select to_regclass('public.precious') is null and to_regclass('public.labels') is not null")
+            == "t"
+        )
+        assert spare.psql("select project || environment from pgops.project_marker") == "sparedisposable"
+        assert spare.psql("select count(*) from pgops.lease where expires_at > now()") == "0"
+        assert app.snapshot() == before
 
 
 def test_a_missing_rollback_is_drafted(app: Rehearsed) -> None:

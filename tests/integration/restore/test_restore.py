@@ -318,6 +318,36 @@ def test_what_a_backup_does_not_hold_is_named_when_it_is_made_and_when_it_is_res
     assert done["restore"]["not_held"][:3] == ["cron jobs (not countable)", "1 pgmq queues", "1 vault secrets"]
 
 
+def test_cron_jobs_come_back(restores: Restores, new_project: NewProject) -> None:
+    project = restores.project
+    if project.psql("select count(*) from pg_available_extensions where name = 'pg_cron'") == "0":
+        pytest.skip("this server has no pg_cron")
+    project.psql("create extension pg_cron")
+    project.psql("""select cron.schedule('nightly', '0 3 * * *', $$select 'it''s late'$$);
+        select cron.schedule('*/5 * * * *', 'vacuum');
+        select cron.alter_job(cron.schedule('idle', '0 4 * * *', 'select 2'), active := false);""")
+    jobs = "select jobname, schedule, command, active from cron.job order by 2, 3"
+    before = project.psql(jobs)
+    backup, manifest = restores.backup()
+    assert not [item for item in manifest["not_held"] if item["what"] == "cron jobs"]
+    assert (backup / "cron-jobs.sql").stat().st_mode & 0o777 == 0o600
+    for _time in range(2):
+        project.psql("select cron.unschedule(jobid) from cron.job")
+        project.psql("select cron.schedule('nightly', '9 9 * * *', 'select 9')")
+        done = restores.restore(backup)
+        assert done.get("changed"), done
+        assert project.psql(jobs) == before
+        assert any("cron jobs of the backup are scheduled" in note for note in done["restore"]["notes"])
+    project.psql("select cron.schedule('newer', '0 5 * * *', 'select 3')")
+    assert restores.restore(backup).get("changed")
+    assert project.psql("select count(*) from cron.job") == "4"
+    # A copy must not do the project's work a second time.
+    elsewhere = new_project()
+    elsewhere.psql("create extension pg_cron")
+    assert restores.restore(backup, into=elsewhere, elsewhere=True).get("changed")
+    assert elsewhere.psql("select count(*) from cron.job") == "0"
+
+
 def test_what_is_the_platforms_is_neither_demanded_nor_touched(restores: Restores) -> None:
     project = restores.project
     project.psql(OF_THE_PLATFORM, SUPERUSER)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -30,7 +31,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.local impor
     ensure_stopped,
     read_project,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import running_pid
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import PASSING_IDS, running_pid
 from tests.integration.conftest import FAST_SETTINGS
 from tests.integration.live import CLONE, MODULES, LiveProject, RunModule, module_environment
 
@@ -286,6 +287,27 @@ def test_a_normal_user_can_do_it_too(state_dir: Path) -> None:
     assert ensure_stopped(state_dir, "one").changed
     assert ensure_started(state_dir, "one").changed
     assert project.server.data.stat().st_uid == 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_roots_servers_share_no_user_with_another_service(state_dir: Path) -> None:
+    owners = set()
+    for name in ("one", "two"):
+        project = started(state_dir, name)
+        server = project.server
+        pid = int((server.data / "postmaster.pid").read_text().splitlines()[0])
+        owner = Path(f"/proc/{pid}").stat().st_uid
+        assert owner in PASSING_IDS and owner not in {entry.pw_uid for entry in pwd.getpwall()}
+        assert {path.lstat().st_uid for path in server.data.rglob("*")} == {owner}
+        # Whoever runs as nobody is told nothing.
+        peeks = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", str(server.data / "PG_VERSION")],
+            check=False,
+            capture_output=True,
+        )
+        assert peeks.returncode != 0 and peeks.stdout == b""
+        owners.add(owner)
+    assert len(owners) == 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else or reach root's directories")

@@ -126,10 +126,10 @@ def test_a_manifest_that_says_only_in_words_that_a_restore_made_it_is_understood
 
 def test_a_manifest_of_before_it_said_what_it_does_not_hold_is_understood(tmp_path: Path) -> None:
     old = manifest_of(tmp_path).as_dict()
-    for name in ("not_held", "large_objects", "platform_extensions"):
+    for name in ("not_held", "large_objects", "platform_extensions", "copy_bytes"):
         del old[name]
     read = from_dict(BackupManifest, old)
-    assert (read.not_held, read.large_objects, read.platform_extensions) == ([], None, None)
+    assert (read.not_held, read.large_objects, read.platform_extensions, read.copy_bytes) == ([], None, None, None)
 
 
 def test_a_missing_file_and_a_broken_manifest_are_named(tmp_path: Path) -> None:

@@ -27,14 +27,17 @@ _ENCRYPTED = (
 class ExportedFile:
     """One CSV file and what is in it.
 
-    :param key: the columns that find a row when only ``columns`` of it were exported; empty for a whole table.
+    :param columns: those that come back.
+    :param parts_by: the columns that find a row when only ``columns`` of it were exported; empty for whole rows.
+    :param rows_by: the primary key of whole rows of a table that was not dropped: some of them may be there again.
     """
 
     path: Path
     schema: str
     table: str
-    key: tuple[str, ...]
     columns: tuple[str, ...]
+    parts_by: tuple[str, ...] = ()
+    rows_by: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -66,25 +69,29 @@ def bring_back_script(
     :param references: foreign keys among the tables, as referring and referred table.
     :param sequences: are set on to where they stood, and never back.
     """
-    whole = _referred_first([file for file in files if not file.key], references)
-    parts = [file for file in files if file.key]
+    whole = _referred_first([file for file in files if not file.parts_by], references)
+    parts = [file for file in files if file.parts_by]
     encrypted = any(file.path.suffix == SUFFIX for file in files)
     lines = [
-        "-- Brings back the rows and columns that a rollback exported before it dropped what held them.",
+        "-- Brings back the rows and columns that a rollback exported before it deleted them or dropped what held them.",
         f"-- Apply the migrations again, then: {_IDENTITY if encrypted else ''}psql -d <connection> -f {SCRIPT_NAME}",
         *(_ENCRYPTED if encrypted else ()),
         "\\set ON_ERROR_STOP on",
         "begin;",
     ]
-    for file in whole:
+    for number, file in enumerate(whole):
         columns = ", ".join(map(always_quoted, file.columns))
-        lines.append(f"\\copy {_table(file)} ({columns}) from {file.source} with (format csv, header)")
+        if file.rows_by:
+            lines += _rows_again(file, f"pgops_deleted_{number}", columns)
+        else:
+            lines.append(f"\\copy {_table(file)} ({columns}) from {file.source} with (format csv, header)")
     for number, file in enumerate(parts):
         held = f"pgops_exported_{number}"
-        columns = ", ".join(map(always_quoted, (*file.key, *file.columns)))
+        columns = ", ".join(map(always_quoted, (*file.parts_by, *file.columns)))
         changes = ", ".join(f"{always_quoted(column)} = held.{always_quoted(column)}" for column in file.columns)
         same = " and ".join(
-            f"there.{always_quoted(column)} is not distinct from held.{always_quoted(column)}" for column in file.key
+            f"there.{always_quoted(column)} is not distinct from held.{always_quoted(column)}"
+            for column in file.parts_by
         )
         lines += [
             f"create temporary table {held} on commit drop as select {columns} from {_table(file)} with no data;",
@@ -93,6 +100,20 @@ def bring_back_script(
         ]
     lines += [_set_on(sequence) for sequence in sequences]
     return "\n".join([*lines, "commit;", ""])
+
+
+def _rows_again(file: ExportedFile, held: str, columns: str) -> list[str]:
+    """Rows that the migrations may have written again get back what was in them when they were deleted."""
+    others = [always_quoted(column) for column in file.columns if column not in file.rows_by]
+    changes = (
+        f"do update set {', '.join(f'{column} = excluded.{column}' for column in others)}" if others else "do nothing"
+    )
+    return [
+        f"create temporary table {held} on commit drop as select {columns} from {_table(file)} with no data;",
+        f"\\copy {held} from {file.source} with (format csv, header)",
+        f"insert into {_table(file)} ({columns}) overriding system value select {columns} from {held} "
+        f"on conflict ({', '.join(map(always_quoted, file.rows_by))}) {changes};",
+    ]
 
 
 def _set_on(sequence: SequenceValue) -> str:
