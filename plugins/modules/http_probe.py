@@ -199,6 +199,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+probes_file:
+  description: Path of the document in O(run_dir). Empty in check mode, and where there is no O(run_dir).
+  returned: when no probe failed
+  type: str
 probes:
   description: What was found, as in C(probes-before.json) and C(probes-after.json); also returned when a probe fails.
   returned: when the probes were sent
@@ -326,6 +330,7 @@ _KEYS: ArgumentSpec = {role: {"type": "str", "no_log": True} for role in ("anon"
 def probes(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
     params = module.params
+    run_dir = None if module.check_mode else optional_path(params["run_dir"])
     if module.check_mode and params["which"] == "writes":
         return {"changed": False}
     report = probe(
@@ -342,12 +347,16 @@ def probes(module: AnsibleModule) -> dict[str, Any]:
         baseline=params["baseline"],
         required=params["required"],
         wait_seconds=params["wait_seconds"],
-        run_dir=None if module.check_mode else optional_path(params["run_dir"]),
+        run_dir=run_dir,
     )
     for result in report.probes:
         if result.verdict != "PASS":
             module.warn(f"Probe:{line_of(result)}")
-    return {"changed": False, "probes": report.as_dict()}
+    return {
+        "changed": False,
+        "probes": report.as_dict(),
+        "probes_file": str(run_dir / f"probes-{report.stage}.json") if run_dir else None,
+    }
 
 
 def main() -> None:
