@@ -94,7 +94,7 @@ options:
         description:
           - A query that has to return true after the probe, within 10 seconds, such as whether the audit record is there. It can change
             nothing. C(current_setting('pgops.probe_started_at')::timestamptz) is the server's time just before the probe was sent.
-          - Asked in the V(after) stage only.
+          - In the V(before) stage only its syntax is looked at, because what it asks for may come with the migration.
         type: str
       undo:
         description:

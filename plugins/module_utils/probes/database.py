@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 THEN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
+_SYNTAX_ERROR = "42601"
 _SETTINGS = SessionSettings(lock_timeout_ms=5000, statement_timeout_ms=10_000)
 _STARTED_AT = "pgops.probe_started_at"
 
@@ -80,6 +81,25 @@ def unseen(connection: PgConnection, query: str) -> str:
         if time.monotonic() >= until:
             return f"then was not true within {THEN_SECONDS:g} s: the database has not seen what the probe did"
         time.sleep(_PAUSE_SECONDS)
+
+
+def misspelt(connection: PgConnection, query: str) -> str:
+    """What is wrong with the query's syntax, or nothing: what it names may not be there yet, but how it is written does not change.
+
+    Found before the migration it stops nothing but the probe; found after it, it would take the migration back.
+    """
+    import psycopg2
+
+    try:
+        execute(connection, "set transaction read only")
+        execute(connection, query)
+    except psycopg2.Error as error:
+        if error.pgcode == _SYNTAX_ERROR:
+            return f"PostgreSQL refused then: {error.diag.message_primary} [{error.pgcode}]"
+    finally:
+        if not connection.closed:
+            connection.rollback()
+    return ""
 
 
 @contextmanager

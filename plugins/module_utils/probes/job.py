@@ -168,10 +168,10 @@ def _ask(one: Probe, result: ProbeResult, asking: Asking, connection: PgConnecti
     try:
         if _database_agrees(result, lambda: database.prepare(connection, one.given)):
             _measure(one, result, asking)
-            # Before the migration there may be nothing yet that could see it.
-            if one.then and asking.stage == "after" and result.verdict == "PASS":
-                query = one.then
-                _database_agrees(result, lambda: database.unseen(connection, query))
+            if one.then and result.verdict == "PASS":
+                # Before the migration there may be nothing yet that could see it.
+                ask, query = database.unseen if asking.stage == "after" else database.misspelt, one.then
+                _database_agrees(result, lambda: ask(connection, query))
     finally:
         if one.undo:
             _undo(one.undo, result, connection)
