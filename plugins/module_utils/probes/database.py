@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    NOTHING_CHANGED,
+    PgopsError,
+    StatementFailed,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 THEN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
 _SYNTAX_ERROR = "42601"
+# Data exceptions and broken constraints, whose messages quote values (PostgreSQL, appendix A "Error Codes").
+_QUOTE_VALUES = ("22", "23")
 _SETTINGS = SessionSettings(lock_timeout_ms=5000, statement_timeout_ms=10_000)
 _STARTED_AT = "pgops.probe_started_at"
 
@@ -109,9 +115,11 @@ def _told(connection: PgConnection, option: str) -> Iterator[None]:
     try:
         yield
     except psycopg2.Error as error:
-        told = server_error(
-            error, f"PostgreSQL refused {option}", option, state=NOTHING_CHANGED, otherwise="Correct the probe's SQL."
-        )
+        what, next_step = f"PostgreSQL refused {option}", "Correct the probe's SQL."
+        if (error.pgcode or "").startswith(_QUOTE_VALUES):
+            told: PgopsError = StatementFailed(f"{what} [{error.pgcode}]", where=option, next_step=next_step)
+        else:
+            told = server_error(error, what, option, state=NOTHING_CHANGED, otherwise=next_step)
         if not connection.closed:
             connection.rollback()
         raise told from error

@@ -96,6 +96,9 @@ def _ask(request: Request, context: ssl.SSLContext, began: float) -> Answer:
             response = error
         with response:
             body = response.read(LARGEST_ANSWER + 1)
+            # A read that is bounded does not complain of an answer that was cut off.
+            if len(body) <= LARGEST_ANSWER and getattr(response, "length", None):
+                return none("no_answer", "its answer was cut off")
             return Answer(
                 seconds=time.monotonic() - began,
                 status=response.status,
