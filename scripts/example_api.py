@@ -23,6 +23,8 @@ from clone import CLONE, write_private
 PROGRAM = CLONE / "examples" / "ready_set" / "api.py"
 _SECONDS = 15.0
 _PAUSE = 0.05
+# Those that this process started: it has to ask how they ended, or they stay on its list of children.
+_started: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 def start(settings: Path, project_file: Path) -> None:
@@ -39,7 +41,7 @@ def start(settings: Path, project_file: Path) -> None:
     write_private(settings, json.dumps({"jwt_secret": secret, "keys": keys}))
     with settings.with_suffix(".log").open("ab") as log:
         # A session of its own: what ends the terminal's job does not end it.
-        subprocess.Popen(
+        _started[settings] = subprocess.Popen(
             [sys.executable, str(PROGRAM), "--project", str(project_file), "--settings", str(settings)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -74,6 +76,8 @@ def stop(settings: Path) -> None:
             os.kill(pid, number)
         while running(settings) and time.monotonic() < until:
             time.sleep(_PAUSE)
+    if ours := _started.pop(settings, None):
+        ours.wait()
     settings.unlink(missing_ok=True)
 
 

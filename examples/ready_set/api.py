@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ready Set's HTTP API: users read, changed and soft-deleted, each request as the role in its token, as PostgREST does it.
 
     GET    /health              whether the database answers
-    GET    /users?limit=5       profiles, newest first
+    GET    /users?limit=5       profiles that are not deleted, newest first
     GET    /users/ID            one
     PATCH  /users/ID            change contactName, contactNumber, companyName, parkingLoading
     DELETE /users/ID            soft-delete it; the header X-Reason says why
@@ -138,7 +137,9 @@ class Users:
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """A page of them."""
         limit = request.get_param_as_int("limit", default=20, min_value=1, max_value=MOST_ROWS)
-        query = sql.SQL('select {} from public.profiles order by "createdAt" desc, id limit %s').format(COLUMNS)
+        query = sql.SQL(
+            'select {} from public.profiles where "deletedAt" is null order by "createdAt" desc limit %s'
+        ).format(COLUMNS)
 
         def work(cursor: Cursor) -> list[Any]:
             cursor.execute(query, [limit])
