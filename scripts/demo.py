@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import example_api
 from clone import BIN, CLONE, LOCAL, environment, say, write_private
 
 INVENTORY = CLONE / "inventory" / "demo"
@@ -32,6 +33,7 @@ DEMO = LOCAL / "demo"
 SERVERS = DEMO / "servers"
 RUNS = DEMO / "runs"
 URIS = LOCAL / "demo.json"
+API = DEMO / "api"
 SERVICES = LOCAL / "demo.pg_service.conf"
 EXAMPLE = CLONE / "examples" / "ready_set"
 OVERLAY = DEMO / "supabase-with-third-migration"
@@ -71,9 +73,16 @@ def prepare() -> None:
     """Start the servers and bring them to where the story begins."""
     say("Start two local projects, shaped like Supabase's (playbook local_project)")
     playbook("playbooks/local_project.yml")
+    for host in (DEV, PROD):
+        example_api.start(API / f"{host}.json", SERVERS / host / "project.json")
     say("Apply the earlier migrations and fill in the rows, where that is not done yet")
     playbook("examples/ready_set/prepare.yml")
     write_connections()
+    try:
+        urls = {host: example_api.wait(API / f"{host}.json") for host in (DEV, PROD)}
+    except TimeoutError as error:
+        raise DemoFailed(str(error)) from error
+    say("The example's HTTP API answers: " + ", ".join(f"{host} on {url}" for host, url in urls.items()))
 
 
 def failure() -> None:
@@ -168,6 +177,8 @@ def compare(when: str, before: dict[str, str], after: dict[str, str]) -> None:
 def down() -> None:
     """Stop the servers and remove their data; the documents of the runs go too."""
     say("Stop the demo's servers and remove their data")
+    for host in (DEV, PROD):
+        example_api.stop(API / f"{host}.json")
     if SERVERS.is_dir():
         playbook("playbooks/local_project.yml", "-l", "all", "-e", "local_project_state=absent")
     shutil.rmtree(DEMO, ignore_errors=True)

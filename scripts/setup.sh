@@ -6,7 +6,7 @@
 # Makes a clone ready: the virtual environment .venv with the pinned dependencies, and the link under which Ansible and
 # Python find the clone as the collection pgops.supabase. Quick when there is nothing to do.
 #
-#   scripts/setup.sh runtime    what the playbooks need (requirements.txt)
+#   scripts/setup.sh runtime    what the playbooks and the demo need (requirements-demo.txt)
 #   scripts/setup.sh dev        what the tests need as well (requirements-dev.txt, requirements-dev-any-python.txt)
 #
 # PYTHON chooses the interpreter; without it the first of python3.11, 3.12, 3.13 that has the venv module is taken.
@@ -17,7 +17,7 @@ say() { printf '==> %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 case "${1:-}" in
-    runtime) requirements=requirements.txt ;;
+    runtime) requirements=requirements-demo.txt ;;
     dev) requirements=requirements-dev.txt ;;
     *) die "usage: scripts/setup.sh runtime|dev" ;;
 esac
@@ -68,7 +68,7 @@ make_venv() {
 
 # What an installation depends on; `-r` lines make the development file include the other.
 key_of() {
-    if [ "$1" = dev ]; then cat requirements*.txt; else cat requirements.txt; fi | sha256sum
+    if [ "$1" = dev ]; then cat requirements*.txt; else cat requirements.txt requirements-demo.txt; fi | sha256sum
 }
 
 pip_install() {

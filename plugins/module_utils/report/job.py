@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.report.backup import backup_facts, backup_headline
+from ansible_collections.pgops.supabase.plugins.module_utils.report.probes import PROBE_HEADER, probe_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.report.receipt import receipt_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.report.restore import (
     restore_headline,
@@ -191,6 +192,8 @@ def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Ite
         yield _Section("Rows", ("table", "before", "after", "verdict"), counts)
     if checks := list(_checks(documents)):
         yield _Section("Checks", ("verdict", "check", "before", "says"), checks)
+    if probes := list(probe_rows(documents.get("probes_before", {}), documents.get("probes_after", {}))):
+        yield _Section("Probes", PROBE_HEADER, probes)
     if durations := list(_durations(documents)):
         yield _Section("Durations", ("phase", "seconds"), durations)
 
@@ -344,6 +347,8 @@ def _durations(documents: Documents) -> Iterator[tuple[str, str]]:
         "restore": "restore, with its copy aside and its proof",
         "counts_after": "counts after",
         "validation_after": "validation after",
+        "probes_before": "probes before",
+        "probes_after": "probes after",
     }
     for key, name in names.items():
         if key in documents:

@@ -42,6 +42,8 @@ DOCUMENT_FILES = {
     "rollback": "rollback.json",
     "adoption": "adoption.json",
     "restore": "restore.json",
+    "probes_before": "probes-before.json",
+    "probes_after": "probes-after.json",
 }
 
 

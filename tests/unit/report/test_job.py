@@ -232,3 +232,50 @@ def test_what_was_adopted_is_listed() -> None:
     start = lines.index("Adopted")
     assert lines[start + 2].split() == ["1_one", "f" * 16, "no", "I", "looked"]
     assert not any("2_two" in line for line in lines)
+
+
+def probed(stage: str, *probes: dict[str, Any]) -> dict[str, Any]:
+    """The document of probes."""
+    number = {verdict: sum(p["verdict"] == verdict for p in probes) for verdict in ("PASS", "FAIL", "WARNING", "SKIP")}
+    return {
+        "stage": stage,
+        "verdict": next(verdict for verdict in ("FAIL", "SKIP", "WARNING", "PASS") if number[verdict]),
+        "passed": number["PASS"],
+        "failed": number["FAIL"],
+        "warnings": number["WARNING"],
+        "skipped": number["SKIP"],
+        "duration_seconds": 0.5,
+        "probes": list(probes),
+    }
+
+
+def one_probe(name: str, verdict: str = "PASS", message: str = "", **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "verdict": verdict,
+        "message": message,
+        "notes": [],
+        "writes": False,
+        "p95_seconds": 0.012,
+        **more,
+    }
+
+
+def test_probes_are_shown_with_what_needs_a_look_first() -> None:
+    run = RunRecord(
+        run_id="r1", project="shop", operation="migrate", operator="ops", started_at="t", verdict="needs_attention"
+    )
+    many = [one_probe(f"page {number}") for number in range(15)]
+    before = probed("before", *many, one_probe("orders", p95_seconds=0.08))
+    slow = one_probe("orders", "FAIL", "its 95th percentile is 400 ms", p95_seconds=0.4)
+    left = one_probe("change", "WARNING", "what it wrote stays", notes=["what it wrote stays"], writes=True)
+    lines = summary_lines(run, {"probes_before": before, "probes_after": probed("after", *many, slow, left)}, None)
+    section = lines[lines.index("Probes") :]
+    assert section[2].split() == "FAIL orders 80 ms 400 ms its 95th percentile is 400 ms".split()
+    assert section[3].split() == "WARNING change - - what it wrote stays".split()
+    assert sum("page" in line for line in section) == 10
+    assert any("15 passed, 1 failed, 1 warnings, 0 not asked" in line for line in section)
+    assert any(line.split() == ["probes", "after", "0.500"] for line in section)
+    only = summary_lines(run, {"probes_before": before}, None)
+    assert any(line.split() == "PASS page 0 12 ms -".split() for line in only)
+    assert "Probes" not in summary_lines(run, {}, None)
