@@ -337,3 +337,12 @@ def test_sql_that_fails_changes_nothing(shop: LiveProject, run_module: RunModule
         assert shop.psql("select is_on from public.flags") == "f"
         there = shop.psql("select to_regclass('pgops.maintenance') is not null") == "t"
         assert not there or shop.psql("select count(*) from pgops.maintenance") == "0"
+
+
+def test_an_endpoint_that_is_down_leaves_nothing_behind(shop: LiveProject, run_module: RunModule) -> None:
+    nobody = {"url": "http://127.0.0.1:9/s3cret"}
+    for _time in range(2):
+        refused = on(run_module, shop, {"strategy": "http", "http_on": nobody, "http_off": nobody})
+        assert refused.get("failed") and "The request of http_on was not answered" in refused["msg"]
+        assert refused["error"]["outcome"] == "unknown" and "s3cret" not in json.dumps(refused)
+        assert shop.psql("select count(*) from pgops.maintenance") == "0"
