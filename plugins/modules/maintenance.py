@@ -140,7 +140,7 @@ maintenance:
   returned: success
   type: dict
   contains:
-    on:
+    "on":
       description: Whether the writes are stopped.
       type: bool
     ours:
