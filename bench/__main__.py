@@ -1,16 +1,17 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures this collection beside its peers: ``make bench``, or ``python -m bench PART ...``; parts: apply, backup, restore."""
+"""Measures this collection beside its peers: ``make bench``, or ``python -m bench PART ...``; parts: apply, backup, restore,
+maintenance."""
 
 from __future__ import annotations
 
 import argparse
 
-from bench import apply, backup, restore
+from bench import apply, backup, maintenance, restore
 from bench.server import running
 
-PARTS = ("apply", "backup", "restore")
+PARTS = ("apply", "backup", "restore", "maintenance")
 
 
 def main() -> None:
@@ -33,6 +34,8 @@ def main() -> None:
             backup.measure(bench, rounds=asked.rounds)
         if "restore" in parts:
             restore.measure(bench, rounds=asked.rounds)
+        if "maintenance" in parts:
+            maintenance.measure(bench)
 
 
 if __name__ == "__main__":

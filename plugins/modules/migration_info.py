@@ -121,6 +121,11 @@ migration_info:
     lease:
       description: Who holds the project now and until when, V(null) when nobody does.
       type: dict
+    maintenance:
+      description:
+        - Who has stopped the application's writes, since when and by which strategy, V(null) while they are on. C(left_behind) is
+          V(true) when the run that did is over.
+      type: dict
 """
 
 from pathlib import Path

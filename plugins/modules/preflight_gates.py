@@ -19,7 +19,8 @@ description:
     V(long_transactions) and V(prepared_transactions): nothing holds locks that the migration would wait for.
     V(invalid_objects): no INVALID index and no NOT VALID constraint, else a warning. V(replication_lag): standbys and slots keep
     up. V(git): the pending files are committed, and the branch's upstream has them too. V(lint): the linter finds nothing too
-    bad in them. V(approval): enough people signed the plan's hash, if that is required. V(lease): no other run works on the
+    bad in them. V(approval): enough people signed the plan's hash, if that is required. V(window): migrations may run now, if there
+    is a window, and the rehearsal's estimate ends in it. V(lease): no other run works on the
     project. V(backup_age): there is a young, sound backup, if one is required. V(rehearsal): the pending files passed a
     rehearsal just as they are, if one is required.
   - A gate whose evidence cannot be read is closed; the others are looked at all the same.
@@ -133,6 +134,13 @@ options:
       - File with the keys of those who may sign, in the format of C(ssh-keygen)'s ALLOWED SIGNERS. Required with
         O(approvals_required).
     type: path
+  window:
+    description:
+      - When migrations may run. C(days) on which it opens (V(mon) to V(sun), by default all), C(from) and C(to) as times of day (over
+        midnight where C(to) is earlier), C(time_zone), and dates C(not_on) which it is shut. Without it at any time.
+      - In check mode a shut window is a warning.
+    type: dict
+    default: {}
   require_rehearsal:
     description:
       - Whether exactly the pending files, with exactly their rollbacks, have to have passed a rehearsal in O(state_dir).
@@ -238,6 +246,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.job import (
     require_open_gates,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import given_report
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.window import given_window
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
@@ -269,6 +278,7 @@ GATE_ARGUMENTS: ArgumentSpec = {
     "max_rehearsal_age_seconds": {"type": "float"},
     "git_remote": {"type": "bool", "default": True},
     "git_push": {"type": "bool", "default": False},
+    "window": {"type": "dict", "default": {}},
     "lint": {"type": "raw"},
     "lint_failure": {"type": "str"},
     "lint_fail_level": {"type": "str", "choices": ["error", "warning", "notice", "never"], "default": "error"},
@@ -309,6 +319,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         lint=given_report(params["lint"]),
         lint_failure=params["lint_failure"] or None,
         lint_fail_level=params["lint_fail_level"],
+        window=given_window(params["window"]),
     )
     run_dir = None if module.check_mode else optional_path(params["run_dir"])
     report = check_gates(options, policy, pretend=module.check_mode, run_dir=run_dir)

@@ -45,6 +45,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.table import 
     overall,
     require_valid_waivers,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.window import Window, judge_window
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintReport
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationPlan
@@ -57,7 +58,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
     session,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import find_rehearsals, hashes_of
+from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import (
+    find_rehearsals,
+    hashes_of,
+    rehearsal_key,
+)
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -80,6 +85,7 @@ class GatePolicy:
     :param git_remote: whether to ask the branch's upstream whether it has the pending files too.
     :param git_push: whether the run will push, so that it has to be allowed to.
     :param plan: what would run, for the approval; ``plans_dir`` is where its signatures lie.
+    :param window: when migrations may run.
     :param lint: what the linter found in the pending files, or ``lint_failure``, why it could not look.
     """
 
@@ -108,6 +114,7 @@ class GatePolicy:
     lint: LintReport | None = None
     lint_failure: str | None = None
     lint_fail_level: str = "error"
+    window: Window | None = None
 
     @property
     def settings(self) -> SessionSettings:
@@ -321,6 +328,22 @@ def _approval(look: _Look) -> Judgement:
     return judgement
 
 
+def _window(look: _Look) -> Judgement:
+    window, state_dir = look.policy.window, look.policy.state_dir
+    if window is None:
+        return Judgement("SKIP", "there is no window (project_window)")
+    estimate = None
+    if state_dir is not None and (pending := hashes_of(look.pending())):
+        found, _unreadable = find_rehearsals(state_dir / look.policy.project)
+        key = rehearsal_key(pending)
+        estimate = next((it.estimated_seconds for _dir, it in found if it.key == key and it.verdict == "passed"), None)
+    judgement = judge_window(window, datetime.now(timezone.utc), estimate)
+    if look.pretend and judgement.verdict == "FAIL":
+        # A dry run changes nothing, so it may come at any hour.
+        return Judgement("WARNING", f"a run would be stopped: {judgement.evidence}", judgement.next_step)
+    return judgement
+
+
 def _lease(look: _Look) -> Judgement:
     return rules.judge_lease(look.bounded(read_lease), look.policy.lease_owner)
 
@@ -355,6 +378,7 @@ _CHECKS: Mapping[str, Callable[[_Look], Judgement]] = {
     "git": _git,
     "lint": _lint,
     "approval": _approval,
+    "window": _window,
     "lease": _lease,
     "backup_age": _backup_age,
     "rehearsal": _rehearsal,

@@ -26,6 +26,7 @@ GATES = (
     "git",
     "lint",
     "approval",
+    "window",
     "lease",
     "backup_age",
     "rehearsal",

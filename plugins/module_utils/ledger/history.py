@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import (
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.own_schema import (
     close_own_schema,
     make_own_schema,
     utc_text,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection

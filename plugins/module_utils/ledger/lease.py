@@ -24,11 +24,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.background imp
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BusyError, InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.process import is_gone
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import (
-    close_own_schema,
-    make_own_schema,
-    utc_text,
-)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -36,6 +31,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     fetch_all,
     fetch_value,
     session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.own_schema import (
+    close_own_schema,
+    make_own_schema,
+    utc_text,
 )
 
 if TYPE_CHECKING:
@@ -270,10 +270,8 @@ def how_to_free(lease: Lease) -> str:
 
 
 def _in_session(options: ConnectionOptions, job: Callable[[PgConnection], _T]) -> _T:
-    """Statement by statement, and writing even where maintenance made the database read-only by default."""
-    with session(options, SETTINGS) as connection:
-        connection.autocommit = True
-        execute(connection, "set default_transaction_read_only = off")
+    """Statement by statement."""
+    with session(options, SETTINGS, autocommit=True) as connection:
         return job(connection)
 
 

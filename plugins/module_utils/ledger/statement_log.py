@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import HalfDoneMigration
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import utc_text
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.own_schema import utc_text
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.shown import shown
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import HalfDoneMigration, Lease
+from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.documents import MaintenanceRecord
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.documents import ExpectedLock
 
 
@@ -50,6 +51,7 @@ class MigrationInfo(Document):
     last_event: dict[str, Any] | None
     half_done: list[HalfDoneMigration]
     lease: Lease | None
+    maintenance: MaintenanceRecord | None = None
     left_out: list[str] = field(default_factory=list)
 
 

@@ -13,6 +13,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents im
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import prove
+from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.record import read_record
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import load_pending
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.documents import MigrationInfo
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import discover, left_out
@@ -36,6 +37,7 @@ def migration_info(
     files = discover(supabase_dir)
     with session(options, SessionSettings(read_only=True)) as connection:
         info = describe(connection, files, read_lease(connection))
+        info.maintenance = read_record(connection)
     info.left_out = left_out(supabase_dir)
     if check_files:
         try:

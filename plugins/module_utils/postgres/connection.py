@@ -67,6 +67,8 @@ class SessionSettings:
     statement_timeout_ms: int | None = None
     row_security: bool = True
     read_only: bool = False
+    # Whether the session may write while maintenance has the database read-only by default. Only a proof of maintenance is not exempt.
+    exempt: bool = True
     # How often the server looks whether the client is still there while a statement runs; without it the statement of a
     # killed client runs to its end (PostgreSQL 14 and later).
     client_check_interval_ms: int | None = None
@@ -85,6 +87,8 @@ class SessionSettings:
             options["row_security"] = "off"
         if self.read_only:
             options["default_transaction_read_only"] = "on"
+        elif self.exempt:
+            options["default_transaction_read_only"] = "off"
         return options
 
 

@@ -356,7 +356,6 @@ def _analyze(options: ConnectionOptions, request: RestoreRequest, attempt: _Atte
     tables = [table for table, rows in attempt.restored.rows.items() if rows]
     try:
         with attempt.progress.phase("analyze"), session(options, request.settings, autocommit=True) as connection:
-            execute(connection, "set default_transaction_read_only = off")
             execute(connection, "set client_min_messages = error")
             for start in range(0, len(tables), 100):
                 names = sql.SQL(", ").join(sql.Identifier(*table) for table in tables[start : start + 100])

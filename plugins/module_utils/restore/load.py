@@ -75,7 +75,9 @@ if TYPE_CHECKING:
 
 HISTORY_SCHEMA = "supabase_migrations"
 # Who works on the project now, and which project this is, is true of the target and not of the backup.
-NOT_RESTORED: frozenset[Table] = frozenset({(OWN_SCHEMA, "lease"), (OWN_SCHEMA, "project_marker")})
+NOT_RESTORED: frozenset[Table] = frozenset(
+    {(OWN_SCHEMA, "lease"), (OWN_SCHEMA, "maintenance"), (OWN_SCHEMA, "project_marker")}
+)
 
 _SAVEPOINT = "pgops_restore_entry"
 _DUPLICATE_OBJECT = "42710"

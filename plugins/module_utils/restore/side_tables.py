@@ -35,7 +35,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import parse_table_name
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.own_schema import close_own_schema, make_own_schema
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -43,6 +42,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     execute,
     fetch_value,
     session,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.own_schema import (
+    close_own_schema,
+    make_own_schema,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import commit, server_error

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -381,3 +382,20 @@ def test_bad_options_are_refused_before_connecting(
     for _time in range(2):
         result = look(project, run_module, **params, login_port=1)
         assert result["failed"] and said in result["msg"] and result["error"]["code"] == "input"
+
+
+def test_the_hours_of_migrations(project: LiveProject, run_module: RunModule, repository: Path) -> None:
+    always = {"from": "00:00", "to": "24:00", "time_zone": "UTC"}
+    never = {**always, "days": [f"{datetime.now(timezone.utc) + timedelta(days=3):%a}"]}
+    given = {"supabase_dir": str(repository), "state_dir": str(repository)}
+    for _time in range(2):
+        assert table(look(project, run_module))["window"]["verdict"] == "SKIP"
+        assert table(look(project, run_module, window=always, **given))["window"]["verdict"] == "PASS"
+        shut = look(project, run_module, window=never, **given)
+        assert shut["failed"] and table(shut)["window"]["verdict"] == "FAIL"
+        assert table(look(project, run_module, check=True, window=never, **given))["window"]["verdict"] == "WARNING"
+        passed = look(project, run_module, window=never, waivers={"window": "an incident"}, **given)
+        assert table(passed)["window"]["verdict"] == "WAIVED"
+        refused = look(project, run_module, window={"from": "25:00", "to": "1"})
+        assert refused["failed"] and "25:00 is no time" in refused["msg"] and "time_zone is missing" in refused["msg"]
+        assert project.psql(NO_SCHEMA) == "t"
