@@ -57,6 +57,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.publish.git import git_program
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import find_rehearsals, hashes_of
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def _replication_lag(look: _Look) -> Judgement:
 def _git(look: _Look) -> Judgement:
     if look.policy.supabase_dir is None:
         return Judgement("SKIP", "no supabase_dir is given")
-    git = git_evidence.git_program()
+    git = git_program()
     if git is None:
         return Judgement("SKIP", "git is not installed on this machine")
     policy = look.policy

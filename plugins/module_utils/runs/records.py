@@ -42,6 +42,8 @@ DOCUMENT_FILES = {
     "rollback": "rollback.json",
     "adoption": "adoption.json",
     "restore": "restore.json",
+    "types": "types.json",
+    "publication": "publish.json",
 }
 
 
