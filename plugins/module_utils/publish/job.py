@@ -95,7 +95,7 @@ def publish(place: Place, content: Content, *, write: bool) -> tuple[Publication
             done.files = sorted(
                 {
                     *_differing(tree, wanted),
-                    *(str(path) for path, text in evidence.items() if _is_new(tree, path, text)),
+                    *(str(path) for path in evidence if not (tree.top / path).exists()),
                 }
             )
             done.subject = content.message.splitlines()[0] if done.files else None
@@ -145,13 +145,9 @@ def _evidence(tree: WorkTree, content: Content) -> Mapping[Path, bytes]:
     return {folder / name: path.read_bytes() for name, path in there.items() if path.is_file()}
 
 
-def _is_new(tree: WorkTree, path: Path, text: bytes) -> bool:
-    whole = tree.top / path
-    return not whole.is_file() or whole.read_bytes() != text
-
-
 def _keep(path: Path, text: bytes) -> None:
-    if not path.is_file() or path.read_bytes() != text:
+    """Evidence that is there already stays: the run's own report goes on to say where it was published."""
+    if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text, mode=_FILE_OF_THE_REPOSITORY)
 
