@@ -204,7 +204,9 @@ def amend(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     directory = Path(params["run_dir"])
     record, documents = load_run(directory), load_documents(directory)
-    others = {name: why for name, why in (record.follow_ups or {}).items() if name != "publish"}
+    # The document of the types is there once they were generated; publishing was tried just now.
+    mended = {"publish", *documents.keys() & {"types"}}
+    others = {name: why for name, why in (record.follow_ups or {}).items() if name not in mended}
     record.follow_ups = {**others, **params["follow_ups"]} or None
     record.headline = headline(record, documents)
     if not module.check_mode:
