@@ -25,9 +25,11 @@ attributes:
     support: none
 options:
   state:
-    description: V(started) opens a new run, V(finished) closes the one in O(run_dir).
+    description:
+      - V(started) opens a new run, V(finished) closes the one in O(run_dir). V(amended) adds O(follow_ups) to one that is closed, and
+        to its report where it was published.
     type: str
-    choices: [started, finished]
+    choices: [started, finished, amended]
     default: started
   state_dir:
     description: Directory of all projects' runs. Required to start.
@@ -56,6 +58,12 @@ options:
     description:
       - The failure as the module returned it in RV(ignore:error). Its C(outcome) decides what the report says of the database.
     type: dict
+  follow_ups:
+    description:
+      - What came after the migration and failed, by its name (V(types) or V(publish)), with the failure as it was shown. It needs
+        attention; the verdict is what it is without it.
+    type: dict
+    default: {}
   documents:
     description:
       - Documents that are not in O(run_dir), by their names there (V(preflight), V(plan), V(migration) ...). They are written
@@ -115,11 +123,11 @@ document_files:
   type: dict
 headline:
   description: How the run ended, in one line.
-  returned: when O(state=finished)
+  returned: when O(state=finished) or O(state=amended)
   type: str
 summary:
   description: The report as lines of text.
-  returned: when O(state=finished)
+  returned: when O(state=finished) or O(state=amended)
   type: list
   elements: str
 """
@@ -175,6 +183,7 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     error = params["error"]
     outcome = (error or {}).get("outcome", "unchanged")
     verdict = verdict_of(documents, record.operation, failed=failed, outcome=outcome)
+    record.follow_ups = params["follow_ups"] or None
     close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"], error=error)
     record.headline = headline(record, documents)
     if directory is not None:
@@ -190,11 +199,33 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
+def amend(module: AnsibleModule) -> dict[str, Any]:
+    """Add to a closed run what followed. The report is written again only where nothing failed, because it may be published later."""
+    params = module.params
+    directory = Path(params["run_dir"])
+    record, documents = load_run(directory), load_documents(directory)
+    # The document of the types is there once they were generated; publishing was tried just now.
+    mended = {"publish", *documents.keys() & {"types"}}
+    others = {name: why for name, why in (record.follow_ups or {}).items() if name not in mended}
+    record.follow_ups = {**others, **params["follow_ups"]} or None
+    record.headline = headline(record, documents)
+    if not module.check_mode:
+        save_run(directory, record, None if "publish" in params["follow_ups"] else markdown(record, documents))
+    return {
+        "changed": not module.check_mode,
+        "run": record.as_dict(),
+        "run_id": record.run_id,
+        "run_dir": params["run_dir"],
+        "headline": record.headline,
+        "summary": summary_lines(record, documents, params["run_dir"], full=params["details"]),
+    }
+
+
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["started", "finished"], "default": "started"},
+            "state": {"type": "str", "choices": ["started", "finished", "amended"], "default": "started"},
             "state_dir": {"type": "path"},
             "project": {"type": "str"},
             "operation": {
@@ -207,13 +238,19 @@ def main() -> None:
             "failed_phase": {"type": "str"},
             "failure": {"type": "str"},
             "error": {"type": "dict"},
+            "follow_ups": {"type": "dict", "default": {}},
             "documents": {"type": "dict", "default": {}},
             "details": {"type": "bool", "default": True},
         },
-        required_if=[("state", "started", ("state_dir", "project")), ("state", "finished", ("run_dir",))],
+        required_if=[
+            ("state", "started", ("state_dir", "project")),
+            ("state", "finished", ("run_dir",)),
+            ("state", "amended", ("run_dir",)),
+        ],
         supports_check_mode=True,
     )
-    run(module, lambda: start(module) if module.params["state"] == "started" else finish(module))
+    jobs = {"started": start, "finished": finish, "amended": amend}
+    run(module, lambda: jobs[module.params["state"]](module))
 
 
 if __name__ == "__main__":

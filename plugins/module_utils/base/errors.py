@@ -208,3 +208,15 @@ class LocalProjectError(PgopsError):
     """A local server could not be made, started or removed."""
 
     code = "local_project"
+
+
+class TypesError(PgopsError):
+    """The types of the application could not be generated, or are not those of the catalog."""
+
+    code = "types"
+
+
+class PublishError(PgopsError):
+    """What a run made could not be committed or pushed."""
+
+    code = "publish"

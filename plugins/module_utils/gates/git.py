@@ -8,10 +8,8 @@ Nothing is fetched and nothing is pushed; the work tree and its index are left a
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ToolError
@@ -19,27 +17,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import 
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import SHOWN, Judgement, shown_list
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import run_program
+from ansible_collections.pgops.supabase.plugins.module_utils.publish.git import (
+    Ask,
+    reason_of_git,
+    setting,
+    to_reach_a_remote,
+)
 
 GIT_SECONDS = 60
 REMOTE_SECONDS = 15
-# What git and ssh need to reach a remote as the user would. Nothing may ask for a password: nobody is there to answer.
-_TO_REACH_A_REMOTE = (
-    "SSH_AUTH_SOCK",
-    "GIT_SSH",
-    "GIT_CONFIG_GLOBAL",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-)
-_SSH_WITHOUT_QUESTIONS = "-o BatchMode=yes -o ConnectTimeout=10"
-
-_Ask = Callable[..., str]
-
-
-def git_program() -> str | None:
-    """Where git is, None when it is not installed."""
-    return shutil.which("git")
 
 
 def read_git(
@@ -90,32 +76,27 @@ def _header(status: str, name: str, pattern: str) -> str | None:
     return found[1] if found else None
 
 
-def _names_that_differ(ask: _Ask, names: tuple[str, ...], *revisions: str) -> tuple[str, ...]:
+def _names_that_differ(ask: Ask, names: tuple[str, ...], *revisions: str) -> tuple[str, ...]:
     found = ask("diff", "--name-only", "--relative", "--no-ext-diff", "-z", *revisions, "--", *names)
     return tuple(name for name in found.split("\0") if name)
 
 
-def _setting(ask: _Ask, name: str) -> str | None:
-    """A setting of git, None where there is none."""
-    return ask("config", "--default", "", "--get", name).strip() or None
-
-
-def _read_upstream(ask: _Ask, branch: str, names: tuple[str, ...], ask_push: bool) -> Upstream | None:
-    remote, ref = _setting(ask, f"branch.{branch}.remote"), _setting(ask, f"branch.{branch}.merge")
+def _read_upstream(ask: Ask, branch: str, names: tuple[str, ...], ask_push: bool) -> Upstream | None:
+    remote, ref = setting(ask, f"branch.{branch}.remote"), setting(ask, f"branch.{branch}.merge")
     if remote is None or ref is None or remote == ".":
         return None
     name = f"{remote}/{ref.removeprefix('refs/heads/')}"
-    environment = _to_reach_a_remote(ask)
+    environment = to_reach_a_remote(ask)
     try:
         answer = ask("ls-remote", remote, ref, env=environment, timeout=REMOTE_SECONDS)
     except ToolError as error:
-        return Upstream(name, problem=_last_line(error))
+        return Upstream(name, problem=reason_of_git(error))
     refusal = None
     if ask_push:
         try:
             ask("push", "--dry-run", "--no-verify", remote, f"HEAD:{ref}", env=environment, timeout=REMOTE_SECONDS)
         except ToolError as error:
-            refusal = _last_line(error)
+            refusal = reason_of_git(error)
     tip = next((line.split("\t")[0] for line in answer.splitlines() if line.endswith(f"\t{ref}")), None)
     if tip is None or not _is_known(ask, tip):
         return Upstream(name, tip, refusal=refusal)
@@ -124,15 +105,7 @@ def _read_upstream(ask: _Ask, branch: str, names: tuple[str, ...], ask_push: boo
     return Upstream(name, tip, True, int(ahead), int(behind), differing, refusal=refusal)
 
 
-def _to_reach_a_remote(ask: _Ask) -> dict[str, str]:
-    environment = {name: os.environ[name] for name in _TO_REACH_A_REMOTE if name in os.environ}
-    ssh = os.environ.get("GIT_SSH_COMMAND") or _setting(ask, "core.sshCommand") or "ssh"
-    if "GIT_SSH" not in environment:
-        environment["GIT_SSH_COMMAND"] = f"{ssh} {_SSH_WITHOUT_QUESTIONS}"
-    return {**environment, "GIT_TERMINAL_PROMPT": "0"}
-
-
-def _is_known(ask: _Ask, commit: str) -> bool:
+def _is_known(ask: Ask, commit: str) -> bool:
     try:
         ask("cat-file", "-e", f"{commit}^{{commit}}")
     except ToolError as error:
@@ -140,13 +113,6 @@ def _is_known(ask: _Ask, commit: str) -> bool:
             raise
         return False
     return True
-
-
-def _last_line(error: ToolError) -> str:
-    """Git's own reason; the hints that follow it are for somebody at a prompt."""
-    said = [line for line in str(error.details.get("stderr", "")).splitlines() if line.strip()]
-    telling = [line for line in said if line.startswith(("fatal:", "error:", "remote:"))]
-    return (telling or said or [error.what])[0].strip()
 
 
 def judge_git(found: GitFacts) -> Judgement:

@@ -63,6 +63,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records i
     hashes_of,
     rehearsal_key,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.publish.git import git_program
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -283,7 +284,7 @@ def _replication_lag(look: _Look) -> Judgement:
 def _git(look: _Look) -> Judgement:
     if look.policy.supabase_dir is None:
         return Judgement("SKIP", "no supabase_dir is given")
-    git = git_evidence.git_program()
+    git = git_program()
     if git is None:
         return Judgement("SKIP", "git is not installed on this machine")
     policy = look.policy

@@ -10,6 +10,7 @@ import os
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -175,6 +176,7 @@ def run_program(
     stdin: str | None = None,
     unprivileged_id: int | None = None,
     watcher: Watcher | None = None,
+    with_children: bool = False,
     state: str = NOTHING_CHANGED,
     next_step: str | None = None,
 ) -> CompletedProgram:
@@ -185,6 +187,7 @@ def run_program(
     :param stdin: what it reads; by default nothing.
     :param unprivileged_id: user and group id to become, without any other group (only root can).
     :param watcher: follows stderr; the program then runs without stdin, stdout and timeout.
+    :param with_children: whether what it started itself, such as hooks, is ended with it.
     :param state: the state of things when the program fails, for the error.
     :param next_step: what to do when it fails, for the error.
     :raises ToolError: when it cannot be started, does not end in time, or its exit code is not 0.
@@ -202,6 +205,7 @@ def run_program(
             user=unprivileged_id,
             group=unprivileged_id,
             extra_groups=None if unprivileged_id is None else [],
+            start_new_session=with_children,
         )
     except OSError as error:
         raise _not_started(command[0], error, state, advice) from error
@@ -315,11 +319,22 @@ def _follow(process: subprocess.Popen[bytes], stderr: IO[bytes] | None, watcher:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a program politely, so that pg_dump cancels its queries and its workers, then by force."""
-    process.terminate()
+    if process.poll() is not None:
+        return
+    leads = os.getpgid(process.pid) == process.pid
+    _signal(process, signal.SIGTERM, group=leads)
     try:
         process.communicate(timeout=TERMINATION_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _signal(process, signal.SIGKILL, group=leads)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int, *, group: bool) -> None:
+    """Send a signal to a program, or to it and to all that it started, where it leads a group of its own."""
+    if group:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
 
 
 def _wheel_directories() -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.report.backup import backup_facts, backup_headline
 from ansible_collections.pgops.supabase.plugins.module_utils.report.probes import PROBE_HEADER, probe_rows
+from ansible_collections.pgops.supabase.plugins.module_utils.report.publish import attention, follow_up_rows
 from ansible_collections.pgops.supabase.plugins.module_utils.report.receipt import receipt_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.report.restore import (
     restore_headline,
@@ -84,7 +85,7 @@ def markdown(run: RunRecord, documents: Documents) -> str:
 
 def headline(run: RunRecord, documents: Documents) -> str:
     """How the run ended, in one line."""
-    return f"{run.project}: {_headline(run, documents)}"
+    return f"{run.project}: {_headline(run, documents)}{attention(run)}"
 
 
 def _headline(run: RunRecord, documents: Documents) -> str:
@@ -194,6 +195,8 @@ def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Ite
         yield _Section("Checks", ("verdict", "check", "before", "says"), checks)
     if probes := list(probe_rows(documents.get("probes_before", {}), documents.get("probes_after", {}))):
         yield _Section("Probes", PROBE_HEADER, probes)
+    if follow_ups := list(follow_up_rows(run, documents)):
+        yield _Section("Follow-ups", ("", ""), follow_ups)
     if durations := list(_durations(documents)):
         yield _Section("Durations", ("phase", "seconds"), durations)
 

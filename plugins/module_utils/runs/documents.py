@@ -47,6 +47,8 @@ class RunRecord(Document):
     error: dict[str, Any] | None = None
     # How it ended, in one line.
     headline: str | None = None
+    # What came after the migration and failed, types or publish, with the failure as it was shown.
+    follow_ups: dict[str, str] | None = None
 
 
 @dataclass(kw_only=True)

@@ -44,6 +44,8 @@ DOCUMENT_FILES = {
     "restore": "restore.json",
     "probes_before": "probes-before.json",
     "probes_after": "probes-after.json",
+    "types": "types.json",
+    "publication": "publish.json",
 }
 
 

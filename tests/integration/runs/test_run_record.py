@@ -85,3 +85,35 @@ def test_a_damaged_document_stops_the_report_and_no_list(tmp_path: Path) -> None
     for _time in range(2):
         listed = run_module("run_info", project_dir=str(tmp_path / "shop"))
         assert listed["runs"] == [] and str(directory / "run.json") in listed["unreadable"][0]
+
+
+def test_what_follows_a_run_changes_no_verdict(tmp_path: Path) -> None:
+    directory = Path(run_module("run_record", state_dir=str(tmp_path), project="shop")["run_dir"])
+    migration = {"committed": True, "verified": "before_commit", "duration_seconds": 0.2, "migrations": []}
+    (directory / "migration.json").write_text(json.dumps(migration))
+    failed = {"types": "There is no Node.js.\nNext: install it."}
+    closed = run_module("run_record", state="finished", run_dir=str(directory), follow_ups=failed)
+    assert closed["run"]["verdict"] == "migrated" and closed["headline"].endswith("; needs attention: types")
+    report = (directory / "report.md").read_text()
+    assert "needs attention: types" in report and "| types failed | There is no Node.js. |" in report
+    for dummy in range(2):
+        refused = run_module(
+            "run_record", state="amended", run_dir=str(directory), follow_ups={**failed, "publish": "No."}
+        )
+        assert refused["headline"].endswith("; needs attention: types, publish")
+        assert json.loads((directory / "run.json").read_text()) == refused["run"]
+        # It may be published later, and does not say then that it was not.
+        assert (directory / "report.md").read_text() == report
+    types = {"path": "t.ts", "changed": True, "relations": 3, "enums": 1, "generator": "typegen 1"}
+    (directory / "types.json").write_text(json.dumps(types))
+    where = {"commit": "1c02ed10f6c2", "remote": "origin", "branch": "main", "files": ["a", "b"]}
+    (directory / "publish.json").write_text(json.dumps(where))
+    for check in (True, False, False):
+        mended = run_module("run_record", check=check, state="amended", run_dir=str(directory))
+        assert mended["run"]["follow_ups"] is None and "needs attention" not in mended["headline"]
+        assert mended["run"]["finished_at"] == closed["run"]["finished_at"]
+    report = (directory / "report.md").read_text()
+    assert (
+        "| published | 1c02ed10f6c2 on origin/main, 2 files |" in report
+        and "t.ts: changed; 3 tables and views" in report
+    )

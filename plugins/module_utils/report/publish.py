@@ -1,0 +1,30 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In a run's report: the types that were generated, where the run was published, and which follow-up needs attention. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
+
+
+def attention(run: RunRecord) -> str:
+    """What a headline says of follow-ups that failed; the migration is what the verdict says all the same."""
+    return f"; needs attention: {', '.join(run.follow_ups)}" if run.follow_ups else ""
+
+
+def follow_up_rows(run: RunRecord, documents: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The follow-ups: what was done, and of what failed the reason and what to type."""
+    failed = run.follow_ups or {}
+    if "types" not in failed and (types := documents.get("types")):
+        what = "changed" if types["changed"] else "as they were"
+        yield "types", f"{types['path']}: {what}; {types['relations']} tables and views, {types['enums']} enums, by {types['generator']}"
+    published = documents.get("publication", {})
+    if "publish" not in failed and published.get("commit"):
+        yield "published", f"{published['commit']} on {published['remote']}/{published['branch']}, {len(published['files'])} files"
+    for name, failure in failed.items():
+        for number, line in enumerate(failure.splitlines()):
+            yield (f"{name} failed" if number == 0 else ""), line
