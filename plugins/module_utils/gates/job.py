@@ -58,12 +58,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     server_version,
     session,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.publish.git import git_program
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import (
     find_rehearsals,
     hashes_of,
     rehearsal_key,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.publish.git import git_program
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
