@@ -177,7 +177,9 @@ def small_facts(document: Any) -> Any:
         return document
     facts = {name: value for name, value in document.items() if not isinstance(value, dict | list)}
     if isinstance(migrations := document.get("migrations"), list):
-        facts["migrations"] = [{name: item[name] for name in ("version", "name") if name in item} for item in migrations]
+        facts["migrations"] = [
+            {name: item[name] for name in ("version", "name") if name in item} for item in migrations
+        ]
     return facts
 
 

@@ -248,7 +248,8 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
                 next_step="Make room, or have the directory writable; the ledger tells what was done.",
                 details={"result": {"changed": True, "rollback": document}},
             ) from error
-    outcome = {"changed": bool(result.migrations), "rollback": document}
+    said = f"{len(result.migrations)} migrations taken back"
+    outcome = {"changed": bool(result.migrations), "msg": said, "rollback": document}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 
 

@@ -116,4 +116,3 @@ class Foot:
             row.add_row("", ProgressBar(total=share[1], completed=share[0], width=_BAR), Text(line))
             rows.append(row)
         return Group(*rows)
-

@@ -69,7 +69,9 @@ class Lines:
         check = "  (check mode: nothing stays)" if event["check"] else ""
         yield clean(f"{event['play']}: {whom}{check}" if event["play"] not in hosts else f"{whom}{check}"), "heading"
 
-    def _phase(self, event: dict[str, Any], width: int | None, *, fleet: bool, **_: Any) -> Iterator[Line]:
+    def _phase(self, event: dict[str, Any], width: int | None, *, fleet: bool, verbose: bool) -> Iterator[Line]:
+        if event["verdict"] == "skipped" and not verbose:
+            return
         title = f"{event['host']}: {event['phase']}" if fleet else event["phase"]
         heading = Heading(event["number"], event["of"], clean(title))
         for line in phase_lines(heading, event["verdict"], event["seconds"], event["said"], width):
@@ -136,7 +138,9 @@ class Lines:
 
     def _end(self, event: dict[str, Any], width: int | None, *, fleet: bool, **_: Any) -> Iterator[Line]:
         if fleet and (event["failed"] or event["not_begun"]):
-            rest = f", {len(event['not_begun'])} not begun: {', '.join(event['not_begun'])}" if event["not_begun"] else ""
+            rest = (
+                f", {len(event['not_begun'])} not begun: {', '.join(event['not_begun'])}" if event["not_begun"] else ""
+            )
             yield f"{len(event['ok'])} ok, {len(event['failed'])} FAILED{rest}", "heading"
 
     @staticmethod
@@ -144,6 +148,4 @@ class Lines:
         return f"  {label:<8} {event['host'] + ': ' if fleet else ''}{clean(event['task'])}"
 
 
-_AFTER_AN_INTERRUPT = (
-    "An open transaction is rolled back by the server; what was committed stays. Look: ansible-playbook pgops.supabase.status"
-)
+_AFTER_AN_INTERRUPT = "An open transaction is rolled back by the server; what was committed stays. Look: ansible-playbook pgops.supabase.status"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import (
+    WITHOUT_A_WORD,
     Failure,
     Heading,
     Verdict,
@@ -122,7 +123,9 @@ class Story:
         heading = f"{task.heading}: " if task.heading and str(task.heading) not in task.name else ""
         self._doing[host] = (clean(f"{heading}{task.name}"), now)
 
-    def result(self, host: str, kind: Kind, task: TaskFacts, result: Mapping[str, Any], *, ignored: bool = False) -> None:
+    def result(
+        self, host: str, kind: Kind, task: TaskFacts, result: Mapping[str, Any], *, ignored: bool = False
+    ) -> None:
         """A task has ended on a host."""
         now = self._clock()
         project = self._projects.setdefault(host, _Project(now, now))
@@ -216,6 +219,8 @@ class Story:
     def _print(self, host: str, project: _Project, task: TaskFacts, lines: list[str]) -> None:
         project.said += lines
         summary = bool(project.headline) and lines[:1] == [project.headline]
+        if summary:
+            self._close_phase(host, project)
         if summary and project.run.get("failure"):
             # The block at the end begins with it.
             lines = [line for line in lines[1:] if line.strip()]
@@ -291,11 +296,13 @@ class Story:
     def _cause(self, project: _Project) -> Failure:
         """The one failure that is told: what the run was closed with, else the last."""
         run = project.run
-        last = project.failures[-1][0] if project.failures else Failure("It failed without a word.")
+        last = project.failures[-1][0] if project.failures else Failure(WITHOUT_A_WORD)
         if not run.get("failure"):
             first = project.failures[0][0] if project.failures else last
             if first is not last:
-                last.more += [f"Before it: {line}" for line in unsaid(first.what.split("\n")[0], [last.what, *last.more])]
+                last.more += [
+                    f"Before it: {line}" for line in unsaid(first.what.split("\n")[0], [last.what, *last.more])
+                ]
             last.phase = last.phase or project.failed_phase
             return last
         failure = told(str(run["failure"]))
@@ -306,7 +313,14 @@ class Story:
         failure.phase = project.failed_phase or str(run.get("failed_phase") or "")
         failure.state = project.headline.removeprefix(f"{run.get('project', '')}: ")
         failure.documents = str(run.get("run_dir") or "") or None
-        known = [failure.what, failure.where or "", failure.state, failure.next_step or "", *failure.more]
+        known = [
+            project.headline,
+            failure.what,
+            failure.where or "",
+            failure.state,
+            failure.next_step or "",
+            *failure.more,
+        ]
         failure.more += [line for line in unsaid(last.what, known) if not line.startswith("It failed with: ")]
         return failure
 

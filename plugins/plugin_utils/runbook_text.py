@@ -19,6 +19,7 @@ _LABELS = {"Where": "where", "State": "state", "Next": "next_step"}
 # Widths of the columns, and below which width of a terminal what a phase says gets a line of its own.
 _TITLE, _VERDICT, _SECONDS, _NARROW = 38, 7, 8, 100
 _LONGEST_MESSAGE_LINES = 60
+WITHOUT_A_WORD = "It failed without a word."
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,14 @@ def told(message: str) -> Failure:
     """
     failure = Failure(what="")
     what: list[str] = []
+    begun, what_ended = False, False
     for line in clean(message).splitlines():
+        what_ended |= begun and not line.strip()
+        begun |= bool(line.strip())
         label, _, rest = line.partition(": ")
         if label in _LABELS and rest and getattr(failure, _LABELS[label]) is None:
             setattr(failure, _LABELS[label], rest.strip())
-        elif any((failure.where, failure.state, failure.next_step)):
+        elif what_ended or any((failure.where, failure.state, failure.next_step)):
             failure.more += [line.strip()] if line.strip() else []
         elif line.strip():
             what.append(line.rstrip())
@@ -148,7 +152,7 @@ def told(message: str) -> Failure:
 
 def failure_of(result: Mapping[str, Any], phase: str) -> Failure:
     """A failure from a module's result, ours or anybody's."""
-    message = result.get("msg") or result.get("reason") or result.get("censored") or "It failed without a word."
+    message = result.get("msg") or result.get("reason") or result.get("censored") or WITHOUT_A_WORD
     failure = told(message if isinstance(message, str) else str(message))
     failure.phase = phase
     error = result.get("error")
@@ -172,23 +176,16 @@ def failure_lines(project: str, failure: Failure, width: int | None) -> list[str
     """The one block of a failure: what, where, state, next."""
     title = f"FAILED  {project}" + (f", in {failure.phase}" if failure.phase else "")
     lines = wrapped(title, width, "        ")
-    what, *rest = bounded(failure.what or "It failed without a word.")
-    for label, text in (("what", what), *(("", line) for line in rest)):
-        lines += _labelled(label, text, width)
     for label, text in (
+        ("what", failure.what or WITHOUT_A_WORD),
         ("where", failure.where),
         ("state", failure.state),
         ("next", failure.next_step),
+        ("", "\n".join(failure.more)),
         ("run", failure.documents),
     ):
-        if text:
-            first, *others = bounded(text)
-            lines += _labelled(label, first, width)
-            for other in others:
-                lines += _labelled("", other, width)
-        if label == "next":
-            for line in bounded("\n".join(failure.more)):
-                lines += _labelled("", line, width)
+        for number, line in enumerate(bounded(text or "")):
+            lines += _labelled("" if number else label, line, width)
     return lines
 
 
