@@ -223,7 +223,7 @@ class Story:
             self._close_phase(host, project)
         if summary and project.run.get("failure"):
             # The block at the end begins with it.
-            lines = [line for line in lines[1:] if line.strip()]
+            lines = "\n".join(lines[1:]).strip("\n").splitlines()
         if self.fleet and task.ours and self._runbook:
             if not summary and len(lines) == 1 and lines[0].startswith(f"{host}: "):
                 project.notes.append(lines[0].removeprefix(f"{host}: "))

@@ -174,8 +174,8 @@ def failure_of(result: Mapping[str, Any], phase: str) -> Failure:
 
 def failure_lines(project: str, failure: Failure, width: int | None) -> list[str]:
     """The one block of a failure: what, where, state, next."""
-    title = f"FAILED  {project}" + (f", in {failure.phase}" if failure.phase else "")
-    lines = wrapped(title, width, "        ")
+    title = f"FAILED {project}" + (f", in {failure.phase}" if failure.phase else "")
+    lines = wrapped(title, width, " " * 9, "")
     for label, text in (
         ("what", failure.what or WITHOUT_A_WORD),
         ("where", failure.where),

@@ -289,7 +289,7 @@ def _count_verdict(
     if table in verdicts:
         verdict, message = verdicts[table]
         return f"{verdict} {message}"
-    if not after:
+    if not after or not before:
         return ""
     if table not in before:
         return "new"

@@ -38,7 +38,7 @@ class Section:
 
 # Rows that need nobody's attention, by the title of their section: the column that tells, and what it says of them.
 _IN_ORDER = {
-    "Rows": (3, ("equal", "unchanged", "PASS unchanged")),
+    "Rows": (3, ("", "equal", "unchanged", "PASS unchanged")),
     "Checks": (0, ("PASS", "says nothing", "not run")),
 }
 
@@ -70,7 +70,7 @@ def _out_of_order(title: str, rows: Sequence[list[str]]) -> Iterator[list[str]]:
     left_out = [row for row in rows if row[column] in in_order]
     yield from (row for row in rows if row not in left_out)
     if title == "Rows":
-        yield from ([f"{len(left_out)} tables", "", "", "unchanged"] for _ in left_out[:1])
+        yield from ([f"{len(left_out)} tables", "", "", "unchanged"] for row in left_out[:1] if row[column])
         yield from total
     else:
         silent = sum(row[column] != "PASS" for row in left_out)

@@ -127,7 +127,7 @@ def test_a_failure_is_said_once(app: Application, callback: str) -> None:
         assert said.count("20260102000000_wrong.sql:2:") == 1, said
         assert said.count("the transaction was rolled back: catalog and data are as they were before") <= 1, said
         if callback == "runbook":
-            (block,) = re.findall(r"^FAILED  shop, in 5/7 Apply, verify and commit\n(?:  .*\n)+", said, re.MULTILINE)
+            (block,) = re.findall(r"^FAILED shop, in 5/7 Apply, verify and commit\n(?:  .*\n)+", said, re.MULTILINE)
             assert re.findall(r"^  (what|where|state|next|run) ", block, re.MULTILINE) == [
                 "what", "where", "state", "next", "run",
             ]  # fmt: skip
@@ -205,7 +205,7 @@ def test_several_projects_are_a_line_each(app: Application, new_project: NewProj
     assert re.search(
         r"^Migrate: 3 projects\n  shop +ok +[\d.]+ s  MIGRATED: 2 migrations.*\n  store +FAILED ", said
     ), said
-    assert said.count("division by zero") == 1 and "FAILED  store, in 5/7 Apply" in said, said
+    assert said.count("division by zero") == 1 and "FAILED store, in 5/7 Apply" in said, said
     assert "1 ok, 1 FAILED, 1 not begun: third" in said
 
 
@@ -252,7 +252,7 @@ def test_a_foreign_playbook_with_our_roles(app: Application, tmp_path: Path) -> 
     assert "  changed  Make a file\n" in said and "+a\n" in said
     assert "  ignored  Allowed to fail: " in said
     assert re.search(r"^ +Backup +ok +[\d.]+ s  [\d.]+ .B in ", said, re.MULTILINE), said
-    assert re.search(r"^FAILED  shop, in Break\n  what .*non-zero return code", said, re.MULTILINE), said
+    assert re.search(r"^FAILED shop, in Break\n  what .*non-zero return code", said, re.MULTILINE), said
     assert said.count("out of paper") == 1
     listed = subprocess.run(
         [*command[:-1], play, "--list-tasks"], check=False, capture_output=True, encoding="utf-8", **options
