@@ -80,7 +80,7 @@ class Lines:
     def _project(self, event: dict[str, Any], width: int | None, **_: Any) -> Iterator[Line]:
         took = f"{duration(event['seconds']):>{_SECONDS}}"
         line = f"  {fill(event['host'], _NAME)} {fill(event['verdict'], _VERDICT)} {took}"
-        said = [*bounded(event["said"]), *event["notes"]]
+        said = [*bounded(event["said"]), *(["; ".join(event["notes"])] if event["notes"] else [])]
         if width is not None and said and len(line) + 2 + len(said[0]) > width:
             yield line, event["verdict"]
         else:
@@ -89,8 +89,10 @@ class Lines:
             for part in wrapped(text, width, "      "):
                 yield part, event["verdict"]
 
-    def _said(self, event: dict[str, Any], width: int | None, *, fleet: bool, **_: Any) -> Iterator[Line]:
+    def _said(self, event: dict[str, Any], width: int | None, *, fleet: bool, verbose: bool) -> Iterator[Line]:
         lines = event["lines"]
+        if event.get("folded") and not verbose:
+            return
         if event["ours"]:
             yield from ((line, "") for line in lines)
             return

@@ -225,11 +225,15 @@ class Story:
             # The block at the end begins with it.
             lines = "\n".join(lines[1:]).strip("\n").splitlines()
         if self.fleet and task.ours and self._runbook:
-            if not summary and len(lines) == 1 and lines[0].startswith(f"{host}: "):
-                project.notes.append(lines[0].removeprefix(f"{host}: "))
-                return
             if summary:
                 self._tell_project(host, project)
+                return
+            if lines and lines[0].startswith(f"{host}: "):
+                project.notes.append(lines[0].removeprefix(f"{host}: "))
+                if len(lines) > 1:
+                    self._announce()
+                    folded = {"event": "said", "host": host, "task": task.name, "ours": True, "folded": True}
+                    self._emit({**folded, "lines": lines})
                 return
         if lines:
             self._announce(only=task.ours and not self._runbook)
