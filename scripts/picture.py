@@ -99,6 +99,8 @@ def write(picture: Path, typed: str, lines: list[str]) -> None:
         console.print(Text.from_ansi(line.replace(str(CLONE), "~/pgops.supabase")), soft_wrap=False, highlight=False)
     picture.parent.mkdir(parents=True, exist_ok=True)
     drawn = console.export_svg(title="pgops.supabase", unique_id=picture.stem)
+    # Nobody who looks at it fetches a font from elsewhere.
+    drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
     picture.write_text(drawn.replace(" \n", "\n") + "\n", encoding="utf-8")
 
 

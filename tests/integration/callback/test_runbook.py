@@ -117,7 +117,6 @@ def test_a_good_run_is_a_line_a_phase_and_two_runs_say_the_same(app: Application
 @pytest.mark.parametrize("callback", ["runbook", "default"])
 def test_a_failure_is_said_once(app: Application, callback: str) -> None:
     app.migration("20260102000000_wrong", "create table public.fine ();\nselect 1 from public.nowhere;")
-    before = app.snapshot()
     chosen = {} if callback == "runbook" else {"ANSIBLE_STDOUT_CALLBACK": "default"}
     for _ in range(2):
         code, said = run(app, "migrate", environment=chosen)
@@ -132,7 +131,7 @@ def test_a_failure_is_said_once(app: Application, callback: str) -> None:
                 "what", "where", "state", "next", "run",
             ]  # fmt: skip
             assert said.rstrip().endswith(block.rstrip()), said
-    assert app.versions() == before.versions if hasattr(before, "versions") else app.versions() == []
+    assert app.project.psql("select to_regclass('public.fine') is null") == "t"
 
 
 def test_json_is_a_document_a_line(app: Application) -> None:
@@ -145,7 +144,7 @@ def test_json_is_a_document_a_line(app: Application) -> None:
     (failure,) = [event for event in events if event["event"] == "failure"]
     assert WRONG in failure["what"] and failure["where"].endswith(":1:15") and failure["next_step"]
     assert failure["code"] == "statement" and failure["state"].startswith("NOT APPLIED")
-    assert said.count(WRONG) == 1
+    assert said.count(json.dumps(WRONG)[1:-1]) == 1
     assert events[-1] == {"event": "end", "ok": [], "failed": ["shop"], "not_begun": []}
 
 
@@ -154,7 +153,7 @@ def test_on_a_terminal_the_same_lines_stay(app: Application) -> None:
     code, drawn = run(app, "migrate", tty=120)
     assert code == 0, drawn
     assert "apply shop: run, " in drawn and "of 3 statements" in drawn, "no progress is drawn"
-    assert "\x1b[32m" in drawn
+    assert "\x1b[0;32m" in drawn
     stays = lines_that_stay(drawn)
     assert "apply shop: run" not in stays, stays
     assert re.findall(r"(\d)/7 ", stays) == [str(n) for n in range(1, 8)], stays
@@ -175,11 +174,6 @@ def test_an_interrupt_says_where_and_leaves_the_database_as_it_was(app: Applicat
     code, drawn = on_terminal(command, 120, interrupt="apply shop: run", **options)
     assert code != 0 and "INTERRUPTED in " in drawn and "pgops.supabase.status" in drawn, drawn
     assert "Traceback" not in drawn
-    assert (
-        app.versions() == []
-        if app.project.psql("select to_regclass('supabase_migrations.schema_migrations')")
-        else True
-    )
     assert app.project.psql("select to_regclass('public.half') is null") == "t"
 
 
@@ -203,7 +197,7 @@ def test_several_projects_are_a_line_each(app: Application, new_project: NewProj
     said = done.stdout
     assert done.returncode != 0, said
     assert re.search(
-        r"^Migrate: 3 projects\n  shop +ok +[\d.]+ s  MIGRATED: 2 migrations.*\n  store +FAILED ", said
+        r"^Migrate: 3 projects\n  shop +ok +[\d.]+ s  MIGRATED: 2 migrations.*\n .*\n  store +FAILED ", said
     ), said
     assert said.count("division by zero") == 1 and "FAILED store, in 5/7 Apply" in said, said
     assert "1 ok, 1 FAILED, 1 not begun: third" in said
