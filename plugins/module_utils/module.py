@@ -230,6 +230,25 @@ def with_document(
     return result
 
 
+def small_facts(document: Any) -> Any:
+    """Of a partial result that lies in the run's directory: what the next tasks decide by, and which migrations it is about."""
+    if not isinstance(document, dict):
+        return document
+    facts = {name: value for name, value in document.items() if not isinstance(value, dict | list)}
+    if isinstance(migrations := document.get("migrations"), list):
+        facts["migrations"] = [
+            {name: item[name] for name in ("version", "name") if name in item} for item in migrations
+        ]
+    return facts
+
+
+def _fail(module: AnsibleModule, error: PgopsError, **result: Any) -> NoReturn:
+    """Say what happened once: C(msg) is the sentence, C(error) has the rest."""
+    failure = error.as_dict()
+    module.fail_json(msg=failure.pop("what"), error=failure, **result)
+    raise AssertionError("fail_json does not return")
+
+
 def _lease_kept(params: Mapping[str, Any]) -> AbstractContextManager[None]:
     """While a module works on a project as part of a run, the run's lease does not expire."""
     if params.get("run_id") and params.get("login_host"):
@@ -240,7 +259,10 @@ def _lease_kept(params: Mapping[str, Any]) -> AbstractContextManager[None]:
 def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
     """Do the module's job and exit: its result as it is, an error of the engine as a failure that says what to do.
 
-    :param job: returns the result with RV(changed); a partial result of a failure is in the error's C(details["result"]).
+    A partial result travels whole only with C(-v), or where no run's directory keeps it.
+
+    :param job: returns the result with RV(changed), and RV(msg) when there is something to tell in a few words; a partial
+        result of a failure is in the error's C(details["result"]).
     """
     import psycopg2
 
@@ -248,9 +270,11 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
         with _lease_kept(module.params):
             result = job()
     except PgopsError as error:
-        failure = error.as_dict()
-        partial = {name: worth_showing(value) for name, value in failure["details"].pop("result", {}).items()}
-        module.fail_json(msg=error.message(), error=failure, **{"changed": False, **partial})
+        result = error.details.pop("result", {})
+        on_disk = module.params.get("run_dir") and not module.check_mode and not module._verbosity
+        shorter = small_facts if on_disk else worth_showing
+        partial = {name: shorter(value) for name, value in result.items()}
+        _fail(module, error, **{"changed": False, **partial})
     except psycopg2.Error as error:
         # What the engine did not expect of the server; every session rolls back when it is closed.
         unexpected = server_error(
@@ -260,7 +284,7 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
             state=State("the open transaction was rolled back", "unknown"),
             otherwise="Look at the server's log for what refuses it, then run again.",
         )
-        module.fail_json(msg=unexpected.message(), error=unexpected.as_dict())
+        _fail(module, unexpected)
     except OSError as error:
         refused = PgopsError(
             f"The file system refused: {error.strerror or error}",
@@ -268,6 +292,6 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
             state=State("the open transaction was rolled back; what was committed before it stays", "unknown"),
             next_step="Make room, or have the place writable, then run again.",
         )
-        module.fail_json(msg=refused.message(), error=refused.as_dict())
+        _fail(module, refused)
     module.exit_json(**result)
     raise AssertionError("exit_json does not return")

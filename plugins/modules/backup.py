@@ -271,6 +271,7 @@ def make(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": outcome.changed,
         "path": str(outcome.path),
+        "msg": outcome.summary,
         "summary": outcome.summary,
         "removed": [asdict(backup) for backup in outcome.removed],
         "manifest": outcome.manifest.as_dict() if outcome.manifest else None,

@@ -314,7 +314,10 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
         ),
     )
     document = result.as_dict()
-    outcome = {"changed": bool(result.migrations), "migration": document}
+    statements = sum(migration.statements for migration in result.migrations)
+    done = "executed and rolled back" if module.check_mode else "committed"
+    said = f"{statements} statements of {len(result.migrations)} migrations {done}"
+    outcome = {"changed": bool(result.migrations), "msg": said, "migration": document}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 
 

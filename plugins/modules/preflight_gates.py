@@ -324,7 +324,9 @@ def look(module: AnsibleModule) -> dict[str, Any]:
     run_dir = None if module.check_mode else optional_path(params["run_dir"])
     report = check_gates(options, policy, pretend=module.check_mode, run_dir=run_dir)
     require_open_gates(report, options)
-    return {"changed": False, "preflight": report.as_dict()}
+    held = [gate for gate in report.gates if gate.verdict in ("PASS", "SKIP")]
+    said = f"{len(held)} of {len(report.gates)} gates hold"
+    return {"changed": False, "msg": said, "preflight": report.as_dict()}
 
 
 def main() -> None:

@@ -227,7 +227,8 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     )
     options = connection_options(params)
     result = with_document("rollback", document_file, lambda: roll_back(options, how), RollbackError)
-    outcome = {"changed": bool(result.migrations), "rollback": result.as_dict()}
+    said = f"{len(result.migrations)} migrations taken back"
+    outcome = {"changed": bool(result.migrations), "msg": said, "rollback": result.as_dict()}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 
 

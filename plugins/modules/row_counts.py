@@ -203,6 +203,7 @@ def count(module: AnsibleModule) -> dict[str, Any]:
     )
     return {
         "changed": False,
+        "msg": f"{counts.total:,} rows in {len(counts.tables)} tables",
         "row_counts": counts.as_dict(),
         "counts_file": str(file) if file else None,
         "comparison": None if comparison is None else comparison.as_dict(),

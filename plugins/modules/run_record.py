@@ -161,6 +161,7 @@ def start(module: AnsibleModule) -> dict[str, Any]:
         files = save_documents(directory, params["documents"])
     return {
         "changed": True,
+        "msg": record.run_id,
         "run": record.as_dict(),
         "run_id": record.run_id,
         "run_dir": str(directory),

@@ -245,7 +245,15 @@ def validation(module: AnsibleModule) -> dict[str, Any]:
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
         run_dir=Path(params["run_dir"]) if params["run_dir"] and not module.check_mode else None,
     )
-    return {"changed": False, "validation": report.as_dict()}
+    said = f"{report.passed} checks passed" + "".join(
+        f", {number} {what}"
+        for number, what in ((report.failed, "failed"), (report.warnings, "warnings"), (report.skipped, "skipped"))
+        if number
+    )
+    if params["stage"] == "before":
+        # What does not hold yet is what the migration is for.
+        said = f"{len(report.checks)} checks taken as they are now"
+    return {"changed": False, "msg": said, "validation": report.as_dict()}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import atexit
 import functools
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,4 +115,19 @@ def run_module(name: str, /, *, check: bool = False, diff: bool = False, **param
     assert done.returncode == (1 if result.get("failed") else 0), done.stderr
     password = params.get("login_password")
     assert not password or password not in done.stdout + done.stderr, f"the module {name} writes its password"
-    return result
+    return as_told(result)
+
+
+def as_told(result: dict[str, Any]) -> dict[str, Any]:
+    """A module's result with a failure's C(msg) as people are told it: the sentence and, from C(error), where, state and next.
+
+    In the module's own answer C(msg) is the sentence alone, and C(error) does not repeat it.
+    """
+    error = result.get("error")
+    if not isinstance(error, dict) or "outcome" not in error:
+        return result
+    assert "what" not in error and not re.search(r"^(Where|State|Next): ", result["msg"], re.MULTILINE), result
+    sentence = result["msg"] if result["msg"].endswith(("?", "!")) else result["msg"].rstrip(".") + "."
+    rest = [("Where", error["where"]), ("State", f"{error['state'].rstrip('.')}."), ("Next", error["next_step"])]
+    lines = [sentence, *(f"{label}: {text}" for label, text in rest if text)]
+    return {**result, "msg": "\n".join(lines), "error": {**error, "what": result["msg"]}}

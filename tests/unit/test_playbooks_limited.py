@@ -21,11 +21,16 @@ CHANGING = sorted({path.stem for path in CLONE.glob("playbooks/*.yml")} - READ_O
 
 
 def play(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run ansible-playbook in the clone, as its reader does."""
+    """Run ansible-playbook in the clone, as its reader does; with the tasks, which Ansible's own callback shows."""
     return subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), *arguments],
         cwd=CLONE,
-        env={**os.environ, "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"),
+            "ANSIBLE_FORCE_COLOR": "0",
+            "ANSIBLE_STDOUT_CALLBACK": "default",
+        },
         check=False,
         capture_output=True,
         encoding="utf-8",

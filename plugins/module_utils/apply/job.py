@@ -35,6 +35,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements 
     require_still_pending,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.telling import telling
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
     require_verified,
     verify,
@@ -176,13 +177,14 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             make_history(connection)
             make_ledger(connection)
             records = read_records(connection)
-            results = _run_files(
-                this,
-                connection,
-                batch,
-                before,
-                lambda item: run_script(connection, item.script, what=f"Migration {item.file.label}"),
-            )
+            with telling(this, batch) as ran:
+                results = _run_files(
+                    this,
+                    connection,
+                    batch,
+                    before,
+                    lambda item: run_script(connection, item.script, what=f"Migration {item.file.label}", ran=ran),
+                )
             progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             progress.catalog_after = after = this.catalog(connection)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,10 +67,13 @@ def require_plain_strings(connection: PgConnection, statement: Statement, *, sta
         )
 
 
-def run_script(connection: PgConnection, script: RunnableScript, *, what: str) -> float:
+def run_script(
+    connection: PgConnection, script: RunnableScript, *, what: str, ran: Callable[[], None] = lambda: None
+) -> float:
     """Run all statements of a script in the open transaction, then check that it is still the same transaction.
 
     :param what: the script in words, for errors: V(migration 20251014220000_add_audit).
+    :param ran: is called after each statement.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; the caller rolls back.
     :raises ConnectionFailed: when the connection is lost.
@@ -79,6 +82,7 @@ def run_script(connection: PgConnection, script: RunnableScript, *, what: str) -
     with one_transaction(connection, script, what):
         for statement in script.statements:
             run_statement(connection, script.script, statement, what)
+            ran()
         constraints = deferrable_constraints(connection)
         check_now(connection, script.script, constraints, what)
         defer_again(connection, constraints)

@@ -24,6 +24,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import user_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import (
     CountContract,
@@ -74,12 +75,14 @@ def count_tables(
     workers: int = 2,
     statement_timeout_ms: int = 600_000,
     may_be_gone: Sequence[Table] = (),
+    project: str | None = None,
 ) -> RowCounts:
     """Count the rows of tables exactly, all in one snapshot that parallel sessions share.
 
     :param tables: see :func:`resolve_tables`, as ``schemas`` and ``may_be_gone``.
     :param workers: sessions that count at the same time, at least 1.
     :param statement_timeout_ms: bound of each statement in milliseconds, 0 for none.
+    :param project: of whom it is told how many tables are counted; the database's name by default.
     :raises CountError: when a table is missing or a count failed.
     :raises PrivilegeError: when row level security could hide rows from the role, or it may not read a table.
     :raises ConnectionFailed: when a session cannot be opened.
@@ -96,7 +99,16 @@ def count_tables(
         version = server_version(first)
         wanted = resolve_tables(first, tables, schemas, may_be_gone=may_be_gone)
         _require_readable(first, wanted)
-        ordered = count_in_snapshot(options, settings, first, wanted, workers=workers)
+        progress, total = Progress("count", project or options.login_db), len(wanted)
+        with progress.phase("rows", tables_total=total):
+            ordered = count_in_snapshot(
+                options,
+                settings,
+                first,
+                wanted,
+                workers=workers,
+                counted=lambda done: progress.at("rows", tables_done=done, tables_total=total),
+            )
     return RowCounts(
         taken_at=taken_at,
         server_version=version,
@@ -134,6 +146,7 @@ def count_project(
         workers=workers,
         statement_timeout_ms=statement_timeout_ms,
         may_be_gone=[(count.schema, count.table) for count in before.tables] if before else (),
+        project=document.parent.parent.name if document else None,
     )
     comparison = (
         None

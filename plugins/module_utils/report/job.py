@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.report.backup import backup_facts, backup_headline
@@ -18,6 +18,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.report.restore impo
     restore_losses,
     state_left,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section, in_short
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord, RunVerdict
 
 Documents = Mapping[str, Mapping[str, Any]]
@@ -37,38 +38,15 @@ _HEADLINES: Mapping[RunVerdict, str] = {
 _UNCHANGED_TABLES_SHOWN = 40
 
 
-class _Section:
-    """A heading and the rows below it; cells line up in the text and become a table in Markdown."""
-
-    def __init__(self, title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        self.title = title
-        self.header = list(header)
-        self.rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
-
-    def as_text(self) -> Iterator[str]:
-        yield self.title
-        table = [self.header, *self.rows] if any(self.header) else self.rows
-        widths = [max(len(row[i]) for row in table) for i in range(len(self.header))] if table else []
-        for row in table:
-            yield ("  " + "  ".join(_pad(cell, width) for cell, width in zip(row, widths))).rstrip()
-
-    def as_markdown(self) -> Iterator[str]:
-        yield f"## {self.title}"
-        yield ""
-        yield "| " + " | ".join(self.header) + " |"
-        yield "|" + " --- |" * len(self.header)
-        for row in self.rows:
-            yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
-        yield ""
-
-
 def summary_lines(run: RunRecord, documents: Documents, directory: str | None, *, full: bool = True) -> list[str]:
     """The report as text for the terminal.
 
-    :param full: of a dry run: the receipt with every file, object and lock, and not only its figures.
+    :param full: with what is in order too; else what somebody should look at, and how much there is of the rest. The failure
+        is not in it then: it was said by the task that failed.
     """
     lines = [headline(run, documents)]
-    for section in _sections(run, documents, full=full):
+    sections = _sections(run, documents, full=full)
+    for section in sections if full else filter(None, map(in_short, sections)):
         lines += ["", *section.as_text()]
     if directory is not None and run.verdict != "dry_run":
         lines += ["", "Documents", f"  {directory}"]
@@ -163,42 +141,42 @@ def _adoption_headline(run: RunRecord, adoption: Mapping[str, Any]) -> str:
     return text if run.verdict != "adopted" else f"{text}: {_number(len(new), 'migration')}, {verified} verified"
 
 
-def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Iterator[_Section]:
-    yield _Section("Run", ("", ""), _identity(run))
+def _sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Iterator[Section]:
+    yield Section("Run", ("", ""), _identity(run))
     if run.failure:
-        yield _Section("Failure", ("", ""), _failure(run, _headline(run, documents)))
+        yield Section("Failure", ("", ""), _failure(run, _headline(run, documents)))
     if waivers := documents.get("preflight", {}).get("waivers"):
-        yield _Section("Waivers", ("gate", "reason"), waivers.items())
+        yield Section("Waivers", ("gate", "reason"), waivers.items())
     if plan := list(_plan(documents)):
-        yield _Section("Plan", ("", ""), plan)
+        yield Section("Plan", ("", ""), plan)
     if documents.get("migration", {}).get("receipt"):
         yield from _dry_run(documents, full=full)
         return
     if manifest := documents.get("manifest"):
-        yield _Section("Backup", ("", ""), backup_facts(manifest))
+        yield Section("Backup", ("", ""), backup_facts(manifest))
     if migrations := documents.get("migration", {}).get("migrations"):
-        yield _Section("Migrations", ("migration", "statements", "seconds"), _migrations(migrations))
+        yield Section("Migrations", ("migration", "statements", "seconds"), _migrations(migrations))
     if changes := documents.get("migration", {}).get("catalog_changes"):
-        yield _Section("Objects", ("change", "number", "which"), _objects(changes))
+        yield Section("Objects", ("change", "number", "which"), _objects(changes))
     if migrations := documents.get("rollback", {}).get("migrations"):
-        yield _Section("Rollback", ("migration", "statements", "seconds"), _migrations(migrations))
-        yield _Section("Proof", ("", ""), _proof(documents["rollback"]))
+        yield Section("Rollback", ("migration", "statements", "seconds"), _migrations(migrations))
+        yield Section("Proof", ("", ""), _proof(documents["rollback"]))
     if adopted := list(_adopted(documents.get("adoption", {}))):
-        yield _Section("Adopted", ("migration", "sha256", "compared", "trusted because"), adopted)
+        yield Section("Adopted", ("migration", "sha256", "compared", "trusted because"), adopted)
     if restored := documents.get("restore"):
-        yield _Section("Restore", ("", ""), restore_identity(restored))
+        yield Section("Restore", ("", ""), restore_identity(restored))
         if lost := list(restore_losses(restored)):
-            yield _Section("Replaced", ("table", "in the backup", "before", "written since", "came back"), lost)
+            yield Section("Replaced", ("table", "in the backup", "before", "written since", "came back"), lost)
     if counts := list(_counts(documents)):
-        yield _Section("Rows", ("table", "before", "after", "verdict"), counts)
+        yield Section("Rows", ("table", "before", "after", "verdict"), counts)
     if checks := list(_checks(documents)):
-        yield _Section("Checks", ("verdict", "check", "before", "says"), checks)
+        yield Section("Checks", ("verdict", "check", "before", "says"), checks)
     if probes := list(probe_rows(documents.get("probes_before", {}), documents.get("probes_after", {}))):
-        yield _Section("Probes", PROBE_HEADER, probes)
+        yield Section("Probes", PROBE_HEADER, probes)
     if follow_ups := list(follow_up_rows(run, documents)):
-        yield _Section("Follow-ups", ("", ""), follow_ups)
+        yield Section("Follow-ups", ("", ""), follow_ups)
     if durations := list(_durations(documents)):
-        yield _Section("Durations", ("phase", "seconds"), durations)
+        yield Section("Durations", ("phase", "seconds"), durations)
 
 
 def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
@@ -225,7 +203,12 @@ def _plan(documents: Documents) -> Iterator[tuple[str, str]]:
 def _failure(run: RunRecord, state_now: str) -> Iterator[tuple[str, str]]:
     yield "phase", run.failed_phase or "not known"
     labels = {"Where: ": "where", "State: ": "state then", "Next: ": "next"}
-    for number, line in enumerate((run.failure or "").splitlines()):
+    error = run.error or {}
+    said = [(run.failure or "").strip()]
+    for prefix, fact in (("Where", "where"), ("State", "state"), ("Next", "next_step")):
+        if error.get(fact) and f"\n{prefix}: " not in said[0]:
+            said.append(f"{prefix}: {error[fact]}")
+    for number, line in enumerate("\n".join(said).splitlines()):
         label = next(
             (name for prefix, name in labels.items() if line.startswith(prefix)), "what" if number == 0 else ""
         )
@@ -247,17 +230,17 @@ def _objects(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, s
         yield f"{object_type} {change}", len(names), shown
 
 
-def _dry_run(documents: Documents, *, full: bool) -> Iterator[_Section]:
+def _dry_run(documents: Documents, *, full: bool) -> Iterator[Section]:
     """The receipt, then what of rows and checks is not as it should be: a reviewer has one screen."""
     for table in receipt_tables(documents["migration"]["receipt"], full=full):
-        yield _Section(table.title, table.header, table.rows)
+        yield Section(table.title, table.header, table.rows)
     counts = [row for row in _counts(documents) if row[0] != "total" and row[3] != "PASS unchanged"]
     if counts and documents["migration"].get("counts"):
-        yield _Section("Rows that are not as before", ("table", "before", "after", "verdict"), counts)
+        yield Section("Rows that are not as before", ("table", "before", "after", "verdict"), counts)
     checks = list(_checks(documents))
     if checks:
         rows = [row for row in checks[:-1] if row[0] != "PASS"] + checks[-1:]
-        yield _Section("Checks", ("verdict", "check", "before", "says"), rows)
+        yield Section("Checks", ("verdict", "check", "before", "says"), rows)
 
 
 def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -312,7 +295,7 @@ def _count_verdict(
     if table in verdicts:
         verdict, message = verdicts[table]
         return f"{verdict} {message}"
-    if not after:
+    if not after or not before:
         return ""
     if table not in before:
         return "new"
@@ -371,11 +354,6 @@ def _catalog_is_proven(documents: Documents) -> bool:
 
 def _table(count: Mapping[str, Any]) -> str:
     return f"{count['schema']}.{count['table']}"
-
-
-def _pad(cell: str, width: int) -> str:
-    """Numbers, and the dash where there is none, to the right; words to the left."""
-    return cell.rjust(width) if cell == "-" or cell.replace(".", "", 1).isdigit() else cell.ljust(width)
 
 
 def _number(count: int, noun: str) -> str:
