@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.pgops.supabase.plugins.module_utils.report.headline import headline
 from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents
-from ansible_collections.pgops.supabase.plugins.module_utils.report.sections import sections
+from ansible_collections.pgops.supabase.plugins.module_utils.report.sections import sections, written_sections
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 __all__ = ["headline", "markdown", "summary_lines"]
@@ -29,6 +29,6 @@ def summary_lines(run: RunRecord, documents: Documents, directory: str | None, *
 def markdown(run: RunRecord, documents: Documents) -> str:
     """The report as Markdown, for report.md."""
     lines = [f"# {headline(run, documents)}", ""]
-    for section in sections(run, documents):
+    for section in written_sections(run, documents):
         lines += section.as_markdown()
     return "\n".join(lines).rstrip() + "\n"

@@ -31,6 +31,11 @@ _STRENGTH = list(_WHO_WAITS)
 _HOLDS_UP_THE_APPLICATION = frozenset(_STRENGTH[:4])
 
 
+def who_waits(mode: str) -> tuple[int, str]:
+    """How strong a lock is, 0 for the strongest, and who waits for it."""
+    return (_STRENGTH.index(mode), _WHO_WAITS[mode]) if mode in _WHO_WAITS else (len(_STRENGTH), "")
+
+
 def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Section]:
     """What a reviewer reads; in short: the figures, what is wrong, and what was not tried."""
     yield Section("Receipt", ("", ""), list(_figures(receipt)))

@@ -10,6 +10,8 @@ from typing import Any
 
 Documents = Mapping[str, Mapping[str, Any]]
 Row = tuple[str, ...]
+# Letters of what counts as a word or two.
+_SHORT = 24
 
 
 class Section:
@@ -35,6 +37,20 @@ class Section:
     def is_list(self) -> bool:
         """Whether these are names and values, and no table with heads."""
         return not any(self.header)
+
+    @property
+    def numeric_columns(self) -> set[int]:
+        """The columns that hold numbers only; lists of names and values have none."""
+        if self.is_list:
+            return set()
+        columns = enumerate(zip(*self.rows))
+        return {index for index, cells in columns if any(cells) and all(not cell or is_number(cell) for cell in cells)}
+
+    @property
+    def short_columns(self) -> set[int]:
+        """The columns whose cells are a word or two: those are not broken over lines where there is room."""
+        columns = enumerate(zip(*([] if self.is_list else self.rows)))
+        return {index for index, cells in columns if all(len(cell) <= _SHORT for cell in cells)}
 
     @property
     def shown(self) -> list[Row]:

@@ -12,13 +12,37 @@ from ansible_collections.pgops.supabase.plugins.module_utils.report.backup impor
 from ansible_collections.pgops.supabase.plugins.module_utils.report.headline import ending
 from ansible_collections.pgops.supabase.plugins.module_utils.report.receipt import receipt_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.report.restore import restore_identity, restore_losses
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, Section
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, Row, Section
+from ansible_collections.pgops.supabase.plugins.module_utils.report.written import (
+    follow_up_section,
+    gate_section,
+    lock_section,
+    maintenance_section,
+    probe_section,
+    sign_off_section,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 _UNCHANGED_TABLES_SHOWN = 40
 
 
+def written_sections(run: RunRecord, documents: Documents) -> Iterator[Section]:
+    """What report.md and report.html say: the same, and what is read later, when somebody asks how it was."""
+    yield from sections(run, documents)
+    if not (documents.get("migration") or {}).get("receipt"):
+        yield from lock_section(documents)
+    yield from probe_section(documents)
+    yield from maintenance_section(documents)
+    yield from gate_section(documents)
+    yield from sign_off_section(run, documents)
+    yield from follow_up_section(run)
+
+
 def sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Iterator[Section]:
+    """What the terminal shows.
+
+    :param full: of a dry run: the receipt with every file, object and lock, and not only its figures.
+    """
     yield Section("Run", ("", ""), _identity(run))
     if run.failure:
         yield Section("Failure", ("", ""), _failure(run, ending(run, documents)))
@@ -45,9 +69,9 @@ def sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Iter
         if lost := list(restore_losses(restored)):
             yield Section("Replaced", ("table", "in the backup", "before", "written since", "came back"), lost)
     if counts := list(_counts(documents)):
-        yield Section("Rows", ("table", "before", "after", "verdict"), counts)
+        yield Section("Rows", ("table", "before", "after", "verdict"), counts, in_order=_is_unchanged)
     if checks := list(_checks(documents)):
-        yield Section("Checks", ("verdict", "check", "before", "says"), checks)
+        yield Section("Checks", ("verdict", "check", "before", "says"), checks, in_order=_is_passed)
     if durations := list(_durations(documents)):
         yield Section("Durations", ("phase", "seconds"), durations)
 
@@ -154,6 +178,15 @@ def _counts(documents: Documents) -> Iterator[tuple[str, Any, Any, str]]:
         yield f"{len(hidden)} more tables", "", "", "unchanged"
     if before and after:
         yield "total", sum(before.values()), sum(after.values()), ""
+
+
+def _is_unchanged(row: Row) -> bool:
+    return row[3] in ("equal", "unchanged", "PASS unchanged")
+
+
+def _is_passed(row: Row) -> bool:
+    """A check that passed; the sum at the end has no verdict of before."""
+    return row[0] == "PASS" and row[2] != ""
 
 
 def _count_verdict(
