@@ -74,7 +74,7 @@ def page(run: RunRecord, documents: Documents, directory: Path | None = None) ->
     from markupsafe import Markup
 
     text: str = (
-        _environment()
+        environment()
         .get_template("report")
         .render(
             run=run,
@@ -98,7 +98,7 @@ def tone_of_run(run: RunRecord) -> str:
     return "bad" if run.verdict == "dry_run" and run.failure else _TONES[run.verdict]
 
 
-def _environment() -> Any:
+def environment() -> Any:
     """Jinja2 with the page's templates. Every value is escaped; names come from databases, where anything may be a name."""
     from jinja2 import DictLoader, Environment, StrictUndefined
     from markupsafe import Markup
@@ -109,17 +109,19 @@ def _environment() -> Any:
         "report": page_template.REPORT,
         "timeline": page_template.TIMELINE,
         "plot": page_template.PLOT,
+        "runs": page_template.RUNS,
+        "projects": page_template.PROJECTS,
     }
-    environment = Environment(
+    made = Environment(
         loader=DictLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals.update(style=Markup(STYLE), not_signed=NOT_SIGNED)
-    environment.tests.update(
+    made.globals.update(style=Markup(STYLE), not_signed=NOT_SIGNED)
+    made.tests.update(
         command=lambda text: text.startswith("ansible-playbook "),
         verdict=lambda text: text.split(" ")[0] in _CELL_TONES and len(text) < 30,
     )
-    environment.filters["tone_of"] = lambda text: _CELL_TONES[text.split(" ")[0]]
-    return environment
+    made.filters["tone_of"] = lambda text: _CELL_TONES[text.split(" ")[0]]
+    return made
 
 
 def _named(sections: list[Section]) -> list[tuple[str, Section]]:
@@ -133,7 +135,7 @@ def _named(sections: list[Section]) -> list[tuple[str, Section]]:
 def _tiles(run: RunRecord, documents: Documents) -> Iterator[Tile]:
     began = moment(run.started_at)
     if began is not None:
-        yield Tile("Started", f"{began:%H:%M:%S} {began.tzname()}", f"{began.day} {began:%B %Y}")
+        yield Tile("Started", f"{began:%H:%M:%S}", f"{began.tzname()}, {began.day} {began:%B %Y}")
     if run.duration_seconds is not None:
         work = next(
             (documents[name] for name in ("migration", "rollback", "restore", "adoption") if name in documents), {}

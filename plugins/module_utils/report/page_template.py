@@ -131,3 +131,87 @@ PLOT = """
 {% if plot %}<figure>{{ plot }}</figure>
 {% elif plot_missing %}<p class="fine">{{ plot_missing }}</p>{% endif %}
 """
+
+RUNS = """{% extends "layout" %}
+{% block title %}Runs of {{ project }}{% endblock %}
+{% block body %}
+<header>
+<div class="wrap">
+<p class="eyebrow"><a href="../index.html">All projects</a></p>
+<h1>Runs of {{ project }}</h1>
+<p class="how">{{ entries | length }} {{ "run" if entries | length == 1 else "runs" }}, newest first</p>
+</div>
+</header>
+<main id="main" class="wrap" tabindex="-1">
+<section aria-labelledby="runs">
+<h2 id="runs">Runs</h2>
+{% if entries %}
+<table class="cards" role="table">
+<caption>What was done to {{ project }}</caption>
+<thead role="rowgroup"><tr role="row">
+{% for head in ("run", "verdict", "what", "began", "took", "by", "migrations") %}
+<th scope="col" role="columnheader">{{ head }}</th>
+{% endfor %}
+</tr></thead>
+<tbody role="rowgroup">
+{% for entry in entries %}
+<tr role="row">
+<th scope="row" role="rowheader" class="short">{% if entry.link %}<a href="{{ entry.link }}">{{ entry.run.run_id }}</a>
+{%- else %}{{ entry.run.run_id }}{% endif %}</th>
+<td role="cell"><span class="pill {{ entry.tone }}">{{ entry.run.verdict | replace("_", " ") }}</span></td>
+<td role="cell" data-head="what">{{ entry.run.operation }}</td>
+<td role="cell" data-head="began" class="short">{{ entry.began }}</td>
+<td role="cell" data-head="took" class="num">{{ entry.took }}</td>
+<td role="cell" data-head="by">{{ entry.run.operator }}</td>
+<td role="cell" data-head="migrations">{{ entry.migrations | join(", ") }}</td>
+</tr>
+{% endfor %}
+</tbody>
+</table>
+{% else %}<p class="fine">No run yet.</p>{% endif %}
+</section>
+{% if unreadable %}
+<section aria-labelledby="unreadable" class="alert warn">
+<h2 id="unreadable">Not readable</h2>
+<ul>{% for problem in unreadable %}<li>{{ problem }}</li>{% endfor %}</ul>
+</section>
+{% endif %}
+</main>
+{% endblock %}
+"""
+
+PROJECTS = """{% extends "layout" %}
+{% block title %}Projects{% endblock %}
+{% block body %}
+<header>
+<div class="wrap">
+<h1>Projects</h1>
+<p class="how">The last run of each</p>
+</div>
+</header>
+<main id="main" class="wrap" tabindex="-1">
+<section aria-labelledby="projects">
+<h2 id="projects">Projects</h2>
+<table class="cards" role="table">
+<caption>How the last run of each project ended</caption>
+<thead role="rowgroup"><tr role="row">
+{% for head in ("project", "verdict", "how it ended", "began", "runs") %}
+<th scope="col" role="columnheader">{{ head }}</th>
+{% endfor %}
+</tr></thead>
+<tbody role="rowgroup">
+{% for entry in entries %}
+<tr role="row">
+<th scope="row" role="rowheader"><a href="{{ entry.link }}">{{ entry.project }}</a></th>
+<td role="cell"><span class="pill {{ entry.last.tone }}">{{ entry.last.run.verdict | replace("_", " ") }}</span></td>
+<td role="cell" data-head="how it ended">{{ entry.last.run.headline or "" }}</td>
+<td role="cell" data-head="began" class="short">{{ entry.last.began }}</td>
+<td role="cell" data-head="runs" class="num">{{ entry.runs }}</td>
+</tr>
+{% endfor %}
+</tbody>
+</table>
+</section>
+</main>
+{% endblock %}
+"""

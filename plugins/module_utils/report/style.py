@@ -37,7 +37,7 @@ h1 { font-size: clamp(1.5rem, 1.1rem + 1.8vw, 2.2rem); line-height: 1.2; margin:
 .warn { --tone: var(--warn); --tone-bg: var(--warn-bg); }
 .bad { --tone: var(--bad); --tone-bg: var(--bad-bg); }
 .verdict { color: var(--tone); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; padding: 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.6rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; padding: 0; }
 .tiles div { background: var(--page); border: 1px solid var(--line); border-radius: 8px; padding: .6rem .8rem; }
 .tiles dt { color: var(--muted); font-size: .85rem; }
 .tiles dd { margin: 0; font-weight: 650; font-size: 1.15rem; overflow-wrap: anywhere; }
@@ -50,7 +50,7 @@ h2 { font-size: 1.15rem; margin: 0 0 .6rem; overflow-wrap: anywhere; }
 table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 caption { text-align: left; color: var(--muted); font-size: .85rem; padding-bottom: .3rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-thead th { border-top: 0; color: var(--muted); font-weight: 600; font-size: .85rem; white-space: nowrap; overflow-wrap: normal; }
+thead th { border-top: 0; color: var(--muted); font-weight: 600; font-size: .85rem; overflow-wrap: normal; }
 tbody th { font-weight: 600; }
 .pairs tbody th { width: 11rem; color: var(--muted); font-weight: 500; }
 tr:first-child > * { border-top-color: transparent; }

@@ -71,8 +71,8 @@ def probe_section(documents: Documents) -> Iterator[Section]:
             "verdict",
             "probe",
             "request",
-            "p50 / p95 / max ms before",
-            "p50 / p95 / max ms after",
+            "before, p50 / p95 / max ms",
+            "after, p50 / p95 / max ms",
             "p95 below ms",
             "says",
         )
