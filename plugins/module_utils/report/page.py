@@ -38,10 +38,10 @@ _CELL_TONES = {
     "FAIL": "bad",
     "WARNING": "warn",
     "WAIVED": "warn",
-    "SKIP": "",
+    "SKIP": "plain",
     "equal": "good",
     "differs": "bad",
-    "new": "",
+    "new": "plain",
 }
 
 

@@ -159,10 +159,10 @@ RUNS = """{% extends "layout" %}
 <th scope="row" role="rowheader" class="short">{% if entry.link %}<a href="{{ entry.link }}">{{ entry.run.run_id }}</a>
 {%- else %}{{ entry.run.run_id }}{% endif %}</th>
 <td role="cell"><span class="pill {{ entry.tone }}">{{ entry.run.verdict | replace("_", " ") }}</span></td>
-<td role="cell" data-head="what">{{ entry.run.operation }}</td>
+<td role="cell" data-head="what" class="short">{{ entry.run.operation }}</td>
 <td role="cell" data-head="began" class="short">{{ entry.began }}</td>
 <td role="cell" data-head="took" class="num">{{ entry.took }}</td>
-<td role="cell" data-head="by">{{ entry.run.operator }}</td>
+<td role="cell" data-head="by" class="short">{{ entry.run.operator }}</td>
 <td role="cell" data-head="migrations">{{ entry.migrations | join(", ") }}</td>
 </tr>
 {% endfor %}

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from typing import Any
 from xml.etree import ElementTree
 
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, number
 
 _SVG = "http://www.w3.org/2000/svg"
 # Units of the drawing: as wide as a phone, so that its letters stay legible there.
@@ -33,11 +36,9 @@ def latency_plot(documents: Documents) -> str:
     names = list(reversed(measured["before"] | measured["after"]))
     if not names:
         return ""
-    # Here, because no other report and no other module has to wait for it.
-    import pygal
-
+    pygal = _pygal()
     chart = pygal.HorizontalBar(
-        style=_style(),
+        style=_style(pygal),
         width=_WIDTH,
         height=_EDGES + _PER_PROBE * len(names),
         js=[],
@@ -59,10 +60,21 @@ def latency_plot(documents: Documents) -> str:
     return _accessible(chart.render_tree(), len(names))
 
 
-def _style() -> object:
-    from pygal.style import Style
+def _pygal() -> Any:
+    """Pygal, imported here, because no other report and no other module has to wait for it.
 
-    return Style(
+    It leaves a finder for its plugins among Python's, in a form that Python 3.11 warns of at each later import; there are no plugins.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)
+        import pygal
+        import pygal.style
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
+    return pygal
+
+
+def _style(pygal: Any) -> Any:
+    return pygal.style.Style(
         background="transparent",
         plot_background="transparent",
         foreground="var(--text)",
@@ -94,7 +106,10 @@ def _accessible(root: ElementTree.Element, probes: int) -> str:
     title = ElementTree.Element("title", {"id": "latency-title"})
     title.text = "How fast the application's endpoints answered, before and after"
     described = ElementTree.Element("desc", {"id": "latency-desc"})
-    described.text = f"Bars for {probes} probes: median and 95th percentile in milliseconds, before and after. The table has the same figures."
+    described.text = (
+        f"Bars for {number(probes, 'probe')}: median and 95th percentile in milliseconds, before and after. "
+        "The table has the same figures."
+    )
     root.insert(0, title)
     root.insert(1, described)
     root.set("role", "img")

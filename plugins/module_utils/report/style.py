@@ -35,6 +35,7 @@ h1 { font-size: clamp(1.5rem, 1.1rem + 1.8vw, 2.2rem); line-height: 1.2; margin:
 .how { font-size: 1.05rem; overflow-wrap: anywhere; }
 .good { --tone: var(--good); --tone-bg: var(--good-bg); }
 .warn { --tone: var(--warn); --tone-bg: var(--warn-bg); }
+.plain { --tone: var(--muted); --tone-bg: transparent; }
 .bad { --tone: var(--bad); --tone-bg: var(--bad-bg); }
 .verdict { color: var(--tone); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.6rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; padding: 0; }
@@ -80,6 +81,8 @@ footer { color: var(--muted); font-size: .85rem; padding: .5rem 0 2.5rem; overfl
   .phases li { grid-template-columns: 1fr auto; gap: .1rem .75rem; padding: .35rem 0; }
   .phases .track { grid-column: 1 / -1; grid-row: 2; height: .75rem; }
   .axis { margin: .3rem 0 0; }
+  .pairs tbody th { width: 6.5rem; }
+  .cards td:first-child, .cards tbody th { font-weight: 650; }
   .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .cards, .cards tbody, .cards tr, .cards td, .cards tbody th { display: block; width: auto; }
   .cards tr { border-top: 1px solid var(--line); padding: .5rem 0; }
