@@ -59,12 +59,9 @@ def written(directory: Path, verdict: RunVerdict, operation: Operation, name: st
 
 
 @pytest.mark.parametrize(("verdict", "operation"), VERDICTS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_report_is_accessible(
-    browser: Browser, tmp_path: Path, verdict: RunVerdict, operation: Operation, scheme: str
-) -> None:
+def test_a_report_is_accessible(browser: Browser, tmp_path: Path, verdict: RunVerdict, operation: Operation) -> None:
     file = written(tmp_path, verdict, operation)
-    for viewport in (DESKTOP, PHONE):
+    for viewport, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
         said: list[str] = []
         page = opened(browser, file, said, viewport=viewport, color_scheme=scheme)
         page.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
@@ -127,8 +124,7 @@ def test_nothing_moves_for_who_does_not_want_it(browser: Browser, tmp_path: Path
         page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_indexes_are_accessible(browser: Browser, tmp_path: Path, scheme: str) -> None:
+def test_the_indexes_are_accessible(browser: Browser, tmp_path: Path) -> None:
     entries = [
         indexed(RunEntry(path=str(tmp_path / f"run{number}"), run=run_that_was(verdict, operation)))
         for number, (verdict, operation) in enumerate(VERDICTS)
@@ -138,7 +134,7 @@ def test_the_indexes_are_accessible(browser: Browser, tmp_path: Path, scheme: st
     for text in pages:
         file = tmp_path / "index.html"
         file.write_text(text, "utf-8")
-        for viewport in (DESKTOP, PHONE):
+        for viewport, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
             said: list[str] = []
             page = opened(browser, file, said, viewport=viewport, color_scheme=scheme)
             accessible(page)
