@@ -15,7 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.report.section impo
 _SVG = "http://www.w3.org/2000/svg"
 # Units of the drawing: as wide as a phone, so that its letters stay legible there.
 _WIDTH, _EDGES, _PER_PROBE = 360, 90, 64
-_NAME_LETTERS = 16
+_NAME_LETTERS = 18
 _LINES = (("p50", "before"), ("p95", "before"), ("p50", "after"), ("p95", "after"))
 
 
@@ -46,14 +46,15 @@ def latency_plot(documents: Documents) -> str:
         legend_at_bottom_columns=2,
         legend_box_size=10,
         truncate_legend=-1,
-        truncate_label=_NAME_LETTERS,
+        truncate_label=-1,
         show_y_guides=True,
         x_title="milliseconds",
         margin=8,
         spacing=6,
     )
     chart.uuid = "latency"
-    chart.x_labels = names
+    # Shortened before pygal sees them: names that leave no room for the axis title have it split that title without an end.
+    chart.x_labels = [name if len(name) <= _NAME_LETTERS else name[: _NAME_LETTERS - 1] + "\u2026" for name in names]
     for which, stage in _LINES:
         values = [measured[stage].get(name, {}).get(f"{which}_seconds") for name in names]
         chart.add(f"{which} {stage}", [None if value is None else round(value * 1000, 1) for value in values])

@@ -98,7 +98,7 @@ footer { color: var(--muted); font-size: .85rem; padding: .5rem 0 2.5rem; overfl
     --after: #1565c0; --after-soft: #86b6ea; --check: #1f7a8c; --keep: #6a4fb3; --change: #1565c0; --back: #b3541e; --off: #8a94a0; }
   body { font-size: 9.5pt; }
   .wrap { max-width: none; padding: 0; }
-  nav, .skip { display: none; }
+  nav, .skip, .unseen { display: none; }
   section { border: 0; border-radius: 0; padding: 0; margin: 5mm 0; }
   section.alert { padding-left: 4mm; }
   h2, thead, summary { break-after: avoid; }
