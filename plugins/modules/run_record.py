@@ -10,8 +10,8 @@ short_description: Open a run's directory, and close it with a verdict and a rep
 version_added: 0.1.0
 description:
   - A run has one directory, C(<state_dir>/<project>/<run_id>), that only its owner can enter. Each phase leaves a document in
-    it; the report is made from them.
-  - Needs no database.
+    it; the reports C(report.md) and C(report.html) are made from them, with the same facts.
+  - Needs no database. C(report.html) needs Jinja2, and pygal where there are probes to be drawn.
 extends_documentation_fragment:
   - pgops.supabase.attributes
 attributes:
@@ -139,12 +139,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
 from ansible_collections.pgops.supabase.plugins.module_utils.report.job import headline, markdown, summary_lines
+from ansible_collections.pgops.supabase.plugins.module_utils.report.page import page
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import (
     close_run,
     load_documents,
     load_run,
     new_run,
     save_documents,
+    save_page,
     save_run,
     verdict_of,
 )
@@ -190,6 +194,7 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     if directory is not None:
         save_documents(directory, params["documents"])
         save_run(directory, record, markdown(record, documents))
+        _save_page(module, directory, record, documents)
     return {
         "changed": directory is not None,
         "run": record.as_dict(),
@@ -211,7 +216,10 @@ def amend(module: AnsibleModule) -> dict[str, Any]:
     record.follow_ups = {**others, **params["follow_ups"]} or None
     record.headline = headline(record, documents)
     if not module.check_mode:
-        save_run(directory, record, None if "publish" in params["follow_ups"] else markdown(record, documents))
+        failed = "publish" in params["follow_ups"]
+        save_run(directory, record, None if failed else markdown(record, documents))
+        if not failed:
+            _save_page(module, directory, record, documents)
     return {
         "changed": not module.check_mode,
         "run": record.as_dict(),
@@ -220,6 +228,16 @@ def amend(module: AnsibleModule) -> dict[str, Any]:
         "headline": record.headline,
         "summary": summary_lines(record, documents, params["run_dir"], full=params["details"]),
     }
+
+
+def _save_page(module: AnsibleModule, directory: Path, record: RunRecord, documents: Documents) -> None:
+    """Write report.html; report.md has the same facts, so that a run is not lost to a library that is missing."""
+    try:
+        save_page(directory, page(record, documents, directory))
+    except ImportError as error:
+        module.warn(
+            f"report.html was not written: {error}. Install what requirements.txt names; report.md has the same facts."
+        )
 
 
 def main() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ def backup_proof(manifest: Mapping[str, Any]) -> str:
 
 
 def backup_facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What it is, how it was proven, and who can read it."""
+    """What it is, how it was proven, who can read it, and what to type to have it back."""
     files = len(manifest["files"])
     yield "archive", (
         f"{manifest['format']}, {manifest['compression']}, {human_bytes(manifest['total_bytes'])} in "
@@ -58,5 +59,9 @@ def backup_facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if encryption := manifest.get("encryption"):
         yield "encrypted", f"by {encryption['tool']} to {', '.join(encryption['recipients'])}"
+    consent = shlex.quote(f"{manifest['project']} {manifest['backup_id']}")
+    yield "restore it", (
+        f"ansible-playbook pgops.supabase.restore -l {shlex.quote(manifest['project'])} -e restore_consent={consent}"
+    )
     for note in (manifest.get("verification") or {}).get("notes", []):
         yield "note", note

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section, number
 
 STATEMENTS_SHOWN = 5
 LOCKS_SHOWN = 20
@@ -31,44 +31,40 @@ _STRENGTH = list(_WHO_WAITS)
 _HOLDS_UP_THE_APPLICATION = frozenset(_STRENGTH[:4])
 
 
-@dataclass(frozen=True)
-class Table:
-    """A title, the heads of the columns (empty ones for a list of names and values), and the rows."""
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+def who_waits(mode: str) -> tuple[int, str]:
+    """How strong a lock is, 0 for the strongest, and who waits for it."""
+    return (_STRENGTH.index(mode), _WHO_WAITS[mode]) if mode in _WHO_WAITS else (len(_STRENGTH), "")
 
 
-def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Table]:
+def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Section]:
     """What a reviewer reads; in short: the figures, what is wrong, and what was not tried."""
-    yield Table("Receipt", ("", ""), list(_figures(receipt)))
+    yield Section("Receipt", ("", ""), list(_figures(receipt)))
     if receipt["violations"]:
         rows = [_violation(item) for item in receipt["violations"]]
-        yield Table("Violations", ("where", "constraint", "table", "rows", "what"), rows)
+        yield Section("Violations", ("where", "constraint", "table", "rows", "what"), rows)
     left_out = [item for item in receipt["not_executed"] if item["reason"] != "rows break a constraint"]
     if left_out:
         rows = [(_short(item["where"]), item["command"], item["reason"]) for item in left_out]
-        yield Table("Not executed", ("where", "statement", "why"), rows)
+        yield Section("Not executed", ("where", "statement", "why"), rows)
     if not full:
         return
     for number, tried in enumerate(receipt["migrations"] if receipt.get("statements") else (), 1):
         yield _file(receipt, tried, number)
     objects = [row for tried in receipt["migrations"] for row in _objects(tried)]
     if objects:
-        yield Table("Objects", ("migration", "change", "number", "which"), objects)
+        yield Section("Objects", ("migration", "change", "number", "which"), objects)
     if locks := list(_locks(receipt["locks"])):
-        yield Table("Locks", ("relation", "mode", "held s", "since", "who waits"), locks)
+        yield Section("Locks", ("relation", "mode", "held s", "since", "who waits"), locks)
     if receipt["rewritten_tables"]:
         rows = [
             (t["table"], human_bytes(t["bytes"]), _place(t["where"]), t["command"]) for t in receipt["rewritten_tables"]
         ]
-        yield Table("Rewritten tables", ("table", "now", "by", "statement"), rows)
+        yield Section("Rewritten tables", ("table", "now", "by", "statement"), rows)
     if receipt["rows"]:
         rows = [(f"{r['schema']}.{r['table']}", r["inserted"], r["updated"], r["deleted"]) for r in receipt["rows"]]
-        yield Table("Rows written", ("table", "inserted", "updated", "deleted"), rows)
+        yield Section("Rows written", ("table", "inserted", "updated", "deleted"), rows)
     if receipt["sequences"]:
-        yield Table("Sequences that moved, and stay so", ("sequence", "from", "to", "by"), list(_sequences(receipt)))
+        yield Section("Sequences that moved, and stay so", ("sequence", "from", "to", "by"), list(_sequences(receipt)))
 
 
 def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -79,18 +75,18 @@ def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "transaction", f"open for {receipt['transaction_seconds']:.3f} s, {checks[receipt['checks']]}; rolled back"
     yield "violations", _of_violations(receipt["violations"])
     skipped = left_out - _refused(receipt)
-    yield "not executed", f"{_number(skipped, 'statement')}, listed below" if skipped else "none"
+    yield "not executed", f"{number(skipped, 'statement')}, listed below" if skipped else "none"
     holding = [lock for lock in _on_what_was_there(receipt["locks"]) if lock["mode"] in _HOLDS_UP_THE_APPLICATION]
     longest = max(holding, key=lambda lock: lock["held_seconds"], default=None)
     yield "locks", (
         "none that holds up readers or writers"
         if longest is None
-        else f"{_number(len({lock['relation'] for lock in holding}), 'relation')} locked against readers or writers, for up to "
+        else f"{number(len({lock['relation'] for lock in holding}), 'relation')} locked against readers or writers, for up to "
         f"{longest['held_seconds']:.3f} s ({longest['relation']})"
     )
     rewritten = receipt["rewritten_tables"]
     yield "rewritten", (
-        f"{_number(len(rewritten), 'table')}, {human_bytes(sum(table['bytes'] for table in rewritten))}: "
+        f"{number(len(rewritten), 'table')}, {human_bytes(sum(table['bytes'] for table in rewritten))}: "
         + _names([table["table"] for table in rewritten])
         if rewritten
         else "no table"
@@ -99,7 +95,7 @@ def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "disk", f"{human_bytes(max(after - before, 0))} more than the {human_bytes(before)} of the database, before the end"
     rows = receipt["rows"]
     written = sum(row["inserted"] + row["updated"] + row["deleted"] for row in rows)
-    yield "rows", f"{written} written in {_number(len(rows), 'table')}" if rows else "none written"
+    yield "rows", f"{written} written in {number(len(rows), 'table')}" if rows else "none written"
     changes = Counter(change["change"] for tried in receipt["migrations"] for change in tried.get("objects") or [])
     known = all(tried.get("objects") is not None for tried in receipt["migrations"])
     yield "objects", (
@@ -109,7 +105,7 @@ def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     moved = receipt["sequences"]
     yield "left behind", (
-        f"nothing but {_number(len(moved), 'sequence')} that moved: {_names([item['sequence'] for item in moved])}"
+        f"nothing but {number(len(moved), 'sequence')} that moved: {_names([item['sequence'] for item in moved])}"
         if moved
         else "nothing; no sequence moved"
     )
@@ -140,7 +136,7 @@ def _violation(item: Mapping[str, Any]) -> tuple[Any, ...]:
     return _short(item["where"]), item["constraint"], item["table"], rows, " ".join(parts)
 
 
-def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> Table:
+def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> Section:
     """One file, with the statements that took longest, in their order."""
     label = f"{tried['version']}_{tried['name']}"
     own = [item for item in receipt["statements"] if _short(item["where"]).startswith(f"{label}.sql:")]
@@ -156,7 +152,7 @@ def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> 
         f"File {number} of {len(receipt['migrations'])}: {label}, {tried['executed']} of {tried['statements']} statements "
         f"in {tried['duration_seconds']:.3f} s"
     )
-    return Table(title, ("seconds", "line", "rows", "statement"), rows)
+    return Section(title, ("seconds", "line", "rows", "statement"), rows)
 
 
 def _objects(tried: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -227,7 +223,3 @@ def _names(names: Sequence[str]) -> str:
         shown += 1
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more} more" if more else "")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

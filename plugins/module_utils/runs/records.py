@@ -29,6 +29,7 @@ _Record = TypeVar("_Record")
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.md"
+PAGE_FILE = "report.html"
 DOCUMENT_FILES = {
     "preflight": "preflight.json",
     "plan": "plan.json",
@@ -46,6 +47,7 @@ DOCUMENT_FILES = {
     "probes_after": "probes-after.json",
     "types": "types.json",
     "publication": "publish.json",
+    "maintenance": "maintenance.json",
 }
 
 
@@ -72,11 +74,26 @@ def save_run(directory: Path, run: RunRecord, report: str | None = None) -> None
         if report is not None:
             write_atomically(directory / REPORT_FILE, report.encode())
     except OSError as error:
-        raise InputError(
-            f"The run's directory cannot be written: {error.strerror}",
-            where=str(directory),
-            next_step="Check project_state_dir in the inventory and the disk.",
-        ) from error
+        raise _not_writable(directory, error) from error
+
+
+def save_page(directory: Path, page: str) -> None:
+    """Write report.html into the run's directory.
+
+    :raises InputError: when the directory cannot be written.
+    """
+    try:
+        write_atomically(directory / PAGE_FILE, page.encode())
+    except OSError as error:
+        raise _not_writable(directory, error) from error
+
+
+def _not_writable(directory: Path, error: OSError) -> InputError:
+    return InputError(
+        f"The run's directory cannot be written: {error.strerror}",
+        where=str(directory),
+        next_step="Check project_state_dir in the inventory and the disk.",
+    )
 
 
 def save_documents(directory: Path, documents: Mapping[str, Any]) -> dict[str, str]:

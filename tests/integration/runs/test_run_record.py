@@ -32,6 +32,7 @@ def test_a_run_is_opened_closed_and_listed(tmp_path: Path) -> None:
         assert {file.name: file.stat().st_mode & 0o777 for file in directory.iterdir()} == {
             "run.json": 0o600,
             "report.md": 0o600,
+            "report.html": 0o600,
         }
     assert directories[0] != directories[1]
     listed = run_module("run_info", project_dir=str(state_dir / "shop"))

@@ -256,7 +256,9 @@ def one_probe(name: str, verdict: str = "PASS", message: str = "", **more: Any) 
         "message": message,
         "notes": [],
         "writes": False,
+        "p50_seconds": 0.01,
         "p95_seconds": 0.012,
+        "max_seconds": 0.5,
         **more,
     }
 
@@ -269,13 +271,20 @@ def test_probes_are_shown_with_what_needs_a_look_first() -> None:
     before = probed("before", *many, one_probe("orders", p95_seconds=0.08))
     slow = one_probe("orders", "FAIL", "its 95th percentile is 400 ms", p95_seconds=0.4)
     left = one_probe("change", "WARNING", "what it wrote stays", notes=["what it wrote stays"], writes=True)
-    lines = summary_lines(run, {"probes_before": before, "probes_after": probed("after", *many, slow, left)}, None)
+    documents = {"probes_before": before, "probes_after": probed("after", *many, slow, left)}
+    lines = summary_lines(run, documents, None)
     section = lines[lines.index("Probes") :]
-    assert section[2].split() == "FAIL orders 80 ms 400 ms its 95th percentile is 400 ms".split()
-    assert section[3].split() == "WARNING change - - what it wrote stays".split()
-    assert sum("page" in line for line in section) == 10
-    assert any("15 passed, 1 failed, 1 warnings, 0 not asked" in line for line in section)
+    assert section[2].split() == "FAIL orders 10 / 80 / 500 10 / 400 / 500 - its 95th percentile is 400 ms".split()
+    assert section[3].split() == "WARNING change - - - what it wrote stays".split()
+    assert sum("page" in line for line in section) == 15
     assert any(line.split() == ["probes", "after", "0.500"] for line in section)
+    short = summary_lines(run, documents, None, full=False)
+    assert [line.split()[:2] for line in short[short.index("Probes") + 2 :]] == [
+        ["FAIL", "orders"],
+        ["WARNING", "change"],
+        ["PASS", "15"],
+    ]
     only = summary_lines(run, {"probes_before": before}, None)
-    assert any(line.split() == "PASS page 0 12 ms -".split() for line in only)
+    assert any(line.split() == "PASS page 0 10 / 12 / 500 - -".split() for line in only)
+    assert "  16 of 16 answered as they should" in summary_lines(run, {"probes_before": before}, None, full=False)
     assert "Probes" not in summary_lines(run, {}, None)

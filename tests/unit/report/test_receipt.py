@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.report.receipt import Table, receipt_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.report.receipt import receipt_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section
 
 FILE = "/app/migrations/20260101000000_one.sql"
 EMPTY: dict[str, Any] = {
@@ -28,7 +29,7 @@ EMPTY: dict[str, Any] = {
 }
 
 
-def tables(*, full: bool = True, **parts: Any) -> dict[str, Table]:
+def tables(*, full: bool = True, **parts: Any) -> dict[str, Section]:
     """The tables of a receipt by their titles."""
     return {table.title: table for table in receipt_tables({**EMPTY, **parts}, full=full)}
 
@@ -106,13 +107,13 @@ def test_violations_are_shown_in_short_as_well() -> None:
     assert figures(violations=found)["violations"].startswith("3 (1 of them deferred); 1 perhaps only because")
     place = "20260101000000_one.sql:2:1"
     assert list(shown["Violations"].rows) == [
-        (place, "c", "public.t", 3, "for which the check is false [23514]"),
+        (place, "c", "public.t", "3", "for which the check is false [23514]"),
         (place, "c", "public.t", "not counted", "violated by some row [23505] Key (id)=(1) already exists."),
         (
             "20260101000000_one.sql",
             "c",
             "public.t",
-            3,
+            "3",
             "for which the check is false [23514] Checked at the end of the file. "
             "Perhaps only because 20260101000000_one.sql:1:1 was left out.",
         ),
@@ -138,8 +139,8 @@ def test_sequences_say_from_where_to_where() -> None:
         {"sequence": "public.b", "before": 7, "after": 9, "by_migrations": False},
     ]
     assert [row[:3] for row in tables(sequences=moved)["Sequences that moved, and stay so"].rows] == [
-        ("public.a", "unused", 2),
-        ("public.b", 7, 9),
+        ("public.a", "unused", "2"),
+        ("public.b", "7", "9"),
     ]
     assert figures(sequences=moved)["left behind"] == "nothing but 2 sequences that moved: public.a, public.b"
 
@@ -158,4 +159,4 @@ def test_names_fit_on_a_line() -> None:
         "objects": made,
     }
     ((_version, what, number, names),) = tables(migrations=[migration])["Objects"].rows
-    assert (what, number) == ("table created", 4) and names.endswith(" and 2 more")
+    assert (what, number) == ("table created", "4") and names.endswith(" and 2 more")

@@ -1,0 +1,119 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plot of the probes' latency as SVG, drawn by pygal. Its colours are the page's, so that it follows light and dark."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+from xml.etree import ElementTree
+
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, number
+
+_SVG = "http://www.w3.org/2000/svg"
+# Units of the drawing: as wide as a phone, so that its letters stay legible there.
+_WIDTH, _EDGES, _PER_PROBE = 360, 90, 64
+_NAME_LETTERS = 18
+_LINES = (("p50", "before"), ("p95", "before"), ("p50", "after"), ("p95", "after"))
+
+
+def latency_plot(documents: Documents) -> str:
+    """Medians and 95th percentiles of each probe before and after, as one SVG element; empty where nothing was measured.
+
+    :raises ImportError: when pygal is not installed.
+    """
+    measured = {
+        stage: {
+            probe["name"]: probe
+            for probe in documents.get(f"probes_{stage}", {}).get("probes", [])
+            if probe.get("p50_seconds") is not None
+        }
+        for stage in ("before", "after")
+    }
+    # pygal draws the first one lowest.
+    names = list(reversed(measured["before"] | measured["after"]))
+    if not names:
+        return ""
+    pygal = _pygal()
+    chart = pygal.HorizontalBar(
+        style=_style(pygal),
+        width=_WIDTH,
+        height=_EDGES + _PER_PROBE * len(names),
+        js=[],
+        legend_at_bottom=True,
+        legend_at_bottom_columns=2,
+        legend_box_size=10,
+        truncate_legend=-1,
+        truncate_label=-1,
+        show_y_guides=True,
+        x_title="milliseconds",
+        margin=8,
+        spacing=6,
+    )
+    chart.uuid = "latency"
+    # Shortened before pygal sees them: names that leave no room for the axis title have it split that title without an end.
+    chart.x_labels = [name if len(name) <= _NAME_LETTERS else name[: _NAME_LETTERS - 1] + "\u2026" for name in names]
+    for which, stage in _LINES:
+        values = [measured[stage].get(name, {}).get(f"{which}_seconds") for name in names]
+        chart.add(f"{which} {stage}", [None if value is None else round(value * 1000, 1) for value in values])
+    return _accessible(chart.render_tree(), len(names))
+
+
+def _pygal() -> Any:
+    """Pygal, imported here, because no other report and no other module has to wait for it.
+
+    It leaves a finder for its plugins among Python's, in a form that Python 3.11 warns of at each later import; there are no plugins.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)
+        import pygal
+        import pygal.style
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
+    return pygal
+
+
+def _style(pygal: Any) -> Any:
+    return pygal.style.Style(
+        background="transparent",
+        plot_background="transparent",
+        foreground="var(--text)",
+        foreground_strong="var(--text)",
+        foreground_subtle="var(--muted)",
+        guide_stroke_color="var(--line)",
+        major_guide_stroke_color="var(--line)",
+        colors=("var(--before-soft)", "var(--before)", "var(--after-soft)", "var(--after)"),
+        opacity="1",
+        opacity_hover="1",
+        transition="0s",
+        font_family="system-ui, sans-serif",
+        label_font_size=11,
+        major_label_font_size=11,
+        legend_font_size=11,
+        title_font_size=11,
+    )
+
+
+def _accessible(root: ElementTree.Element, probes: int) -> str:
+    """The drawing as an image with a name and a description, without its maker's comments and addresses."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if not isinstance(child.tag, str) or child.tag.rsplit("}", 1)[-1] in ("title", "desc", "script"):
+                parent.remove(child)
+    for element in root.iter():
+        # Each shape would be announced, and reached by the keyboard in some browsers.
+        element.attrib.pop("tabindex", None)
+    title = ElementTree.Element("title", {"id": "latency-title"})
+    title.text = "How fast the application's endpoints answered, before and after"
+    described = ElementTree.Element("desc", {"id": "latency-desc"})
+    described.text = (
+        f"Bars for {number(probes, 'probe')}: median and 95th percentile in milliseconds, before and after. "
+        "The table has the same figures."
+    )
+    root.insert(0, title)
+    root.insert(1, described)
+    root.set("role", "img")
+    root.set("aria-labelledby", "latency-title latency-desc")
+    ElementTree.register_namespace("", _SVG)
+    return ElementTree.tostring(root, encoding="unicode")
