@@ -115,7 +115,7 @@ def failure() -> None:
     playbook("playbooks/rollback.yml", "-l", "dev", "-e", with_third, "-e", reason)
     compare("before the failed migration", before, after)
     print(f"\n{PROD} failed, was rolled back by itself, and is exactly what it was: the same schema, the same rows.")
-    print(f"The report of the run: {(newest_run(PROD, 'rolled_back') / 'report.md').relative_to(CLONE)}")
+    print(f"The report of the run: {(newest_run(PROD, 'rolled_back') / 'report.html').relative_to(CLONE)}")
 
 
 def way_back() -> None:
@@ -154,7 +154,7 @@ def way_back() -> None:
     print(
         f"\n{PROD} was taken back and restored, and was exactly what it was each time: the same schema, the same rows."
     )
-    print(f"The report of the restore: {(newest_run(PROD, 'restored') / 'report.md').relative_to(CLONE)}")
+    print(f"The report of the restore: {(newest_run(PROD, 'restored') / 'report.html').relative_to(CLONE)}")
 
 
 def merge_third_migration() -> None:
@@ -189,8 +189,6 @@ def down() -> None:
 def look_around() -> None:
     """Say where everything lies, and how to see for oneself."""
     say("Both projects are migrated, and both servers are running")
-    for host in (DEV, PROD):
-        print("\n" + "\n".join(in_short(run_that_stands(host))))
     psql = os.path.relpath(Path(project(PROD)["pg_bin"]) / "psql", CLONE)
     print("\nLook around:\n")
     print(f'  psql() {{ PGSERVICEFILE={SERVICES.relative_to(CLONE)} PGSERVICE={PROD} {psql} "$@"; }}')
@@ -202,6 +200,9 @@ def look_around() -> None:
         print(f'  psql -c "{query}"')
     print("\nThe status at any time:  .venv/bin/ansible-playbook pgops.supabase.status")
     print("Stop the servers:        make demo-down")
+    print("\nThe reports of the two runs, for a browser:")
+    for host in (DEV, PROD):
+        print(f"  {(run_that_stands(host) / 'report.html').relative_to(CLONE)}")
 
 
 def playbook(path: str, *arguments: str, may_fail: bool = False) -> int:
@@ -329,30 +330,6 @@ def run_that_stands(host: str) -> Path:
         if {done["version"] for done in read(run)["migrations"]} <= applied and read(run)["committed"]:
             return run.parent
     raise DemoFailed(f"no run of {host} stands; the runs are in {(RUNS / host).relative_to(CLONE)}")
-
-
-def in_short(run: Path) -> list[str]:
-    """A run in six lines, from its documents."""
-    record, manifest, migration = (read(run / name) for name in ("run.json", "backup/manifest.json", "migration.json"))
-    before, after, checks = (
-        read(run / f"{name}.json") for name in ("counts-before", "counts-after", "validation-after")
-    )
-    rows_before = {(count["schema"], count["table"]): count["rows"] for count in before["tables"]}
-    rows_after = {(count["schema"], count["table"]): count["rows"] for count in after["tables"]}
-    kept = sum(rows_after.get(table) == rows for table, rows in rows_before.items())
-    new = [f"{schema}.{table}" for schema, table in rows_after if (schema, table) not in rows_before]
-    return [
-        f"{record['project']}: {record['verdict']} in {record['duration_seconds']:.1f} s, of which {migration['duration_seconds']:.2f} s "
-        f"to apply, check and commit",
-        f"  migrations  {', '.join(done['version'] + '_' + done['name'] for done in migration['migrations'])}",
-        f"  backup      {manifest['total_bytes'] / 1e6:.1f} MB of {manifest['counts']['total']} rows, counted in the dump's own snapshot; "
-        f"read back whole ({manifest['verification']['entries']} entries)",
-        f"  rows        {before['total']} before, {after['total']} after; {kept} of {len(rows_before)} tables equal; "
-        f"new: {', '.join(new) or 'none'}",
-        f"  checks      {checks['passed']} passed, {checks['failed']} failed, {checks['warnings']} warnings, {checks['skipped']} skipped, "
-        f"before COMMIT and after it",
-        f"  report      {(run / 'report.md').relative_to(CLONE)}",
-    ]
 
 
 def read(path: Path) -> Any:

@@ -354,6 +354,7 @@ def probes(module: AnsibleModule) -> dict[str, Any]:
             module.warn(f"Probe:{line_of(result)}")
     return {
         "changed": False,
+        "msg": f"{report.passed} of {len(report.probes)} probes answered as they should",
         "probes": report.as_dict(),
         "probes_file": str(run_dir / f"probes-{report.stage}.json") if run_dir else None,
     }

@@ -190,6 +190,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.process import ansible_process
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.application import HttpRequest
+from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.documents import MaintenanceReport
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.job import How, turn_off, turn_on
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.record import Claim
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
@@ -231,6 +232,15 @@ def request_of(given: dict[str, Any] | None) -> HttpRequest | None:
     return None if given is None else HttpRequest(**{**given, "status": tuple(given["status"])})
 
 
+def said_of(report: MaintenanceReport, state: str, changed: bool) -> str:
+    """What was done, in a few words; nothing where there was nothing to do."""
+    if state == "off":
+        return f"they were stopped for {report.seconds or 0:.1f} s" if changed else ""
+    passed = sum(proof.passed is True for proof in report.proofs)
+    who = "" if report.ours else f"; by {report.operator} since {report.since}, and they stay so"
+    return f"{report.strategy}: {passed} proofs, {report.sessions_ended} sessions ended{who}"
+
+
 def have_state(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
     params, given = module.params, module.params["how"]
@@ -247,7 +257,9 @@ def have_state(module: AnsibleModule) -> dict[str, Any]:
         changed, report = turn_off(
             options, how, claim, only_left_behind=left, pretend=module.check_mode, run_dir=run_dir
         )
-    result = {"changed": changed, "maintenance": report.as_dict()}
+    for warning in report.warnings:
+        module.warn(warning)
+    result = {"changed": changed, "msg": said_of(report, params["state"], changed), "maintenance": report.as_dict()}
     if module._diff:
         states = ("the application's writes are on\n", "the application's writes are stopped\n")
         after = params["state"] == "on" if changed else report.on

@@ -101,13 +101,13 @@ def phase_lines(heading: Heading, verdict: Verdict, seconds: float, said: str, w
     """
     number = "" if heading.number is None else f"{heading.number}/{heading.of}"
     took = "" if verdict == "skipped" else duration(seconds)
-    line = f"  {fill(number, 5)}{fill(heading.title, _TITLE)} {fill(verdict, _VERDICT)} {took:>{_SECONDS}}"
+    line = f"  {fill(number, 6)}{fill(heading.title, _TITLE)} {fill(verdict, _VERDICT)} {took:>{_SECONDS}}"
     if width is not None and width < cells(line):
-        line = f"  {fill(number, 5)}{heading.title}: {verdict}" + (f", {took}" if took else "")
+        line = f"  {fill(number, 6)}{heading.title}: {verdict}" + (f", {took}" if took else "")
     if not said:
         return [line.rstrip()]
     if width is not None and (width < _NARROW or cells(line) + 2 + cells(said) > width):
-        return [line.rstrip(), *wrapped(said, width, " " * 7)]
+        return [line.rstrip(), *wrapped(said, width, " " * 8)]
     return [f"{line}  {said}"]
 
 

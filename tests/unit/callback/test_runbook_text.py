@@ -48,12 +48,12 @@ def test_a_server_cannot_steer_the_terminal() -> None:
 def test_a_phase_fits_its_terminal() -> None:
     heading = Heading(3, 7, "Back up and verify the backup")
     assert phase_lines(heading, "ok", 2.4, "10.1 MB", None) == [
-        "  3/7  Back up and verify the backup          ok         2.4 s  10.1 MB"
+        "  3/7   Back up and verify the backup          ok         2.4 s  10.1 MB"
     ]
     narrow = phase_lines(heading, "FAILED", 2.4, "ten megabytes in twenty-five files, all of them read back", 40)
-    assert narrow[0] == "  3/7  Back up and verify the backup: FAILED, 2.4 s"
+    assert narrow[0] == "  3/7   Back up and verify the backup: FAILED, 2.4 s"
     assert max(map(cells, narrow[1:])) <= 40
-    assert phase_lines(heading, "skipped", 0, "", 120) == ["  3/7  Back up and verify the backup          skipped"]
+    assert phase_lines(heading, "skipped", 0, "", 120) == ["  3/7   Back up and verify the backup          skipped"]
 
 
 def test_a_failure_is_taken_apart_wherever_its_parts_are() -> None:
