@@ -241,11 +241,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import ApprovalPolicy
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.job import (
-    GatePolicy,
     check_gates,
     require_open_gates,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.lint import given_report
+from ansible_collections.pgops.supabase.plugins.module_utils.gates.policy import GatePolicy
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.window import given_window
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (

@@ -8,11 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_STATE, _PARENT, _STARTED = (
-    0,
-    1,
-    19,
-)  # proc(5), /proc/pid/stat: fields 3, 4 and 22, counted behind the name in parentheses
+# proc(5), /proc/pid/stat: fields 3, 4 and 22, counted behind the name in parentheses.
+_STATE, _PARENT, _STARTED = 0, 1, 19
 
 
 def ansible_process(pid: int | None = None) -> str | None:

@@ -156,20 +156,22 @@ def count_project(
     if document is not None:
         write_json(document, counts.as_dict())
     if comparison is not None and comparison.verdict == "FAIL":
-        failed = [
-            f"{change.schema}.{change.table} {change.message}"
-            for change in comparison.tables
-            if change.verdict == "FAIL"
-        ]
-        raise VerificationFailed(
-            f"Row counts differ from the baseline: {'; '.join(failed)}",
-            where=options.place,
-            state="nothing was changed by counting; the database is as it was found",
-            next_step="Declare changes that are meant in the migration (-- pgops: rows public.notes +2) or in the contract "
-            "(migrate_count_contract in the playbook); otherwise look at what wrote to these tables.",
-            details={"result": {"row_counts": counts.as_dict(), "comparison": comparison.as_dict()}},
-        )
+        raise _differ(counts, comparison, options.place)
     return counts, comparison
+
+
+def _differ(counts: RowCounts, comparison: CountComparison, place: str) -> VerificationFailed:
+    failed = [
+        f"{change.schema}.{change.table} {change.message}" for change in comparison.tables if change.verdict == "FAIL"
+    ]
+    return VerificationFailed(
+        f"Row counts differ from the baseline: {'; '.join(failed)}",
+        where=place,
+        state="nothing was changed by counting; the database is as it was found",
+        next_step="Declare changes that are meant in the migration (-- pgops: rows public.notes +2) or in the contract "
+        "(migrate_count_contract in the playbook); otherwise look at what wrote to these tables.",
+        details={"result": {"row_counts": counts.as_dict(), "comparison": comparison.as_dict()}},
+    )
 
 
 def resolve_tables(

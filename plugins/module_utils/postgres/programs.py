@@ -215,9 +215,9 @@ def run_program(
         except subprocess.TimeoutExpired as error:
             raise _not_ended(command[0], error.timeout, state, advice) from error
     complaint = without_secrets(stderr.decode(errors="replace"), env)
-    if process.returncode != 0:
+    if process.returncode:
         raise _failure(command[0], process.returncode, complaint, state, advice)
-    return CompletedProgram(stdout=stdout.decode(errors="replace"), stderr=complaint)
+    return CompletedProgram(stdout.decode(errors="replace"), complaint)
 
 
 def _read_to_end(

@@ -34,6 +34,7 @@ def headline(run: RunRecord, documents: Documents) -> str:
 
 
 def ending(run: RunRecord, documents: Documents) -> str:
+    """The same without the project's name."""
     text = _HEADLINES[run.verdict]
     if run.operation == "adopt":
         return _adoption_headline(run, documents.get("adoption", {}))
@@ -56,36 +57,53 @@ def ending(run: RunRecord, documents: Documents) -> str:
         return "NOTHING APPLIED: only other phases were asked for"
     if run.verdict == "not_applied" and (left := state_left(run)):
         return f"NOT APPLIED AS A WHOLE: {left}"
-    count = len(documents.get("migration", {}).get("migrations", []))
-    if run.verdict == "migrated":
-        when = "before COMMIT and after it" if _verified_before_commit(documents) else "after COMMIT"
-        text += f": {number(count, 'migration')}, verified {when}"
-    elif run.verdict == "rolled_back":
-        taken_back = len(documents.get("rollback", {}).get("migrations", []))
-        if equal_but := documents.get("rollback", {}).get("equal_but"):
-            proof = f"the catalog is again what it was but for {', '.join(equal_but)}"
-        elif _catalog_is_proven(documents):
-            proof = "the catalog is again exactly what it was"
-        else:
-            proof = "the catalog is not proven"
-        text += f": {number(taken_back, 'migration')}; {proof}"
-    elif run.verdict == "needs_attention":
-        if documents.get("rollback", {}).get("committed"):
-            return f"{text}: the rollback is committed, and was not found so afterwards; see below"
-        planned = sum(len(step["migrations"]) for step in documents.get("plan", {}).get("steps", [])) or count
-        text += f": {count} of {planned} migrations applied"
-        if "rollback" in documents:
-            text += ", and the rollback failed; see below"
-        elif run.error and run.error.get("code") == "verification":
-            text += ", and a check failed; see below"
-        else:
-            text += " and stay: no check found them wrong, and not all was seen or done; see below"
-    elif run.verdict == "dry_run":
-        taken_back = len(documents.get("rollback", {}).get("migrations", []))
-        receipt = documents.get("migration", {}).get("receipt") or {}
-        whole = "everything was executed" if not receipt.get("not_executed") else "what can be tried was executed"
-        text += f": {whole} and rolled back; {_what_stays(documents)} ({number(count or taken_back, 'migration')})"
-    return text
+    by_verdict = {
+        "migrated": _migrated,
+        "rolled_back": _rolled_back,
+        "needs_attention": _needs_attention,
+        "dry_run": _tried,
+    }
+    return text + by_verdict[run.verdict](run, documents) if run.verdict in by_verdict else text
+
+
+def _migrated(_run: RunRecord, documents: Documents) -> str:
+    when = "before COMMIT and after it" if _verified_before_commit(documents) else "after COMMIT"
+    return f": {number(_count(documents, 'migration'), 'migration')}, verified {when}"
+
+
+def _rolled_back(_run: RunRecord, documents: Documents) -> str:
+    if equal_but := documents.get("rollback", {}).get("equal_but"):
+        proof = f"the catalog is again what it was but for {', '.join(equal_but)}"
+    elif _catalog_is_proven(documents):
+        proof = "the catalog is again exactly what it was"
+    else:
+        proof = "the catalog is not proven"
+    return f": {number(_count(documents, 'rollback'), 'migration')}; {proof}"
+
+
+def _needs_attention(run: RunRecord, documents: Documents) -> str:
+    if documents.get("rollback", {}).get("committed"):
+        return ": the rollback is committed, and was not found so afterwards; see below"
+    count = _count(documents, "migration")
+    planned = sum(len(step["migrations"]) for step in documents.get("plan", {}).get("steps", [])) or count
+    if "rollback" in documents:
+        rest = ", and the rollback failed; see below"
+    elif run.error and run.error.get("code") == "verification":
+        rest = ", and a check failed; see below"
+    else:
+        rest = " and stay: no check found them wrong, and not all was seen or done; see below"
+    return f": {count} of {planned} migrations applied{rest}"
+
+
+def _tried(_run: RunRecord, documents: Documents) -> str:
+    receipt = documents.get("migration", {}).get("receipt") or {}
+    whole = "everything was executed" if not receipt.get("not_executed") else "what can be tried was executed"
+    count = _count(documents, "migration") or _count(documents, "rollback")
+    return f": {whole} and rolled back; {_what_stays(documents)} ({number(count, 'migration')})"
+
+
+def _count(documents: Documents, document: str) -> int:
+    return len(documents.get(document, {}).get("migrations", []))
 
 
 def _what_stays(documents: Documents) -> str:

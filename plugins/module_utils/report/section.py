@@ -115,7 +115,8 @@ def in_short(section: Section) -> Section | None:
         rows = [("changed", f"{sum(int(row[1]) for row in rows)}: " + ", ".join(f"{row[1]} {row[0]}" for row in rows))]
     elif title == "Rows":
         total = rows[-1:] if rows[-1][0] == "total" else []
-        equal = [(number(len(section.folded), "table"), "", "", "unchanged")] if section.folded else []
+        compared = sum(bool(row[3]) for row in section.folded)
+        equal = [(number(compared, "table"), "", "", "unchanged")] if compared else []
         rows = [row for row in section.shown if row not in total] + equal + total
     elif title == "Probes":
         passed = ("PASS", f"{len(section.folded)} of {len(rows)}", *[""] * (len(header) - 2))

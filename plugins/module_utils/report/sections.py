@@ -189,7 +189,8 @@ def _counts(documents: Documents) -> Iterator[tuple[str, Any, Any, str]]:
 
 
 def _is_unchanged(row: Row) -> bool:
-    return row[3] in ("equal", "unchanged", "PASS unchanged")
+    """Whether a table needs nobody's attention; without a verdict there was nothing to compare it with."""
+    return row[3] in ("", "equal", "unchanged", "PASS unchanged") and row[0] != "total"
 
 
 def _is_passed(row: Row) -> bool:

@@ -21,6 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     session,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import find_program, program_version
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.account import make_account
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.directory import (
     PROJECT_FILE,
     SERVER,
@@ -41,7 +42,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.server impo
     HOST,
     Server,
     free_port,
-    make_account,
     make_data_directory,
     port_is_free,
     remove_directory,

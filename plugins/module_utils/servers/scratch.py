@@ -40,13 +40,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs i
     program_version,
     run_program,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.account import make_account
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.installation import add_stand_ins, has_library
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import (
     ORPHANS_END_SECONDS,
     POLL_SECONDS,
     SOCKET_ACCESS,
     Server,
-    make_account,
     make_data_directory,
     run_sql_offline,
     settings_text,

@@ -10,8 +10,6 @@ one could not reach the programs or the data (below /root, say), in a user names
 from __future__ import annotations
 
 import os
-import pwd
-import random
 import re
 import secrets
 import shutil
@@ -19,7 +17,6 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +27,14 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     ToolError,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_atomically
-from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import CompletedProgram, run_program
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.account import (
+    NOBODY,
+    Account,
+    account_of,
+    give_own_id,
+)
 
 HOST = "127.0.0.1"
-NOBODY = 65534
-# Ids that systemd sets aside for users who exist only while a service runs (systemd.io/UIDS-GIDS, "Dynamic service users").
-PASSING_IDS = range(61184, 65520)
 FIRST_NORMAL_OBJECT_ID = 16384
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
@@ -45,7 +44,6 @@ REMOVAL_ATTEMPTS = 50
 LOG_LINES_SHOWN = 12
 SETTINGS_FILE = "local_project.conf"
 
-_IN_A_USER_NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _LOCALES = ("C.UTF-8", "C")
 # Whoever could change these would move the server off loopback, or away from where it is looked for.
@@ -73,20 +71,6 @@ SOCKET_ACCESS = """\
 # Only through the socket, only with a password.
 local all all scram-sha-256
 """
-
-
-@dataclass(frozen=True)
-class Account:
-    """How PostgreSQL's programs are run so that they are not root: as somebody else, or behind a prefix."""
-
-    unprivileged_id: int | None = None
-    prefix: tuple[str, ...] = ()
-
-    def run(self, argv: list[Path | str], **options: Any) -> CompletedProgram:
-        """Run one program to its end, away from a working directory that the account could not enter."""
-        return run_program(
-            [*self.prefix, *argv], env={}, cwd=Path("/"), unprivileged_id=self.unprivileged_id, **options
-        )
 
 
 @dataclass(frozen=True)
@@ -123,49 +107,6 @@ class Server:
         return self.data / SETTINGS_FILE
 
 
-def make_account(directory: Path, pg_bin: Path) -> Account:
-    """Choose how to run the server over a new, empty directory, and hand the directory to that account.
-
-    :raises LocalProjectError: when we are root and there is no way to be anybody else.
-    """
-    if os.geteuid() != 0:
-        return Account()
-    failures = []
-    for account, owner in ((Account(unprivileged_id=NOBODY), NOBODY), (Account(prefix=_IN_A_USER_NAMESPACE), 0)):
-        try:
-            os.chown(directory, owner, owner)
-            # The shell asks as the account: a directory above that it may not enter shows only this way.
-            probe: list[Path | str] = ["/bin/sh", "-c", 'test -w "$1" && exec "$2" --version', "sh", directory]
-            account.run([*probe, pg_bin / "postgres"], timeout=START_TIMEOUT_SECONDS)
-            return account
-        except (OSError, ToolError) as error:
-            failures.append(str(error).splitlines()[0])
-    os.chown(directory, 0, 0)
-    raise LocalProjectError(
-        "PostgreSQL does not run as root, and no unprivileged way to run it works here: "
-        f"as user {NOBODY}: {failures[0]} In a user namespace: {failures[1]}",
-        where=str(directory),
-        next_step="Run as a normal user, or choose a state_dir and a pg_bin that every user can reach (not below /root).",
-    )
-
-
-def account_of(server: Server) -> Account:
-    """How to run the programs over a data directory that exists: as its owner.
-
-    :raises LocalProjectError: when it belongs to somebody else and we are not root.
-    """
-    owner = server.data.stat().st_uid
-    if os.geteuid() == 0:
-        return Account(unprivileged_id=owner) if owner else Account(prefix=_IN_A_USER_NAMESPACE)
-    if owner != os.geteuid():
-        raise LocalProjectError(
-            f"The server's data belongs to user {owner}, not to you (user {os.geteuid()})",
-            where=str(server.data),
-            next_step="Run as that user or as root, or use a state_dir of your own.",
-        )
-    return Account()
-
-
 def make_data_directory(
     server: Server, account: Account, superuser: str, *, durable: bool, access: str = LOOPBACK_ACCESS
 ) -> None:
@@ -196,25 +137,6 @@ def make_data_directory(
     _write_as_owner(main, main.read_bytes() + f"\ninclude '{SETTINGS_FILE}'\n".encode())
 
 
-def _give_own_id(server: Server) -> None:
-    """Hand the server's files to a user id of its own: other services of the machine run as nobody too.
-
-    Where the container has no such id, it stays with nobody.
-    """
-    used = {entry.pw_uid for entry in pwd.getpwall()}
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(FileNotFoundError):
-            used.add(process.stat().st_uid)
-    own = random.choice([number for number in PASSING_IDS if number not in used])
-    files = [server.directory, *server.directory.rglob("*")]
-    try:
-        for path in files:
-            os.chown(path, own, own, follow_symlinks=False)
-    except OSError:
-        for path in files:
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-
-
 def run_sql_offline(server: Server, script: str, database: str) -> None:
     """Run SQL as the superuser while no server runs, so that nobody can connect to a half-made project, and hand its files over.
 
@@ -227,11 +149,11 @@ def run_sql_offline(server: Server, script: str, database: str) -> None:
     command: list[Path | str] = [server.postgres, "--single", "-j", "-D", server.data]
     for setting in ("exit_on_error=on", "log_min_error_statement=panic", "log_min_messages=error"):
         command += ["-c", setting]
-    account = account_of(server)
+    account = account_of(server.data)
     account.run([*command, database], stdin=script)
     # Only now: initdb and a server in single-user mode want a user with a name.
     if account.unprivileged_id == NOBODY:
-        _give_own_id(server)
+        give_own_id(server.directory)
 
 
 def settings_text(settings: Mapping[str, Any], port: int, *, socket_directory: Path | None = None) -> str:
@@ -267,7 +189,7 @@ def write_settings(server: Server, text: str) -> None:
         return
     _write_as_owner(server.settings_file, text.encode())
     try:
-        account_of(server).run([server.postgres, "-D", server.data, "-C", "port"])
+        account_of(server.data).run([server.postgres, "-D", server.data, "-C", "port"])
     except ToolError as error:
         _write_as_owner(server.settings_file, before)
         # With its old date, for a newer one would mean that a running server has yet to take it.
@@ -307,7 +229,7 @@ def start_server(server: Server) -> None:
     _forget_reused_pid(server)
     command: list[Path | str] = [server.pg_bin / "pg_ctl", "start", "--silent", "--wait", "-p", server.postgres]
     command += ["--timeout", str(START_TIMEOUT_SECONDS), "--pgdata", server.data, "--log", server.log]
-    account = account_of(server)
+    account = account_of(server.data)
     deadline = time.monotonic() + ORPHANS_END_SECONDS
     while True:
         offset = server.log.stat().st_size if server.log.exists() else 0
@@ -339,7 +261,7 @@ def stop_server(server: Server, *, how: signal.Signals = signal.SIGINT) -> None:
     pid = running_pid(server)
     if pid is None:
         return
-    account_of(server)
+    account_of(server.data)
     os.kill(pid, how)
     deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while running_pid(server) is not None:

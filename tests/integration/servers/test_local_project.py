@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import LocalProjectError
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.account import PASSING_IDS
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.local import (
     create_database,
@@ -31,7 +32,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.local impor
     ensure_stopped,
     read_project,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import PASSING_IDS, running_pid
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import running_pid
 from tests.integration.conftest import FAST_SETTINGS
 from tests.integration.live import CLONE, MODULES, LiveProject, RunModule, module_environment
 

@@ -18,8 +18,9 @@ import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, ToolError
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value, session
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.account import NOBODY
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import remove_abandoned, scratch_server
-from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import NOBODY, running_pid
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import running_pid
 
 HOLD = """
 import sys, time
