@@ -130,11 +130,6 @@ options:
     type: str
     choices: [before, after]
     default: after
-  which:
-    description: The probes that do not write, those that do, or all. What the others found earlier in the run stays in its document.
-    type: str
-    choices: [reads, writes, all]
-    default: all
   baseline:
     description: The report of the V(before) stage, as returned in RV(probes) or by the path of C(probes-before.json).
     type: raw
@@ -331,8 +326,6 @@ def probes(module: AnsibleModule) -> dict[str, Any]:
     """The module's one call into the engine."""
     params = module.params
     run_dir = None if module.check_mode else optional_path(params["run_dir"])
-    if module.check_mode and params["which"] == "writes":
-        return {"changed": False}
     report = probe(
         connection_options(params),
         params["probes"],
@@ -343,7 +336,7 @@ def probes(module: AnsibleModule) -> dict[str, Any]:
             ca_cert=params["api_ca_cert"],
         ),
         stage=params["stage"],
-        which="reads" if module.check_mode else params["which"],
+        reads_only=module.check_mode,
         baseline=params["baseline"],
         required=params["required"],
         wait_seconds=params["wait_seconds"],
@@ -373,7 +366,6 @@ def main() -> None:
             "jwt_secret": {"type": "str", "no_log": True},
             "api_ca_cert": {"type": "path"},
             "stage": {"type": "str", "choices": ["before", "after"], "default": "after"},
-            "which": {"type": "str", "choices": ["reads", "writes", "all"], "default": "all"},
             "required": {"type": "bool", "default": True},
             "wait_seconds": {"type": "float", "default": 30.0},
         },

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import is_loopback
-from ansible_collections.pgops.supabase.plugins.module_utils.probes.documents import Which
 from ansible_collections.pgops.supabase.plugins.module_utils.probes.request import Request
 
 ApiRole = Literal["anon", "authenticated", "service_role"]
@@ -56,8 +55,8 @@ class Api:
     ca_cert: str | None = None
 
 
-def read_probes(declared: Sequence[Mapping[str, Any]], api: Api, which: Which) -> list[Probe]:
-    """All probes checked, before any is sent, and of them those that are asked for.
+def read_probes(declared: Sequence[Mapping[str, Any]], api: Api, *, reads_only: bool) -> list[Probe]:
+    """All probes checked, before any is sent; where nothing may stay, those that do not write.
 
     :raises InputError: when one cannot be used: two have its name, its address is none, its expression is not JMESPath, or a key would
         travel unencrypted or to another host than the API's.
@@ -71,7 +70,7 @@ def read_probes(declared: Sequence[Mapping[str, Any]], api: Api, which: Which) -
         if names.count(name) > 1:
             raise _refused(name, "two probes have this name", "Give each a name of its own.")
     probes = [_read(item, api) for item in declared]
-    return [probe for probe in probes if which == "all" or probe.writes == (which == "writes")]
+    return [probe for probe in probes if not (reads_only and probe.writes)]
 
 
 def _read(item: Mapping[str, Any], api: Api) -> Probe:

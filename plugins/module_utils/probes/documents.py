@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 
 Stage = Literal["before", "after"]
-Which = Literal["reads", "writes", "all"]
 # V(answered): there was an HTTP answer. V(no_answer): nobody listened, or the answer did not come in time. V(not_asked): the request
 # never reached the endpoint for a reason no migration has a part in: the name is not known, the certificate is not valid.
 Reached = Literal["answered", "no_answer", "not_asked"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict, given_document, utc_now
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import given_document, utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
     InputError,
     NotSeen,
@@ -21,7 +21,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     StatementFailed,
     VerificationFailed,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json, write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.probes import database
 from ansible_collections.pgops.supabase.plugins.module_utils.probes.declared import Api, Probe, read_probes
@@ -30,7 +30,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.probes.documents im
     ProbeResult,
     ProbeVerdict,
     Stage,
-    Which,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.probes.judgement import (
     beside_baseline,
@@ -88,7 +87,7 @@ def probe(
     api: Api,
     *,
     stage: Stage,
-    which: Which = "all",
+    reads_only: bool = False,
     baseline: Mapping[str, Any] | str | None = None,
     required: bool = True,
     wait_seconds: float = 30.0,
@@ -96,7 +95,7 @@ def probe(
 ) -> ProbeReport:
     """Ask every probe, and judge what it found beside the baseline.
 
-    :param which: those that write, those that do not, or all. What the others found earlier in the same stage of the run is kept.
+    :param reads_only: leave out those that write.
     :param baseline: the report of the stage before, as data or by its path.
     :param required: whether a probe that fails in the stage before is an error.
     :param wait_seconds: how long to wait, all in all, while the API reads the schema anew or comes back.
@@ -106,7 +105,7 @@ def probe(
     :raises VerificationFailed: when one fails in the stage after, and it is not known to have failed before.
     :raises NotSeen: when one could not be asked in the stage after.
     """
-    probes = read_probes(declared, api, which)
+    probes = read_probes(declared, api, reads_only=reads_only)
     asking = Asking(
         options=options,
         stage=stage,
@@ -119,8 +118,7 @@ def probe(
     duration = round(time.monotonic() - began, 3)
     report = _report(stage, started_at, duration, results)
     if run_dir:
-        path = run_dir / f"probes-{stage}.json"
-        write_json(path, _with_earlier(path, report, [item["name"] for item in declared]).as_dict())
+        write_json(run_dir / f"probes-{stage}.json", report.as_dict())
     _require(report, required=required)
     return report
 
@@ -251,17 +249,6 @@ def _report(stage: Stage, started_at: str, duration: float, results: Sequence[Pr
         skipped=number["SKIP"],
         probes=list(results),
     )
-
-
-def _with_earlier(path: Path, report: ProbeReport, names: Sequence[str]) -> ProbeReport:
-    """The report with what the other sort of probes found earlier, in the order of the declaration."""
-    try:
-        earlier = from_dict(ProbeReport, read_json(path))
-    except (OSError, ValueError, TypeError):
-        return report
-    found = {result.name: result for result in (*earlier.probes, *report.probes)}
-    kept = [found[name] for name in names if name in found]
-    return _report(report.stage, earlier.started_at, round(earlier.duration_seconds + report.duration_seconds, 3), kept)
 
 
 def _require(report: ProbeReport, *, required: bool) -> None:

@@ -217,18 +217,6 @@ def test_check_mode_sends_what_reads_and_writes_nothing(web: Endpoint, tmp_path:
     found = ask(web, tmp_path, *probes, check=True, stage="before")
     assert [probe["name"] for probe in found["probes"]["probes"]] == ["users"] and not (tmp_path / "run").exists()
     assert {method for method, *_rest in web.asked} == {"GET"}
-    assert not ask(web, tmp_path, *probes, check=True, which="writes").get("probes")
-
-
-def test_reads_and_writes_at_two_times_are_one_document(web: Endpoint, tmp_path: Path) -> None:
-    probes: list[dict[str, Any]] = [{"name": "change", "url": "/users/1", "method": "PATCH", "body": {"a": 1}}, USERS]
-    before = baseline(web, tmp_path, *probes)
-    ask(web, tmp_path, *probes, baseline=before, which="reads")
-    last = ask(web, tmp_path, *probes, baseline=before, which="writes")
-    assert [probe["name"] for probe in last["probes"]["probes"]] == ["change"]
-    written = json.loads((tmp_path / "run" / "probes-after.json").read_text())
-    assert [probe["name"] for probe in written["probes"]] == ["change", "users"] and written["passed"] == 2
-    assert [body for method, _path, _headers, body in web.asked if method == "PATCH"] == [b'{"a": 1}'] * 2
 
 
 SQL_PROBE = {

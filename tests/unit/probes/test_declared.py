@@ -23,7 +23,7 @@ API = Api(
 
 
 def one(api: Api = API, **probe: Any) -> Any:
-    (read,) = read_probes([{"name": "it", "url": "/users?apikey=S3CR3T-query", **probe}], api, "all")
+    (read,) = read_probes([{"name": "it", "url": "/users?apikey=S3CR3T-query", **probe}], api, reads_only=False)
     return read
 
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_used_is_refused_without_a_secret(probe: dict[str, Any], 
 
 def test_two_probes_do_not_share_a_name() -> None:
     with pytest.raises(InputError, match="two probes have this name"):
-        read_probes([{"name": "it", "url": "/a"}, {"name": "it", "url": "/b"}], API, "all")
+        read_probes([{"name": "it", "url": "/a"}, {"name": "it", "url": "/b"}], API, reads_only=False)
 
 
 def test_each_role_has_its_key() -> None:
@@ -85,5 +85,5 @@ def test_those_that_write_are_told_apart_and_sent_once() -> None:
         {"name": "patch", "url": "/", "method": "PATCH", "samples": 7},
         {"name": "call", "url": "/rpc/f", "method": "POST", "writes": False, "samples": 7},
     ]
-    sent = {which: {p.name: p.samples for p in read_probes(declared, API, which)} for which in ("reads", "writes")}
-    assert sent == {"reads": {"get": 7, "call": 7}, "writes": {"patch": 1}}
+    sent = {only: {p.name: p.samples for p in read_probes(declared, API, reads_only=only)} for only in (True, False)}
+    assert sent == {True: {"get": 7, "call": 7}, False: {"get": 7, "call": 7, "patch": 1}}
