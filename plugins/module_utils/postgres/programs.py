@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, ToolError
 
@@ -202,10 +202,8 @@ def run_program(
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE if watcher is None else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            user=unprivileged_id,
-            group=unprivileged_id,
-            extra_groups=None if unprivileged_id is None else [],
             start_new_session=with_children,
+            **_becoming(unprivileged_id),
         )
     except OSError as error:
         raise _not_started(command[0], error, state, advice) from error
@@ -218,6 +216,12 @@ def run_program(
     if process.returncode:
         raise _failure(command[0], process.returncode, complaint, state, advice)
     return CompletedProgram(stdout.decode(errors="replace"), complaint)
+
+
+def _becoming(unprivileged_id: int | None) -> dict[str, Any]:
+    if unprivileged_id is None:
+        return {}
+    return {"user": unprivileged_id, "group": unprivileged_id, "extra_groups": []}
 
 
 def _read_to_end(
