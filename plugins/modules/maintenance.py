@@ -232,8 +232,10 @@ def request_of(given: dict[str, Any] | None) -> HttpRequest | None:
     return None if given is None else HttpRequest(**{**given, "status": tuple(given["status"])})
 
 
-def said_of(report: MaintenanceReport, state: str, changed: bool) -> str:
+def said_of(report: MaintenanceReport, state: str, changed: bool, *, pretended: bool) -> str:
     """What was done, in a few words; nothing where there was nothing to do."""
+    if pretended:
+        return f"they would be {'stopped' if state == 'on' else 'on again'} ({report.strategy})" if changed else ""
     if state == "off":
         return f"they were stopped for {report.seconds or 0:.1f} s" if changed else ""
     passed = sum(proof.passed is True for proof in report.proofs)
@@ -259,7 +261,11 @@ def have_state(module: AnsibleModule) -> dict[str, Any]:
         )
     for warning in report.warnings:
         module.warn(warning)
-    result = {"changed": changed, "msg": said_of(report, params["state"], changed), "maintenance": report.as_dict()}
+    result = {
+        "changed": changed,
+        "msg": said_of(report, params["state"], changed, pretended=module.check_mode),
+        "maintenance": report.as_dict(),
+    }
     if module._diff:
         states = ("the application's writes are on\n", "the application's writes are stopped\n")
         after = params["state"] == "on" if changed else report.on
