@@ -28,6 +28,8 @@ def play(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         **module_environment(),
         "ANSIBLE_HOME": str(CLONE / ".ansible"),
         "ANSIBLE_FORCE_COLOR": "0",
+        # Its recap tells what changed.
+        "ANSIBLE_STDOUT_CALLBACK": "default",
         **({"ANSIBLE_CONFIG": str(CLONE / "ansible.cfg")} if where == CLONE else {}),
     }
     return subprocess.run(
