@@ -201,6 +201,7 @@ def look_around() -> None:
         "select action, count(*) from public.user_audits group by action",
     ):
         print(f'  psql -c "{query}"')
+    print(f"  git -C {APP.relative_to(CLONE)} log --stat")
     print("\nThe status at any time:  .venv/bin/ansible-playbook pgops.supabase.status")
     print("Stop the servers:        make demo-down")
     print("\nThe reports of the two runs, for a browser:")
