@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import quote
 
 import example_api
+import example_app
 from clone import BIN, CLONE, LOCAL, environment, say, write_private
 
 INVENTORY = CLONE / "inventory" / "demo"
@@ -34,9 +35,12 @@ SERVERS = DEMO / "servers"
 RUNS = DEMO / "runs"
 URIS = LOCAL / "demo.json"
 API = DEMO / "api"
+APP = DEMO / "app"
+TYPES = DEMO / "types.json"
 SERVICES = LOCAL / "demo.pg_service.conf"
 EXAMPLE = CLONE / "examples" / "ready_set"
-OVERLAY = DEMO / "supabase-with-third-migration"
+APP_WITH_THIRD = DEMO / "app-with-third-migration"
+OVERLAY = APP_WITH_THIRD / "supabase"
 DEV, PROD = "ready_set_dev", "ready_set_prod"
 THIRD = "20251021090000_normalise_contact_numbers"
 
@@ -71,6 +75,10 @@ def up() -> None:
 
 def prepare() -> None:
     """Start the servers and bring them to where the story begins."""
+    example_app.have(APP, EXAMPLE / "supabase")
+    say(f"The example is a git repository of its own in {APP.relative_to(CLONE)}, with a remote beside it")
+    if missing := example_app.have_generator(TYPES, LOCAL / "types"):
+        say(f"No TypeScript types in this demo: {missing.splitlines()[0]}")
     say("Start two local projects, shaped like Supabase's (playbook local_project)")
     playbook("playbooks/local_project.yml")
     for host in (DEV, PROD):
@@ -90,7 +98,7 @@ def failure() -> None:
     prepare()
     say("Have the first two migrations on both projects")
     playbook("playbooks/migrate.yml", "-l", "all")
-    merge_third_migration()
+    example_app.branched(APP, APP_WITH_THIRD, "normalised-contact-numbers", EXAMPLE / "failing" / "supabase")
     with_third = json.dumps(
         {
             "project_supabase_dir": str(OVERLAY),
@@ -100,7 +108,9 @@ def failure() -> None:
             ],
             # The checks run after COMMIT, as they do where they take too long to hold locks for them.
             "migrate_verify_before_commit": False,
-            "preflight_waivers": {"git": "the third migration is laid over the example on the spot"},
+            # The branch is tried out, and not published.
+            "project_publish": {},
+            "project_types": {},
         }
     )
     before = observed(PROD)
@@ -157,13 +167,6 @@ def way_back() -> None:
     print(f"The report of the restore: {(newest_run(PROD, 'restored') / 'report.html').relative_to(CLONE)}")
 
 
-def merge_third_migration() -> None:
-    """The example's folder with the third migration laid over it, as the branch that adds it would look."""
-    shutil.rmtree(OVERLAY, ignore_errors=True)
-    shutil.copytree(EXAMPLE / "supabase", OVERLAY)
-    shutil.copytree(EXAMPLE / "failing" / "supabase", OVERLAY, dirs_exist_ok=True)
-
-
 def compare(when: str, before: dict[str, str], after: dict[str, str]) -> None:
     """Say what PostgreSQL's own programs, which know nothing of us, found on production then and now."""
     say(f"What pg_dump and psql see on {PROD}, {when} and now")
@@ -198,6 +201,7 @@ def look_around() -> None:
         "select action, count(*) from public.user_audits group by action",
     ):
         print(f'  psql -c "{query}"')
+    print(f"  git -C {APP.relative_to(CLONE)} log --stat")
     print("\nThe status at any time:  .venv/bin/ansible-playbook pgops.supabase.status")
     print("Stop the servers:        make demo-down")
     print("\nThe reports of the two runs, for a browser:")

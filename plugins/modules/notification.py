@@ -30,9 +30,9 @@ options:
   event:
     description:
       - What to tell. V(started) and V(ended) are of the run in O(run_dir); V(ended) is told as the event that its verdict names.
-      - V(maintenance_on), V(maintenance_off), V(alert) and V(recovered) are told of O(project) with O(details).
+      - V(announced), V(maintenance_on), V(maintenance_off), V(alert) and V(recovered) are told of O(project) with O(details).
     type: str
-    choices: [started, ended, maintenance_on, maintenance_off, alert, recovered]
+    choices: [announced, started, ended, maintenance_on, maintenance_off, alert, recovered]
     default: ended
   run_dir:
     description:
@@ -82,11 +82,11 @@ options:
         type: list
         elements: str
         choices:
-          [started, migrated, adopted, rolled_back, restored, backed_up, not_applied, needs_attention, nothing_to_do,
+          [announced, started, migrated, adopted, rolled_back, restored, backed_up, not_applied, needs_attention, nothing_to_do,
            maintenance_on, maintenance_off, alert, recovered]
         default:
-          [started, migrated, adopted, rolled_back, restored, not_applied, needs_attention, maintenance_on, maintenance_off, alert,
-           recovered]
+          [announced, started, migrated, adopted, rolled_back, restored, not_applied, needs_attention, maintenance_on,
+           maintenance_off, alert, recovered]
       url:
         description: Address of the webhook. It is a secret. C(https), or C(http) to this machine.
         type: str
@@ -296,7 +296,7 @@ def main() -> None:
         argument_spec={
             "event": {
                 "type": "str",
-                "choices": ["started", "ended", "maintenance_on", "maintenance_off", "alert", "recovered"],
+                "choices": ["announced", "started", "ended", "maintenance_on", "maintenance_off", "alert", "recovered"],
                 "default": "ended",
             },
             "run_dir": {"type": "path"},

@@ -11,8 +11,9 @@ from typing import ClassVar, Literal
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import Operation, RunVerdict
 
-# What people can be told of: that a run began, how one ended, and what becomes of the application meanwhile and afterwards.
-Occasion = Literal["started", "maintenance_on", "maintenance_off", "alert", "recovered"]
+# What people can be told of: when a run is planned, that it began, how it ended, and what becomes of the application meanwhile and
+# afterwards.
+Occasion = Literal["announced", "started", "maintenance_on", "maintenance_off", "alert", "recovered"]
 Event = Literal[Occasion, RunVerdict]
 
 

@@ -37,6 +37,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import
 
 NOTIFICATION_FILE = "notification.json"
 EVENTS: tuple[Event, ...] = (
+    "announced",
     "started",
     "migrated",
     "adopted",

@@ -27,10 +27,15 @@ _WORK: Mapping[Operation, str] = {
     "backup": "BACKUP IN PROGRESS",
 }
 _TITLES: Mapping[Occasion, str] = {
+    "announced": "MIGRATION PLANNED",
     "maintenance_on": "MAINTENANCE ON: the application cannot write",
     "maintenance_off": "MAINTENANCE OFF: the application can write again",
     "alert": "ALERT",
     "recovered": "RECOVERED",
+}
+_NEXT_STEPS: Mapping[Occasion, str] = {
+    "announced": "Say beforehand what speaks against it, and change nothing in this database by hand at that time.",
+    "alert": "Look: ansible-playbook pgops.supabase.status -l {project}",
 }
 
 
@@ -95,7 +100,7 @@ def happened(
         title=f"{project}: {_TITLES[event]}",
         reason=details.get("Reason"),
         facts={**details, **({} if "At" in details else {"At": utc_now()})},
-        next_steps=[f"Look: ansible-playbook pgops.supabase.status -l {project}"] if event == "alert" else [],
+        next_steps=list(_NEXT_STEPS.get(event, "").format(project=project).splitlines()),
         contacts=list(contacts),
     )
 

@@ -22,6 +22,7 @@ _NEXT = "Correct the template, or move it away and the text is ours."
 
 # A mark that shows from afar whether all is well.
 _MARKS: Mapping[Event, str] = {
+    "announced": "\U0001f4c5",
     "started": "\U0001f6a7",
     "maintenance_on": "\U0001f6a7",
     "maintenance_off": "\u2705",

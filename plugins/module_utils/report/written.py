@@ -164,10 +164,12 @@ _APPLIED = (
     ("Week 1", "Make a backup that holds the new schema", "backup"),
     ("Week 1", "Look at what the new tables and columns collect: errors, outliers, growth", ""),
     ("Week 1", "Set up the dashboards, alerts and clean-up jobs that the new tables need", ""),
+    ("Week 1", "Show those who help users what is new, with queries that they can use", ""),
     ("Month 1", "Prove that the backups can be restored and are equal", "backup -e backup_verify=restore"),
     ("Month 1", "Drop indexes that nothing uses, and add those that are missed (pg_stat_user_indexes)", ""),
     ("Month 1", "Hold the row level security policies against what people really read and write", ""),
     ("Month 1", "Decide how long new rows are kept, and where old ones go", ""),
+    ("Month 1", "See what the new rows say by now, and whether their kinds and categories still fit", ""),
 )
 _FAILED = (
     _LOOK,

@@ -165,6 +165,17 @@ def test_maintenance_is_told_without_a_run_and_in_the_users_words(web: receivers
     assert nobody["failed"] and "project is required" in nobody["msg"] and len(web.received) == 3
 
 
+def test_the_team_is_told_beforehand_when_a_migration_is_planned(web: receivers.Web) -> None:
+    details = {"Migrations": "20260101090000_notes", "At": "Tuesday, 22:00"}
+    given: dict[str, Any] = {"event": "announced", "project": "shop", "details": details, "channels": [hook(web)]}
+    for time in range(2):
+        assert run_module("notification", **given)["changed"]
+        _path, _headers, content = web.received[time]
+        lines = content["text"].splitlines()
+        assert lines[0].endswith("shop: MIGRATION PLANNED") and "At:         Tuesday, 22:00" in lines
+        assert "what speaks against it" in content["text"]
+
+
 @pytest.mark.parametrize("form", ["discord", "teams", "document"])
 def test_a_webhook_gets_the_form_that_it_asks_for(web: receivers.Web, run_dir: Path, form: str) -> None:
     result = tell(run_dir, hook(web, payload=form))
