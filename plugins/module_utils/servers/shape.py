@@ -111,6 +111,7 @@ do $do$
 declare
     wanted text;
     home text;
+    made boolean;
 begin
     for wanted, home in values ('pgcrypto', 'extensions'), ('pg_stat_statements', 'extensions'),
         ('uuid-ossp', 'extensions'), ('supabase_vault', 'vault'), ('pg_graphql', 'graphql')
@@ -120,9 +121,24 @@ begin
                 grant create on database postgres to postgres;
                 set role postgres;
             end if;
-            execute pg_catalog.format('create extension if not exists %I with schema %I', wanted, home);
+            begin
+                -- A server in single-user mode would end at an error, whoever catches it.
+                perform pg_catalog.set_config('exit_on_error', 'off', true);
+                execute pg_catalog.format('create extension if not exists %I with schema %I', wanted, home);
+                made := true;
+            exception when others then
+                -- Its library wants one that this machine lacks; then the extension is not there.
+                if sqlerrm not like 'could not load library %' then
+                    raise;
+                end if;
+                made := false;
+            end;
+            perform pg_catalog.set_config('exit_on_error', 'on', true);
             reset role;
-        elsif wanted = 'uuid-ossp' then
+        else
+            made := false;
+        end if;
+        if wanted = 'uuid-ossp' and not made then
             create function extensions.uuid_generate_v4() returns uuid
                 language sql volatile parallel safe
                 as 'select pg_catalog.gen_random_uuid()';
