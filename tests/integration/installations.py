@@ -120,7 +120,13 @@ def _of_debian(making: Making, suite: str) -> Path:
     (making.at / "apt.conf").write_text(APT.format(at=making.at))
     (making.at / "sources.list").write_text(SOURCES.format(keys=KEYS, suite=suite))
     major = SUITES[suite].major
-    packages = [f"postgresql-{major}", f"postgresql-client-{major}", *LIBRARIES, *SUITES[suite].libraries]
+    packages = [
+        f"postgresql-{major}",
+        f"postgresql-client-{major}",
+        f"postgresql-{major}-cron",
+        *LIBRARIES,
+        *SUITES[suite].libraries,
+    ]
     apt = ("apt-get", "-c", making.at / "apt.conf", "-o", "APT::Sandbox::User=root", "-qq")
     if not making.run(*apt, "update") or not making.run(*apt, "download", *packages):
         pytest.skip(f"Debian's packages of {suite} cannot be fetched: {making.output[-1]}")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # Extensions that work only when the server has loaded their library at its start.
 LOADED_AT_START = ("pg_cron", "pg_net", "pgaudit")
-# The platform has extensions in the schema extensions, but for those whose own files name another place.
+# The platform has extensions in the schema extensions, but for these and those whose own files name another place.
+_HOMES = {"pg_cron": "pg_catalog"}
 _PLACED = """
 select v.name from pg_catalog.pg_available_extensions a
 join pg_catalog.pg_available_extension_versions v on v.name = a.name and v.version = a.default_version
@@ -77,7 +78,7 @@ def make_extensions(project: LocalProject, extensions: Sequence[str]) -> list[st
         placed = {name for (name,) in fetch_all(connection, _PLACED)}
         for name in wanted:
             # One that another of the list requires is there by then.
-            home = "" if name in placed else "with schema extensions"
+            home = "" if name in placed else f"with schema {_HOMES.get(name, 'extensions')}"
             statement = sql.SQL(f"create extension if not exists {{}} {home} cascade").format(sql.Identifier(name))
             execute(connection, "savepoint one")
             try:

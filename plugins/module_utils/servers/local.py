@@ -62,7 +62,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.server impo
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import (
     LOGIN_ROLES,
     OWNER,
-    SEARCH_PATH,
     SERVER_SETTINGS,
     SUPERUSER,
     TEMPLATE_DATABASE,
@@ -194,9 +193,6 @@ def create_database(project: LocalProject, name: str) -> ConnectionOptions:
     statements = [
         sql.SQL("create database {} template {} owner {}").format(
             database, sql.Identifier(TEMPLATE_DATABASE), sql.Identifier(OWNER)
-        ),
-        sql.SQL("alter database {} set search_path = {}").format(
-            database, sql.SQL(", ").join(sql.Identifier(schema) for schema in SEARCH_PATH)
         ),
         sql.SQL("grant all on database {} to dashboard_user").format(database),
     ]

@@ -24,7 +24,6 @@ SUPERUSER = "supabase_admin"
 OWNER = "postgres"
 LOGIN_ROLES = (OWNER, SUPERUSER, "authenticator")
 TEMPLATE_DATABASE = "supabase_template"
-SEARCH_PATH = ("$user", "public", "extensions")
 
 # What the platform's postgresql.conf says. Settings of roles (below) take precedence over it.
 SERVER_SETTINGS: Mapping[str, str] = {
@@ -57,9 +56,23 @@ grant anon, authenticated, service_role to authenticator;
 
 grant anon, authenticated, service_role, authenticator to postgres with admin option;
 
+grant authenticator to supabase_storage_admin;
+
 grant supabase_auth_admin, supabase_storage_admin to postgres;
 
-grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
+grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres with admin option;
+
+do $do$
+begin
+    if pg_catalog.current_setting('server_version_num')::int >= 160000 then
+        grant pg_create_subscription to postgres;
+    end if;
+end
+$do$;
+
+alter role postgres set search_path = "$user", public, extensions;
+
+alter role supabase_admin set search_path = "$user", public, auth, extensions;
 
 alter role anon set statement_timeout = '3s';
 
@@ -70,6 +83,8 @@ alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
 
 alter role supabase_auth_admin set search_path = auth;
+
+alter role supabase_auth_admin set idle_in_transaction_session_timeout = 60000;
 
 alter role supabase_storage_admin set search_path = storage;
 """
@@ -91,7 +106,9 @@ create schema graphql_public;
 
 grant usage on schema graphql, graphql_public, vault to postgres with grant option;
 
-grant usage on schema auth, storage to postgres, anon, authenticated, service_role, dashboard_user;
+grant usage on schema auth, storage to postgres, anon, authenticated, service_role;
+
+grant all on schema auth, storage to dashboard_user;
 
 grant usage on schema auth to supabase_auth_admin;
 
@@ -374,8 +391,6 @@ DATABASES = """
 create database supabase_template template postgres is_template true allow_connections false;
 
 alter database postgres owner to postgres;
-
-alter database postgres set search_path = "$user", public, extensions;
 
 grant all on database postgres to dashboard_user;
 """

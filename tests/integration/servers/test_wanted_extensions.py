@@ -103,3 +103,22 @@ def test_an_installation_that_is_named_has_its_own_and_no_stand_ins(
         )
         assert asked.database.psql(WHERE).splitlines() == there
         assert len(asked.database.psql("select uuid_generate_v4()")) == 36
+
+
+def test_what_must_be_loaded_at_the_servers_start_is(run_module: RunModule, state_dir: Path) -> None:
+    asked = Asked(run_module, state_dir, programs_of("bookworm"))
+    assert asked()["changed"]
+    pid = running_pid(asked.database.server.server)
+    assert asked("pg_cron")["changed"]
+    assert running_pid(asked.database.server.server) != pid
+    assert "pg_cron" in asked.database.psql("show shared_preload_libraries")
+    assert (
+        asked.database.psql("select extnamespace::regnamespace from pg_extension where extname = 'pg_cron'")
+        == "pg_catalog"
+    )
+    # The true one, and postgres may use it as on the platform.
+    assert MARK not in asked.database.psql("select obj_description(oid, 'pg_extension') from pg_extension")
+    assert asked.database.psql("select cron.schedule('nightly', '0 3 * * *', 'select 1')") == "1"
+    for check in (True, False):
+        assert not asked("pg_cron", check=check)["changed"]
+    assert not asked()["changed"]
