@@ -88,6 +88,16 @@ options:
       - These are all of them; an empty dictionary takes earlier ones back. When left out, a project keeps those it has.
       - A change restarts a running server. What PostgreSQL does not accept is refused before anything is stopped.
     type: dict
+  extensions:
+    description:
+      - Extensions that the project's database has to have. The platform's superuser makes them where the platform has them,
+        in the schema V(extensions) or the one that their own files name, and what they require with them.
+      - Those that the server's programs do not have, nor a stand-in, are named all at once, and nothing is changed.
+      - With V(pg_cron), V(pg_net) or V(pgaudit) the server loads the extension's library at its start, for which a running one is restarted.
+      - None is dropped because it is not listed. With O(state=stopped) and O(state=absent) it means nothing.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: pgops.supabase.migration
 """
@@ -115,6 +125,12 @@ EXAMPLES = r"""
     settings:
       fsync: false
       full_page_writes: false
+
+- name: Have a project with extensions
+  pgops.supabase.local_project:
+    name: scratch
+    state_dir: ~/.local/state/pgops.supabase
+    extensions: [hstore, pg_net]
 
 - name: Stop its server and keep its data
   pgops.supabase.local_project:
@@ -201,6 +217,11 @@ project:
       description: Settings of the server that were asked for.
       type: dict
       sample: {"fsync": false}
+    extensions:
+      description: Extensions that were asked for.
+      type: list
+      elements: str
+      sample: [hstore]
 """
 
 from pathlib import Path
@@ -232,6 +253,7 @@ def have(module: AnsibleModule) -> dict[str, Any]:
             port=params["port"],
             pg_bin=Path(params["pg_bin"]) if params["pg_bin"] else None,
             settings=params["settings"],
+            extensions=params["extensions"],
             check_mode=check_mode,
         )
     )
@@ -260,6 +282,7 @@ def main() -> None:
             "port": {"type": "int", "default": 0},
             "pg_bin": {"type": "path"},
             "settings": {"type": "dict"},
+            "extensions": {"type": "list", "elements": "str", "default": []},
         }
     )
     run(module, lambda: have(module))

@@ -31,6 +31,8 @@ class LocalProject(Document):
     pg_bin: str
     server_version: str
     settings: dict[str, Any]
+    # Those that were asked for; the server loads at its start what they need.
+    extensions: list[str] = field(default_factory=list)
 
     @property
     def project_file(self) -> Path:

@@ -23,8 +23,13 @@ def add_stand_ins(server: Server, named: Path | str | None) -> None:
 
     :param named: the directory of programs that the user named; such an installation is taken as it is.
     """
-    if not named and "PG_BIN" not in os.environ and is_embedded(server.pg_bin):
+    if gets_stand_ins(server.pg_bin, named):
         _make(server)
+
+
+def gets_stand_ins(pg_bin: Path, named: Path | str | None) -> bool:
+    """Whether a server that is made with these programs gets an installation of its own."""
+    return not named and "PG_BIN" not in os.environ and is_embedded(pg_bin)
 
 
 def refresh(server: Server) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,9 +33,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.directory i
     refuse_foreign,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.documents import LocalProject
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.extending import (
+    libraries,
+    make_extensions,
+    missing,
+    refuse_unavailable,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.installation import (
     add_stand_ins,
-    has_library,
+    gets_stand_ins,
     refresh,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.server import (
@@ -56,7 +62,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.server impo
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import (
     LOGIN_ROLES,
     OWNER,
-    SEARCH_PATH,
     SERVER_SETTINGS,
     SUPERUSER,
     TEMPLATE_DATABASE,
@@ -107,6 +112,7 @@ def ensure_started(
     port: int = 0,
     pg_bin: Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    extensions: Sequence[str] = (),
     check_mode: bool = False,
 ) -> Outcome:
     """Have the project exist and its server run.
@@ -114,8 +120,9 @@ def ensure_started(
     :param port: port of loopback; 0 keeps the one it had when that is free, and otherwise takes any free one.
     :param pg_bin: directory of PostgreSQL's programs; None keeps those it was made with, or finds some.
     :param settings: server settings, all of them; None keeps those it has. A change of settings restarts the server.
-    :raises LocalProjectError: when it cannot be made or started.
-    :raises InputError: when the name or a setting is not usable.
+    :param extensions: those that its database has to have; they are made by the superuser, and none is dropped.
+    :raises LocalProjectError: when it cannot be made or started, or an extension not be made.
+    :raises InputError: when the name or a setting is not usable, or the programs lack an extension.
     :raises ToolError: when PostgreSQL's programs are missing or fail.
     """
     directory = project_directory(state_dir, name)
@@ -124,9 +131,9 @@ def ensure_started(
             f"{port} is not a port", where="port", next_step=f"Use a number up to {HIGHEST_PORT}, or 0 for a free one."
         )
     if check_mode:
-        return _start(directory, name, port, pg_bin, settings, check_mode=True)
+        return _start(directory, name, port, pg_bin, settings, extensions, check_mode=True)
     with locked(directory):
-        return _start(directory, name, port, pg_bin, settings, check_mode=False)
+        return _start(directory, name, port, pg_bin, settings, extensions, check_mode=False)
 
 
 def ensure_stopped(state_dir: Path, name: str, *, check_mode: bool = False) -> Outcome:
@@ -187,9 +194,6 @@ def create_database(project: LocalProject, name: str) -> ConnectionOptions:
         sql.SQL("create database {} template {} owner {}").format(
             database, sql.Identifier(TEMPLATE_DATABASE), sql.Identifier(OWNER)
         ),
-        sql.SQL("alter database {} set search_path = {}").format(
-            database, sql.SQL(", ").join(sql.Identifier(schema) for schema in SEARCH_PATH)
-        ),
         sql.SQL("grant all on database {} to dashboard_user").format(database),
     ]
     with session(project.connection(user=SUPERUSER), autocommit=True) as connection:
@@ -226,6 +230,7 @@ def _start(
     port: int,
     pg_bin: Path | None,
     settings: Mapping[str, Any] | None,
+    extensions: Sequence[str],
     *,
     check_mode: bool,
 ) -> Outcome:
@@ -234,30 +239,47 @@ def _start(
     if project is None:
         settings_text(settings or {}, port)
         programs = find_program("postgres", pg_bin).parent
+        refuse_unavailable(extensions, programs, stand_ins=gets_stand_ins(programs, pg_bin))
         if directory.exists():
             refuse_foreign(directory)
         if check_mode:
-            return Outcome(True, "started", before, {"state": "started", "settings": dict(settings or {})}, None)
-        project = _make(directory, name, programs, settings or {}, named=pg_bin)
+            predicted = {"state": "started", "settings": dict(settings or {}), "extensions": list(extensions)}
+            return Outcome(True, "started", before, predicted, None)
+        project = _make(directory, name, programs, settings or {}, extensions, named=pg_bin)
     else:
         served_by = project.pg_bin
         project.settings = dict(project.settings if settings is None else settings)
         project.pg_bin = str(_programs_for(project, pg_bin))
+        refuse_unavailable(extensions, Path(project.pg_bin), stand_ins=False, own=project.server)
+        project.extensions = list(dict.fromkeys([*project.extensions, *extensions]))
         running = running_pid(project.server) is not None and project.pg_bin == served_by
         wanted = _full_text(project, port or project.port)
+        after = {**_facts(project), "state": "started", "port": port or project.port}
         if running and settings_in_force(project.server, wanted):
-            return Outcome(False, "started", before, before, project)
+            lacking = missing(project, extensions) if extensions else []
+            if lacking and not check_mode:
+                make_extensions(project, lacking)
+                write_json(project.project_file, project.as_dict())
+            return Outcome(bool(lacking), "started", before, after if lacking else before, project)
         if check_mode:
-            after = {"state": "started", "port": port or project.port, "settings": project.settings}
             return Outcome(True, "started", before, after, project)
         write_settings(project.server, wanted)
         stop_server(project.server)
         refresh(project.server)
     _bring_up(project, port)
+    make_extensions(project, extensions)
     return Outcome(True, "started", before, _facts(project), project)
 
 
-def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any], *, named: Path | None) -> LocalProject:
+def _make(
+    directory: Path,
+    name: str,
+    pg_bin: Path,
+    settings: Mapping[str, Any],
+    extensions: Sequence[str],
+    *,
+    named: Path | None,
+) -> LocalProject:
     """Make a project that has never run. What an interrupted attempt left is made anew: nobody has used it."""
     if (directory / SERVER).exists():
         raise LocalProjectError(
@@ -286,6 +308,7 @@ def _make(directory: Path, name: str, pg_bin: Path, settings: Mapping[str, Any],
             pg_bin=str(pg_bin),
             server_version=program_version(pg_bin / "postgres").text,
             settings=dict(settings),
+            extensions=list(extensions),
         )
         write_settings(making, _full_text(project, free_port()))
         run_sql_offline(making, shape_script(project.passwords), OWNER)
@@ -353,11 +376,11 @@ def _programs_for(project: LocalProject, pg_bin: Path | None) -> Path:
 
 def _full_text(project: LocalProject, port: int) -> str:
     """The settings file: the platform's settings, under the caller's, under the server's own."""
-    libraries = "pg_stat_statements" if has_library(Path(project.pg_bin), "pg_stat_statements") else ""
-    platform = {**SERVER_SETTINGS, "shared_preload_libraries": libraries}
+    at_start = libraries(Path(project.pg_bin), project.extensions)
+    platform = {**SERVER_SETTINGS, "shared_preload_libraries": at_start}
     return settings_text({**platform, **project.settings}, port)
 
 
 def _facts(project: LocalProject) -> dict[str, Any]:
     state = "started" if running_pid(project.server) is not None else "stopped"
-    return {"state": state, "port": project.port, "settings": project.settings}
+    return {"state": state, "port": project.port, "settings": project.settings, "extensions": project.extensions}

@@ -24,7 +24,6 @@ SUPERUSER = "supabase_admin"
 OWNER = "postgres"
 LOGIN_ROLES = (OWNER, SUPERUSER, "authenticator")
 TEMPLATE_DATABASE = "supabase_template"
-SEARCH_PATH = ("$user", "public", "extensions")
 
 # What the platform's postgresql.conf says. Settings of roles (below) take precedence over it.
 SERVER_SETTINGS: Mapping[str, str] = {
@@ -57,9 +56,23 @@ grant anon, authenticated, service_role to authenticator;
 
 grant anon, authenticated, service_role, authenticator to postgres with admin option;
 
+grant authenticator to supabase_storage_admin;
+
 grant supabase_auth_admin, supabase_storage_admin to postgres;
 
-grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
+grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres with admin option;
+
+do $do$
+begin
+    if pg_catalog.current_setting('server_version_num')::int >= 160000 then
+        grant pg_create_subscription to postgres;
+    end if;
+end
+$do$;
+
+alter role postgres set search_path = "$user", public, extensions;
+
+alter role supabase_admin set search_path = "$user", public, auth, extensions;
 
 alter role anon set statement_timeout = '3s';
 
@@ -70,6 +83,8 @@ alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
 
 alter role supabase_auth_admin set search_path = auth;
+
+alter role supabase_auth_admin set idle_in_transaction_session_timeout = 60000;
 
 alter role supabase_storage_admin set search_path = storage;
 """
@@ -91,7 +106,9 @@ create schema graphql_public;
 
 grant usage on schema graphql, graphql_public, vault to postgres with grant option;
 
-grant usage on schema auth, storage to postgres, anon, authenticated, service_role, dashboard_user;
+grant usage on schema auth, storage to postgres, anon, authenticated, service_role;
+
+grant all on schema auth, storage to dashboard_user;
 
 grant usage on schema auth to supabase_auth_admin;
 
@@ -111,6 +128,7 @@ do $do$
 declare
     wanted text;
     home text;
+    made boolean;
 begin
     for wanted, home in values ('pgcrypto', 'extensions'), ('pg_stat_statements', 'extensions'),
         ('uuid-ossp', 'extensions'), ('supabase_vault', 'vault'), ('pg_graphql', 'graphql')
@@ -120,9 +138,24 @@ begin
                 grant create on database postgres to postgres;
                 set role postgres;
             end if;
-            execute pg_catalog.format('create extension if not exists %I with schema %I', wanted, home);
+            begin
+                -- A server in single-user mode would end at an error, whoever catches it.
+                perform pg_catalog.set_config('exit_on_error', 'off', true);
+                execute pg_catalog.format('create extension if not exists %I with schema %I', wanted, home);
+                made := true;
+            exception when others then
+                -- Its library wants one that this machine lacks; then the extension is not there.
+                if sqlerrm not like 'could not load library %' then
+                    raise;
+                end if;
+                made := false;
+            end;
+            perform pg_catalog.set_config('exit_on_error', 'on', true);
             reset role;
-        elsif wanted = 'uuid-ossp' then
+        else
+            made := false;
+        end if;
+        if wanted = 'uuid-ossp' and not made then
             create function extensions.uuid_generate_v4() returns uuid
                 language sql volatile parallel safe
                 as 'select pg_catalog.gen_random_uuid()';
@@ -358,8 +391,6 @@ DATABASES = """
 create database supabase_template template postgres is_template true allow_connections false;
 
 alter database postgres owner to postgres;
-
-alter database postgres set search_path = "$user", public, extensions;
 
 grant all on database postgres to dashboard_user;
 """

@@ -307,6 +307,8 @@ begin
             || ' to postgres, anon, authenticated, service_role';
         execute 'alter default privileges for role supabase_admin in schema graphql_public grant all on ' || kind
             || ' to postgres, anon, authenticated, service_role';
+        execute 'alter default privileges for role supabase_admin in schema extensions grant all on ' || kind
+            || ' to postgres with grant option';
         execute 'alter default privileges for role supabase_admin in schema realtime grant all on ' || kind
             || ' to postgres, dashboard_user';
         execute 'alter default privileges for role supabase_admin in schema supabase_functions grant all on ' || kind

@@ -173,9 +173,9 @@ create function extensions.watch() returns event_trigger language plpgsql as 'be
 create table public.with_uuids (id uuid default extensions.uuid_generate_v4());
 alter table public.with_uuids owner to postgres;
 create event trigger platform_watch on ddl_command_end execute function extensions.watch();
-create table storage.buckets_vectors (id text primary key);
-revoke all on storage.buckets_vectors from postgres;
-grant select on storage.buckets_vectors to postgres;
+create table storage.table_to_come (id text primary key);
+revoke all on storage.table_to_come from postgres;
+grant select on storage.table_to_come to postgres;
 """
 
 
@@ -367,10 +367,10 @@ def test_what_is_the_platforms_is_neither_demanded_nor_touched(restores: Restore
 def test_rows_of_the_platforms_that_came_since_are_refused_where_they_cannot_be_replaced(restores: Restores) -> None:
     restores.project.psql(OF_THE_PLATFORM, SUPERUSER)
     backup, _manifest = restores.backup()
-    restores.project.psql("insert into storage.buckets_vectors values ('a')", SUPERUSER)
+    restores.project.psql("insert into storage.table_to_come values ('a')", SUPERUSER)
     refused = restores.restore(backup)
     assert (
-        refused["failed"] and "may not empty and fill" in refused["msg"] and "storage.buckets_vectors" in refused["msg"]
+        refused["failed"] and "may not empty and fill" in refused["msg"] and "storage.table_to_come" in refused["msg"]
     )
 
 

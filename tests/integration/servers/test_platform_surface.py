@@ -52,12 +52,52 @@ COLUMNS = {
     "realtime.messages": "event extension inserted_at payload private topic",
     "realtime.subscription": "claims claims_role entity filters subscription_id",
 }
-# Schema: roles that are given everything on a new table there.
+# Owner of what is made, schema: roles that are given everything on a new table, function or sequence there; * may give it on.
+API = "anon authenticated postgres service_role"
 DEFAULTS = {
-    "auth": "dashboard_user postgres",
-    "public": "anon authenticated postgres service_role",
-    "realtime": "dashboard_user postgres",
-    "storage": "anon authenticated postgres service_role",
+    ("postgres", "public"): API,
+    ("postgres", "storage"): API,
+    ("supabase_admin", "extensions"): "postgres*",
+    ("supabase_admin", "graphql"): API,
+    ("supabase_admin", "graphql_public"): API,
+    ("supabase_admin", "public"): API,
+    ("supabase_admin", "realtime"): "dashboard_user postgres",
+    ("supabase_admin", "supabase_functions"): API,
+    ("supabase_auth_admin", "auth"): "dashboard_user postgres",
+}
+# Role: its members; * may make others members.
+MEMBERS = {
+    "anon": "authenticator postgres*",
+    "authenticated": "authenticator postgres*",
+    "authenticator": "postgres* supabase_storage_admin",
+    "pg_create_subscription": "postgres",
+    "pg_monitor": "postgres*",
+    "pg_read_all_data": "postgres* supabase_read_only_user",
+    "pg_signal_backend": "postgres*",
+    "service_role": "authenticator postgres*",
+    "supabase_realtime_admin": "postgres",
+    # For what an extension of the platform's server allows there.
+    "supabase_auth_admin": "postgres",
+    "supabase_storage_admin": "postgres",
+}
+# Schema: what roles may there. U: use it, C: make objects in it. Its owner's rights are left out.
+SCHEMAS = {
+    "auth": "anon=U authenticated=U dashboard_user=CU postgres=U service_role=U supabase_auth_admin=U",
+    "extensions": "anon=U authenticated=U dashboard_user=CU postgres=CU service_role=U",
+    "graphql": "anon=U authenticated=U postgres=U* service_role=U",
+    "graphql_public": "anon=U authenticated=U postgres=U* service_role=U",
+    "realtime": "anon=U authenticated=U postgres=U service_role=U supabase_realtime_admin=CU",
+    "storage": "anon=U authenticated=U dashboard_user=CU postgres=U service_role=U supabase_storage_admin=U",
+    "vault": "postgres=U* service_role=U",
+}
+SETTINGS = {
+    "anon": "statement_timeout=3s",
+    "authenticated": "statement_timeout=8s",
+    "authenticator": "lock_timeout=8s statement_timeout=8s",
+    "postgres": 'search_path="$user", public, extensions',
+    "supabase_admin": 'search_path="$user", public, auth, extensions',
+    "supabase_auth_admin": "idle_in_transaction_session_timeout=60000 search_path=auth",
+    "supabase_storage_admin": "search_path=storage",
 }
 
 
@@ -101,13 +141,46 @@ def test_columns(project: LiveProject, table: str) -> None:
     assert set(COLUMNS[table].split()) <= set(there)
 
 
-@pytest.mark.parametrize("schema", DEFAULTS)
-def test_default_privileges_on_tables(project: LiveProject, schema: str) -> None:
-    grantees = project.psql(
-        "select distinct a.grantee::regrole from pg_default_acl d cross join aclexplode(d.defaclacl) a "
-        f"where d.defaclnamespace = '{schema}'::regnamespace and d.defaclobjtype = 'r' order by 1"
+@pytest.mark.parametrize("kind", ["r", "f", "S"])
+def test_default_privileges(project: LiveProject, kind: str) -> None:
+    found = project.psql(
+        "select r, n, string_agg(g, ' ' order by g) from (select distinct d.defaclrole::regrole::text as r, "
+        "d.defaclnamespace::regnamespace::text as n, a.grantee::regrole || case when a.is_grantable then '*' else '' end as g "
+        "from pg_default_acl d cross join aclexplode(d.defaclacl) a "
+        f"where d.defaclobjtype = '{kind}' and d.defaclnamespace <> 0) x group by 1, 2"
     )
-    assert set(DEFAULTS[schema].split()) <= set(grantees.split())
+    rows = [line.split("|") for line in found.splitlines()]
+    assert {(role, schema): given for role, schema, given in rows} == DEFAULTS
+
+
+def test_all_memberships(project: LiveProject) -> None:
+    there = lines(
+        project,
+        "select r, string_agg(m, ' ' order by m) from (select roleid::regrole::text as r, member::regrole "
+        "|| case when bool_or(admin_option) then '*' else '' end as m from pg_auth_members "
+        "where member::regrole::text <> 'pg_monitor' group by roleid, member) x group by 1",
+    )
+    assert there == MEMBERS
+
+
+def test_rights_on_schemas(project: LiveProject) -> None:
+    there = lines(
+        project,
+        "select n, string_agg(g, ' ' order by g) from (select nspname as n, a.grantee::regrole || '=' || "
+        "string_agg(left(privilege_type, 1) || case when is_grantable then '*' else '' end, '' order by privilege_type) as g "
+        "from pg_namespace cross join aclexplode(nspacl) a where a.grantee <> nspowner group by nspname, a.grantee) x group by n",
+    )
+    assert {schema: there.get(schema) for schema in SCHEMAS} == SCHEMAS
+
+
+def test_settings_are_the_roles_and_not_the_databases(project: LiveProject) -> None:
+    there = lines(
+        project,
+        "select setrole::regrole, string_agg(s, ' ' order by s) from pg_db_role_setting, unnest(setconfig) s "
+        "where setrole <> 0 group by 1",
+    )
+    assert {role: there.get(role) for role in SETTINGS} == SETTINGS
+    assert project.psql("select count(*) from pg_db_role_setting where setrole = 0") == "0"
 
 
 def test_the_api_only_reads_what_is_only_read(project: LiveProject) -> None:
