@@ -210,6 +210,8 @@ def with_document(
     try:
         result = work()
     except PgopsError as error:
+        # Where nothing was changed there is no document, and the result is all there is.
+        error.details["only_here"] = error.outcome == "unchanged"
         if file and error.outcome != "unchanged":
             try:
                 write_json(file, error.details["result"][name])
@@ -271,7 +273,8 @@ def run(module: AnsibleModule, job: Callable[[], dict[str, Any]]) -> NoReturn:
             result = job()
     except PgopsError as error:
         result = error.details.pop("result", {})
-        on_disk = module.params.get("run_dir") and not module.check_mode and not module._verbosity
+        kept = module.params.get("run_dir") and not module.check_mode and not error.details.pop("only_here", False)
+        on_disk = kept and not module._verbosity
         shorter = small_facts if on_disk else worth_showing
         partial = {name: shorter(value) for name, value in result.items()}
         _fail(module, error, **{"changed": False, **partial})

@@ -220,7 +220,7 @@ def test_the_rollback_gives_back_only_what_the_migration_did(application: Applic
     done = application.apply(baseline=baseline, run_id="one")["migration"]
     application.project.psql("delete from public.orders where id = 7")
     back = {"supabase_dir": str(application.directory), **application.project.login, "reason": "a test"}
-    back |= {"of_run": "one", "baseline": baseline}
+    back |= {"of_run": "one", "baseline": baseline, "export_dir": str(application.directory.parent / "exported")}
     assert "table public.orders: -1 row" in run_module("rollback", **back)["msg"]
     too_much = application.way_back(FIRST, "delete from public.clients where id in (3, 4);\n")
     application.project.psql("delete from public.orders where client = 3")

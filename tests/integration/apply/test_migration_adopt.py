@@ -347,7 +347,7 @@ def test_a_validation_that_fails_adopts_nothing(pushed: Application, tmp_path: P
     inventory = write_inventory(tmp_path, pushed, pushed)
     before = pushed.snapshot()
     for _twice in range(2):
-        assert "dev: NOT ADOPTED: nothing was changed" in playbook("adopt", inventory, "dev", fails=True)
+        assert "NOT ADOPTED: nothing was changed" in playbook("adopt", inventory, "dev", fails=True)
         assert pushed.snapshot() == before
         assert pushed.project.psql("select to_regclass('pgops.ledger') is null") == "t"
 

@@ -102,7 +102,7 @@ def test_all_gates_of_a_sound_project_are_open(
         verdicts = {name: gate["verdict"] for name, gate in table(result).items()}
         assert verdicts == {
             **dict.fromkeys(GATES, "PASS"),
-            **dict.fromkeys(("lint", "approval", "rehearsal", "backup_age"), "SKIP"),
+            **dict.fromkeys(("lint", "approval", "window", "rehearsal", "backup_age"), "SKIP"),
         }, result
         assert json.loads((run_dir / "preflight.json").read_text())["gates"] == result["preflight"]["gates"]
     assert git(repository, "rev-parse", "HEAD") in table(result)["git"]["evidence"]

@@ -74,7 +74,7 @@ def test_a_migration_ends_in_the_repository(shop: Application, tmp_path: Path) -
         evidence = f"supabase/evidence/shop/{run['run_id']}"
         assert git(origin, "show", "--name-only", "--format=", "main").splitlines() == [
             "src/database.types.ts",
-            *(f"{evidence}/{name}" for name in ("migration.json", "plan.json", "report.md")),
+            *(f"{evidence}/{name}" for name in ("migration.json", "plan.json", "report.html", "report.md")),
         ]
         assert f"{table}: {{" in git(origin, "show", "main:src/database.types.ts")
         assert git(origin, "rev-parse", "main~1") == before and git(tree, "status", "--porcelain") == ""

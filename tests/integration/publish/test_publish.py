@@ -129,7 +129,7 @@ def test_exactly_the_run_is_published_and_once(shop: Shop) -> None:
     first = shop.publish(diff=True)
     assert first["changed"], first
     evidence = f"supabase/evidence/{shop.run_dir.name}"
-    files = [f"{evidence}/migration.json", f"{evidence}/report.md"]
+    files = [f"{evidence}/{name}" for name in ("migration.json", "report.html", "report.md")]
     files += [f"supabase/{folder}/{VERSION}_orders.sql" for folder in ("migrations", "rollbacks")]
     assert shop.git("show", "--name-only", "--format=", "main", folder=shop.origin).splitlines() == files
     assert first["publication"]["files"] == files == tried["publication"]["files"]
