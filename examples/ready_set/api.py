@@ -104,7 +104,7 @@ class Authentication:
 
     def process_request(self, request: falcon.Request, _response: falcon.Response) -> None:
         """Keep the claims of the request."""
-        kind, _, token = (request.get_header("Authorization") or "").partition(" ")
+        kind, _separator, token = (request.get_header("Authorization") or "").partition(" ")
         request.context.claims = {"role": "anon"}
         if kind.lower() == "bearer" and token:
             try:

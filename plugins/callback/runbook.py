@@ -301,9 +301,10 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
             self._display.display(line, color=getattr(C, COLOURS[style]) if style else None)
 
     def _open_foot(self) -> None:
-        try:
-            from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_foot import Foot
-        except ImportError:
+        # Only here, because a run that draws nothing does without it.
+        from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_foot import HAS_RICH, Foot
+
+        if not HAS_RICH:
             return
         self._foot = foot = Foot(colour=not C.ANSIBLE_NOCOLOR)
         display = self._display.display

@@ -57,7 +57,7 @@ options:
   evidence_dir:
     description: Folder of the work tree in which a folder with the run's evidence is put. Without it no evidence is published.
     type: path
-  message:
+  template:
     description:
       - Jinja2 template of the commit's message. It has C(action), C(run) (C(run_id), C(project), C(operation), C(verdict), C(headline),
         C(operator), C(started_at), C(reason)), C(migrations), C(versions), C(rows_before), C(rows_after) and C(checks).
@@ -148,7 +148,7 @@ def publication(module: AnsibleModule) -> dict[str, Any]:
     place = Place(
         folder=repository, branch=params["branch"], remote=params["remote"], seconds=params["timeout_seconds"]
     )
-    template = params["message"] or DEFAULT_TEMPLATE
+    template = params["template"] or DEFAULT_TEMPLATE
     compiled(template)
     if module.check_mode:
         check_place(place)
@@ -188,7 +188,7 @@ def main() -> None:
             "supabase_dir": {"type": "path"},
             "paths": {"type": "list", "elements": "str", "default": []},
             "evidence_dir": {"type": "path"},
-            "message": {"type": "str"},
+            "template": {"type": "str"},
             "timeout_seconds": {"type": "float", "default": 120.0},
         },
         libraries=("jinja2",),

@@ -15,17 +15,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
-from rich.text import Text
-
 from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import (
     progress_line,
     progress_share,
 )
+
+try:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.spinner import Spinner
+    from rich.table import Table
+    from rich.text import Text
+except ImportError:
+    # Whoever has no rich gets plain lines; this file can be read all the same.
+    HAS_RICH = False
+    Console = object  # type: ignore[assignment,misc]
+else:
+    HAS_RICH = True
 
 _MOST_LINES = 8
 _BAR, _NARROW = 20, 70

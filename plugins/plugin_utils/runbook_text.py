@@ -139,7 +139,7 @@ def told(message: str) -> Failure:
     for line in clean(message).splitlines():
         what_ended |= begun and not line.strip()
         begun |= bool(line.strip())
-        label, _, rest = line.partition(": ")
+        label, _separator, rest = line.partition(": ")
         if label in _LABELS and rest and getattr(failure, _LABELS[label]) is None:
             setattr(failure, _LABELS[label], rest.strip())
         elif what_ended or any((failure.where, failure.state, failure.next_step)):

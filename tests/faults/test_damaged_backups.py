@@ -128,7 +128,7 @@ def _judge(refused: dict[str, Any], listed: dict[str, Any]) -> Iterator[str]:
     if listed["sound"] or not listed["problems"]:
         yield "it is called sound"
     error = refused.get("error") or {}
-    if not refused.get("failed") or error.get("code") != "restore" or "not what was written" not in error["what"]:
+    if not refused.get("failed") or error.get("code") != "restore" or "not what was written" not in refused["msg"]:
         yield f"it is not refused as what it is: {refused.get('msg', 'it was restored')}"
     elif refused.get("changed") or error["state"] != "nothing was changed" or not error["next_step"]:
         yield f"the refusal says {error['state']}: {error['next_step']}"

@@ -36,7 +36,7 @@ FULL = os.environ.get("PGOPS_FAULTS") == "full"
 # By how much the room grows from one point to the next.
 GROWTH = 1.15 if FULL else 6.0
 # More than any of these needs.
-MOST_PAGES, MOST_FILES = 8_000, 200
+MOST_PAGES, MOST_FILES = 8_000, 1_000
 
 
 @dataclass

@@ -112,9 +112,7 @@ def send(request: HttpRequest, where: str) -> Proof:
         status = refusal.code
     except ValueError:
         # Python's message holds the address or a header.
-        raise InputError(
-            f"{where} is no HTTP request", where=where, next_step=f"Correct its url and headers."
-        ) from None
+        raise InputError(f"{where} is no HTTP request", where=where, next_step="Correct its url and headers.") from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error or type(error).__name__
         raise ToolError(

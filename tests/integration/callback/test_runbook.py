@@ -107,7 +107,7 @@ def test_a_good_run_is_a_line_a_phase_and_two_runs_say_the_same(app: Application
     assert code == 0, first
     assert not [word for word in ANSIBLES_WORDS if word in first], first
     phases = re.findall(r"^  (\d+)/11 +(\S.*?)  +ok +[\d.]+ s", first, re.MULTILINE)
-    assert [number for number, _ in phases] == PHASES, first
+    assert [number for number, _title in phases] == PHASES, first
     assert first.count("shop: MIGRATED: 1 migration, verified before COMMIT and after it") == 1
     assert len(first.splitlines()) < 45, first
     assert app.versions() == ["20260101000000"]
@@ -120,7 +120,7 @@ def test_a_good_run_is_a_line_a_phase_and_two_runs_say_the_same(app: Application
 def test_a_failure_is_said_once(app: Application, callback: str) -> None:
     app.migration("20260102000000_wrong", "create table public.fine ();\nselect 1 from public.nowhere;")
     chosen = {} if callback == "runbook" else {"ANSIBLE_STDOUT_CALLBACK": "default"}
-    for _ in range(2):
+    for _time in range(2):
         code, said = run(app, "migrate", environment=chosen)
         assert code != 0
         # Ansible itself says every failing module's message twice: as an error, and in its result.

@@ -57,12 +57,12 @@ def write_as(project: LiveProject, role: str, user: str = "authenticator", begin
     return project.psql_result(sql, user)
 
 
-def on(run_module: RunModule, project: LiveProject, how: dict[str, Any] = DATABASE, **more: Any) -> dict[str, Any]:
-    return run_module("maintenance", **project.login, state="on", how=how, **more)
+def on(run_module: RunModule, project: LiveProject, how: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return run_module("maintenance", **project.login, state="on", how=DATABASE if how is None else how, **more)
 
 
-def off(run_module: RunModule, project: LiveProject, how: dict[str, Any] = DATABASE, **more: Any) -> dict[str, Any]:
-    return run_module("maintenance", **project.login, state="off", how=how, **more)
+def off(run_module: RunModule, project: LiveProject, how: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return run_module("maintenance", **project.login, state="off", how=DATABASE if how is None else how, **more)
 
 
 def acl(project: LiveProject) -> str:
@@ -155,7 +155,7 @@ def test_an_open_transaction_may_end_first(shop: LiveProject, run_module: RunMod
         cursor.execute(f"insert into public.clients values ({int(wait * 1000)}, 'slow')")
         result: list[str] = []
 
-        def finish(cursor: Any = cursor, wait: float = wait, result: list[str] = result) -> None:
+        def finish(cursor: Any, wait: float, result: list[str]) -> None:
             try:
                 cursor.execute(f"select pg_sleep({wait})")
                 cursor.execute("commit")
@@ -163,7 +163,7 @@ def test_an_open_transaction_may_end_first(shop: LiveProject, run_module: RunMod
             except psycopg2.Error:
                 result.append("ended")
 
-        thread = threading.Thread(target=finish)
+        thread = threading.Thread(target=finish, args=(cursor, wait, result))
         thread.start()
         assert on(run_module, shop, {**DATABASE, "drain_seconds": 1.5})["changed"]
         thread.join()

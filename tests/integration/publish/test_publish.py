@@ -279,10 +279,10 @@ def test_a_message_of_the_teams_own(shop: Shop) -> None:
         ("{% if %}", "Expected an expression"),
         ("  \n", "makes no subject"),
     ):
-        failed = [shop.publish(message=body), shop.publish(message=body)]
+        failed = [shop.publish(template=body), shop.publish(template=body)]
         assert all(said in result["msg"] and result["error"]["code"] == "input" for result in failed), failed[0]["msg"]
     for changed in (True, False):
-        assert shop.publish(message=template)["changed"] is changed
+        assert shop.publish(template=template)["changed"] is changed
     assert shop.git("log", "-1", "--format=%B", "main").splitlines()[:3] == [
         f"DB-7 migrated {VERSION}",
         "",

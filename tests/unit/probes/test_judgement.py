@@ -39,7 +39,7 @@ def samples(seed: int) -> Iterator[list[float]]:
     """Lists of any length, with equal values among them."""
     numbers = random.Random(seed)
     for length in range(1, 60):
-        yield [numbers.choice((0.0, 1.5, numbers.expovariate(3))) for _ in range(length)]
+        yield [numbers.choice((0.0, 1.5, numbers.expovariate(3))) for _number in range(length)]
 
 
 @pytest.mark.parametrize("seed", range(5))

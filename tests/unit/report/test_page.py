@@ -88,11 +88,11 @@ def test_the_terminal_is_not_told_what_is_read_later() -> None:
 def test_the_timeline_has_each_phase_where_it_was() -> None:
     drawn = timeline(run_that_was("rolled_back", "migrate"), documents_of("rolled_back"))
     assert drawn is not None and drawn.seconds == 30
-    placed = {bar.label: (bar.begin, bar.seconds, bar.left, bar.width) for bar in drawn.bars}
+    placed = {line.label: (line.begin, line.seconds, line.left, line.width) for line in drawn.bars}
     assert placed["Backup"] == (1.0, 2.0, 3.33, 6.67)
     assert placed["Application's writes off"] == (3.0, 22.0, 10.0, 73.33)
-    assert [bar.label for bar in drawn.bars][-1] == "Rollback"
-    assert all(0 <= bar.left and bar.left + bar.width <= 100.01 for bar in drawn.bars)
+    assert [line.label for line in drawn.bars][-1] == "Rollback"
+    assert all(0 <= line.left and line.left + line.width <= 100.01 for line in drawn.bars)
 
 
 def test_a_phase_without_a_time_is_no_bar() -> None:
@@ -100,7 +100,7 @@ def test_a_phase_without_a_time_is_no_bar() -> None:
     documents["migration"]["started_at"] = "some day"
     del documents["manifest"]["started_at"]
     drawn = timeline(run_that_was("migrated", "migrate"), documents)
-    assert drawn is not None and {"Apply, check, commit", "Backup"}.isdisjoint(bar.label for bar in drawn.bars)
+    assert drawn is not None and {"Apply, check, commit", "Backup"}.isdisjoint(line.label for line in drawn.bars)
     assert timeline(run_that_was("nothing_to_do", "migrate"), {}) is None
 
 
@@ -108,7 +108,7 @@ def test_a_backup_of_another_run_is_no_phase_of_this_one() -> None:
     documents = documents_of("migrated")
     documents["manifest"]["run_id"] = "another"
     drawn = timeline(run_that_was("migrated", "migrate"), documents)
-    assert drawn is not None and "Backup" not in [bar.label for bar in drawn.bars]
+    assert drawn is not None and "Backup" not in [line.label for line in drawn.bars]
 
 
 def test_the_plot_is_an_image_with_a_name_and_a_description() -> None:
