@@ -57,7 +57,7 @@ _MAY_CONNECT = (
 )
 # PUBLIC is the empty name.
 _CONNECT_GRANTED = """
-select coalesce(r.rolname, '') from pg_catalog.pg_database d,
+select coalesce(r.rolname, ''), a.is_grantable from pg_catalog.pg_database d,
     pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a left join pg_catalog.pg_roles r on r.oid = a.grantee
 where d.datname = pg_catalog.current_database() and a.privilege_type = 'CONNECT'
 """
@@ -80,8 +80,9 @@ def before_stopping(connection: PgConnection, *, close_api: bool) -> dict[str, A
     """What :func:`stop` is going to change, for :func:`let_go`: the database's own default, and who may connect to it how."""
     before: dict[str, Any] = {"default_transaction_read_only": fetch_value(connection, _OWN_SETTING)}
     if close_api and fetch_value(connection, _MAY_CONNECT) is True:
-        grantees = [name for (name,) in fetch_all(connection, _CONNECT_GRANTED)]
+        grantees = dict(fetch_all(connection, _CONNECT_GRANTED))
         before["connect_revoked"] = [name for name in ("", LOGIN_OF_API) if name in grantees]
+        before["connect_grantable"] = grantees.get(LOGIN_OF_API, False)
         before["connect_granted"] = [name for (name,) in fetch_all(connection, _OTHER_LOGINS) if name not in grantees]
     return before
 
@@ -101,9 +102,14 @@ def is_stopped(connection: PgConnection, before: Mapping[str, Any]) -> bool:
 
 def let_go(connection: PgConnection, before: Mapping[str, Any]) -> None:
     """Have the database as it was before, in the caller's transaction."""
+    from psycopg2 import sql
+
     _set_default(connection, before.get("default_transaction_read_only"))
     if "connect_revoked" in before:
         _change_connect(connection, grant=before["connect_revoked"], revoke=before["connect_granted"])
+        if before.get("connect_grantable"):
+            statement = _on_database(connection, "grant connect on database {} to ")
+            execute(connection, statement + sql.Identifier(LOGIN_OF_API) + sql.SQL(" with grant option"))
 
 
 def roles_that_write(connection: PgConnection) -> list[str]:

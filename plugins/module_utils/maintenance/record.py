@@ -22,8 +22,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.own_schema
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
+# A server process may not have heard yet that somebody else has just made it.
 _MAKE = """
-create table pgops.maintenance (
+create table if not exists pgops.maintenance (
     singleton boolean primary key default true check (singleton),
     strategy text not null,
     run_id text,

@@ -66,6 +66,7 @@ def read_application(directory: Path) -> Application:
             "There is no such directory", where=str(root), next_step="Give the application's own directory."
         )
     supabase_dir = _supabase_dir(root)
+    _require_writable_names(root, supabase_dir)
     problems: list[str] = []
     config = _config(supabase_dir / CONFIG_FILE, problems)
     major = _table(config, "db").get("major_version")
@@ -103,6 +104,17 @@ def _supabase_dir(root: Path) -> Path:
         where=str(root),
         next_step="Give the directory that holds the one that is meant.",
     )
+
+
+def _require_writable_names(root: Path, supabase_dir: Path) -> None:
+    """The folder's name goes into files that Ansible reads as YAML and as templates: it may be neither in them."""
+    name = str(supabase_dir.relative_to(root))
+    if not name.isprintable() or any(part in name for part in ('"', "\\", "{{", "{%", "{#")):
+        raise InputError(
+            f"The folder {name!r} has a name that an inventory would not take as it is",
+            where=str(root),
+            next_step="Rename it, without quotation marks, backslashes and braces; or give the folder that is meant inside it.",
+        )
 
 
 def _supabase_dirs(directory: Path, depth: int) -> Iterator[Path]:
@@ -188,4 +200,8 @@ def _git_host(root: Path) -> str | None:
         return None
     # git@host:path, or an address with a scheme.
     scp = re.fullmatch(r"(?:[^@/]+@)?([^:/]+):(?!//).*", url)
-    return scp[1] if scp else urlsplit(url).hostname
+    try:
+        return scp[1] if scp else urlsplit(url).hostname
+    except ValueError:
+        # An address that is none; Python's message would quote it, password and all.
+        return None

@@ -16,6 +16,8 @@ from typing import Any
 import psycopg2
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.job import How, turn_on
+from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.record import Claim
 from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, RunModule
 
@@ -134,6 +136,41 @@ def test_what_the_owner_had_set_is_there_again(shop: LiveProject, run_module: Ru
         assert "permission denied for database" in write_as(shop, "anon").stderr
         assert off(run_module, shop)["changed"]
         assert (shop.psql(SETTINGS), acl(shop)) == (before, may_connect)
+
+
+def test_the_grant_option_is_there_again(shop: LiveProject, run_module: RunModule) -> None:
+    shop.psql(f'grant connect on database "{shop.database}" to authenticator with grant option')
+    before = acl(shop)
+    for _time in range(2):
+        assert on(run_module, shop)["changed"] and off(run_module, shop)["changed"]
+        assert acl(shop) == before
+
+
+def test_two_that_are_the_first_at_the_same_moment(shop: LiveProject) -> None:
+    said: list[str] = []
+
+    def stop(number: int) -> None:
+        try:
+            turn_on(shop.options, How(strategy="sql", sql_on="select 1", sql_off="select 1"), claims[number])
+        except Exception as error:
+            said.append(getattr(error, "code", repr(error)))
+
+    for _time in range(2):
+        shop.psql("drop table if exists pgops.maintenance")
+        claims = [Claim(f"run-{number}", "somebody", "here") for number in range(4)]
+        # All have looked before one makes the table, which this lock lets none of them do.
+        held = session_of(shop, "postgres")
+        held.cursor().execute("select pg_advisory_lock(1885826931, 1835100526)")
+        threads = [threading.Thread(target=stop, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.5)
+        held.close()
+        for thread in threads:
+            thread.join()
+        assert shop.psql("select count(*) from pgops.maintenance") == "1"
+        # Their leases are nobody's, so each may take over what the one before left.
+        assert set(said) <= {"busy"}, said
 
 
 def test_what_somebody_put_back_meanwhile_is_set_again(shop: LiveProject, run_module: RunModule) -> None:

@@ -88,6 +88,7 @@ def test_what_is_no_application_is_refused(tmp_path: Path) -> None:
         ("https://me:S3CR3T@github.com/team/shop", "github.com"),
         ("ssh://git@git.example.org:2222/shop.git", "git.example.org"),
         ("/srv/git/shop.git", None),
+        ("https://me:S3CR3T@[github.com/shop", None),
         (None, None),
     ],
 )
@@ -97,3 +98,14 @@ def test_where_git_pushes_to_is_told_without_secrets(tmp_path: Path, url: str | 
     if url:
         subprocess.run(["git", "-C", str(root), "remote", "add", "origin", url], check=True)
     assert read_application(root).git_host == host
+
+
+@pytest.mark.parametrize("name", ["{{ lookup('pipe', 'id') }}", "{% raw %}", "{# note #}", 'a"b', "a\\b", "a\nb"])
+def test_a_folder_whose_name_would_be_read_as_something_else_in_an_inventory_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    supabase(tmp_path / name)
+    with pytest.raises(InputError, match="would not take as it is"):
+        read_application(tmp_path)
+    # As the application's own directory it stands in no file.
+    assert read_application(tmp_path / name).supabase_dir == str(tmp_path / name / "supabase")
