@@ -36,8 +36,8 @@ _NOT_FOR_A_COMMIT = re.compile(
     r"|SHALLOW_FILE|IMPLICIT_WORK_TREE|INTERNAL_SUPER_PREFIX|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|CURL_VERBOSE|TRACE.*)"
     r"|LC_.*|LANGUAGE"
 )
-# A token may be the whole of what stands before the @.
-_LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s@]+@")
+# A token may be the whole of what stands before the @, and a password hold one.
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s]+@")
 
 Ask = Callable[..., str]
 

@@ -113,13 +113,15 @@ def _gone(connection: PgConnection, number: int, item: DeletedRows) -> Any:
     name = sql.SQL(fetch_value(connection, "select %s::regclass::text", [item.stored.oid]))
     now = _names_now(connection, item.stored.oid)
     numbers = {name: number for number, name in item.stored.columns.items()}
-    wanted = item.key or tuple(item.stored.columns.values())
+    # A key that the database generates is not among what is copied.
+    key = item.key if set(item.key or ()) <= set(item.stored.columns.values()) else None
+    wanted = key or tuple(item.stored.columns.values())
     pairs = [(column, now[numbers[column]]) for column in wanted if numbers[column] in now]
-    if item.key and len(pairs) < len(item.key):
+    if key and len(pairs) < len(key):
         # What tells the rows apart goes as well, so all of them are kept.
         return sql.SQL("select {} from {}").format(columns, copy)
     then, later = ([sql.Identifier(pair[side]) for pair in pairs] for side in (0, 1))
-    if item.key:
+    if key:
         return sql.SQL(
             "select {} from {} as earlier where not exists (select from only {} as later where ({}) = ({}))"
         ).format(columns, copy, name, _qualified("later", later), _qualified("earlier", then))

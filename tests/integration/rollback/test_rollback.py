@@ -265,7 +265,9 @@ def test_rows_that_a_rollback_deletes_are_exported_and_come_back(app: Rollbacks,
         create table public.subscribers (id int primary key, plan int references public.plans (id) on delete cascade, note text);
         create table public.hits (at date, what json); insert into public.hits values ('2026-01-01', '{}'), ('2026-01-01', '{}');
         create table public.queue (id int primary key, job text); insert into public.queue values (1, 'a'), (2, 'b');
-        create table public.audit (a int, b int, primary key (a, b)); insert into public.audit values (1, 1), (1, 2);"""
+        create table public.audit (a int, b int, primary key (a, b)); insert into public.audit values (1, 1), (1, 2);
+        create table public.codes (name text, id int primary key generated always as (length(name)) stored);
+        insert into public.codes values ('a'), ('bb');"""
     )
     app.migration("2_seed", "-- pgops: rows public.plans +1\ninsert into public.plans (name, price) values ('pro', 9);")
     down = (
@@ -273,6 +275,7 @@ def test_rows_that_a_rollback_deletes_are_exported_and_come_back(app: Rollbacks,
         "delete from public.hits where ctid = (select min(ctid) from public.hits); truncate public.queue;"
         "insert into public.queue values (2, 'other'); delete from public.audit where b = 2;"
         "alter table public.audit alter column a type int; delete from public.clients where id = 99;"
+        "delete from public.codes where id = 2;"
     )
     app.way_back("2_seed", down)
     for time in range(2):
@@ -281,13 +284,13 @@ def test_rows_that_a_rollback_deletes_are_exported_and_come_back(app: Rollbacks,
             "update public.plans set price = 10 where name = 'pro';"
             "insert into public.subscribers select 1, id, 'keen' from public.plans where name = 'pro';"
         )
-        tables = ("plans", "subscribers", "hits", "queue", "audit", "clients")
+        tables = ("plans", "subscribers", "hits", "queue", "audit", "clients", "codes")
         before = {name: app.project.psql(f"select t from public.{name} t order by t::text") for name in tables}
         export = tmp_path / f"{EXPORT}-{time}"
         app.keeps("rollback", "rows deleted from public.plans", "rows deleted from public.queue", "export_dir")
         result = app.roll_back(export_dir=str(export))
         assert result.get("changed"), result
-        names = [f"public.{name}.rows.csv" for name in ("audit", "hits", "plans", "queue", "subscribers")]
+        names = [f"public.{name}.rows.csv" for name in ("audit", "codes", "hits", "plans", "queue", "subscribers")]
         assert [Path(path).name for path in result["rollback"]["exported"]] == [*names, "bring-back.sql"]
         assert {file.stat().st_mode & 0o777 for file in export.iterdir()} == {0o600}
         assert (export / "public.plans.rows.csv").read_text().splitlines()[1:] == [f"{3 + 2 * time},pro,10"]
@@ -308,7 +311,7 @@ def test_rows_that_a_rollback_deletes_are_exported_and_come_back(app: Rollbacks,
         app.project.psql(
             "insert into public.audit values (1, 2); insert into public.hits values ('2026-01-01', '{}'), ('2026-01-01', '{}')"
         )
-        app.project.psql("update public.plans set price = 1 where name = 'old'")
+        app.project.psql("update public.plans set price = 1 where name = 'old'; insert into public.codes values ('bb')")
 
 
 def test_partitions_are_exported_once_and_sequences_go_on(app: Rollbacks, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_a_template_is_read_before_the_run() -> None:
     [
         ("https://me:secret@example.org/a.git", "https://********@example.org/a.git"),
         ("https://ghp_secret@example.org/a.git", "https://********@example.org/a.git"),
+        ("https://me:p@ss@example.org/a.git", "https://********@example.org/a.git"),
         ("to ssh://git@example.org and mail me@example.org", "to ssh://********@example.org and mail me@example.org"),
         ("https://example.org/a@b", "https://example.org/a@b"),
     ],
