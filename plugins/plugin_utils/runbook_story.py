@@ -206,7 +206,10 @@ class Story:
         if task.module and isinstance(result.get("headline"), str) and isinstance(result.get("run"), Mapping):
             project.headline, project.run = clean(result["headline"]), result["run"]
             project.run = {**project.run, "run_dir": result.get("run_dir")}
-        elif task.module and isinstance(result.get("msg"), str) and project.phase is not None:
+        # A loop's own words are Ansible's, not a module's.
+        elif (
+            task.module and "results" not in result and isinstance(result.get("msg"), str) and project.phase is not None
+        ):
             project.phase.said = [*project.phase.said, clean(result["msg"]).strip()][-_MOST_SAID:]
         if task.prints:
             if project.phase is not None:

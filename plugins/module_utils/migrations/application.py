@@ -19,8 +19,12 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, ToolError
-from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import FILE_NAME
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    InputError,
+    MigrationFileError,
+    ToolError,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import FILE_NAME, discover
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.programs import run_program
 
 GIT_SECONDS = 15
@@ -69,6 +73,11 @@ def read_application(directory: Path) -> Application:
     _require_writable_names(root, supabase_dir)
     problems: list[str] = []
     config = _config(supabase_dir / CONFIG_FILE, problems)
+    try:
+        discover(supabase_dir)
+    except MigrationFileError as error:
+        # A folder without migrations is no problem of an application that is just begun.
+        problems += error.what.splitlines() if any(_files(supabase_dir / "migrations")) else []
     major = _table(config, "db").get("major_version")
     return Application(
         root=str(root),
