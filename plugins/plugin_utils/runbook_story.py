@@ -319,7 +319,8 @@ class Story:
         failure.code = error.get("code")
         failure.phase = project.failed_phase or str(run.get("failed_phase") or "")
         failure.state = project.headline.removeprefix(f"{run.get('project', '')}: ")
-        failure.documents = str(run.get("run_dir") or "") or None
+        # In check mode nothing is on disk.
+        failure.documents = None if self._check else str(run.get("run_dir") or "") or None
         known = [
             project.headline,
             failure.what,
