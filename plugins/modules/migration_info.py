@@ -153,8 +153,11 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         check_files=params["check_files"],
         allow_out_of_order=params["allow_out_of_order"],
     )
-    found = {} if problem is None else {"msg": problem.message(), "error": problem.as_dict()}
-    return {"changed": False, "migration_info": info.as_dict(), **found}
+    result: dict[str, Any] = {"changed": False, "migration_info": info.as_dict()}
+    if problem is not None:
+        error = problem.as_dict()
+        result |= {"msg": error.pop("what"), "error": error}
+    return result
 
 
 def main() -> None:

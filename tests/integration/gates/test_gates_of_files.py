@@ -73,7 +73,9 @@ def test_what_the_linter_finds_closes_its_gate(application: Application) -> None
         assert finding["code"] in closed["evidence"] and f"{FIRST}.sql:{finding['line']}:" in closed["evidence"]
     assert failing[0]["fix"] in closed["next_step"] and "-- pgops: allow" in closed["next_step"]
     assert gate(application, "lint", lint=report, lint_fail_level="never")["verdict"] == "WARNING"
-    waived = gate(application, "lint", lint=report, waivers={"lint": "the column is empty by now"})
+    waived = gate(
+        application, "lint", lint=report, lint_fail_level="warning", waivers={"lint": "the column is empty by now"}
+    )
     assert (waived["verdict"], waived["waiver"]) == ("WAIVED", "the column is empty by now")
 
 
