@@ -69,7 +69,9 @@ def judge_lint(
         )
     telling = [item for item in open_findings if item.level != "notice"]
     if telling:
-        return Judgement("WARNING", f"{counts}: {shown_list(_sentences(telling))}", telling[0].fix)
+        # Why stands where the findings are shown, directly above the gates.
+        places = [f"{group.code} at {group.where}" for group in grouped(telling)]
+        return Judgement("WARNING", f"{counts}: {shown_list(places)}", telling[0].fix)
     return Judgement("PASS", counts)
 
 
