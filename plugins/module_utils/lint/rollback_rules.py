@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position, SqlScriptError
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, LintFile, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.groups import in_project
@@ -18,6 +18,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import 
     emptied_by,
     written_by,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
@@ -33,6 +34,18 @@ def missing_rollback(batch: LintBatch) -> Iterator[LintFinding]:
                 "There is no rollback: after a failure only the restore of a backup leads back",
                 f"Write {in_project(file.rollback_path)}, or waive this with the reason why there is no way back.",
             )
+
+
+def rollback_cannot_run(batch: LintBatch) -> Iterator[LintFinding]:
+    """Rollbacks that would be refused when they are needed, because they cannot be one transaction."""
+    for file in batch.files:
+        if file.rollback is None:
+            continue
+        try:
+            runnable(file.rollback)
+        except SqlScriptError as error:
+            place = error.where if isinstance(error.where, Position) else Position(file.rollback.file, 1, 1)
+            yield finding("rollback-cannot-run", "error", place, error.what, error.next_step or "")
 
 
 def rollback_loses_data(batch: LintBatch) -> Iterator[LintFinding]:
@@ -165,4 +178,4 @@ def _there_afterwards(script: Script) -> list[Created]:
     return list(there.values())
 
 
-ROLLBACK_RULES = (missing_rollback, rollback_loses_data, rollback_incomplete)
+ROLLBACK_RULES = (missing_rollback, rollback_cannot_run, rollback_loses_data, rollback_incomplete)

@@ -17,6 +17,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 
 _BRING_BACK = "bring-back.sql"
 _MINUTES_FROM_SECONDS = 120
+_MIGRATIONS_NAMED = 5
 
 
 _WORK: Mapping[Operation, str] = {
@@ -68,7 +69,7 @@ def started(
     planned = [m for step in documents.get("plan", {}).get("steps", []) for m in step["migrations"]]
     facts = {
         "Reason": run.reason or "",
-        "Migrations": ", ".join(f"{m['version']}_{m['name']}" for m in planned),
+        "Migrations": _named([f"{m['version']}_{m['name']}" for m in planned]),
         "Operator": f"{run.operator} on {machine}",
         "Started": run.started_at,
         "Expected to take": "" if expected_seconds is None else f"about {_duration(expected_seconds)}",
@@ -117,7 +118,7 @@ def _facts(run: RunRecord, documents: Documents, directory: str, machine: str) -
         # The first line alone: what follows may quote rows.
         yield "Failure", run.failure.splitlines()[0]
     if migrations := _migrations(run, documents):
-        yield "Migrations", ", ".join(migrations)
+        yield "Migrations", _named(migrations)
     if run.verdict == "restored" and (restored := documents.get("restore")):
         yield "Backup", f"{restored['backup_id']}, taken {restored['backup_taken_at']}"
         yield "Rows written since", _written_since(restored)
@@ -135,6 +136,14 @@ def _facts(run: RunRecord, documents: Documents, directory: str, machine: str) -
 def _reason_of_rollback(documents: Documents) -> str | None:
     reason: str | None = documents.get("rollback", {}).get("reason")
     return reason
+
+
+def _named(migrations: Sequence[str]) -> str:
+    """A few of them by name, for a chat's message has its end, and what stands behind them is cut off there."""
+    if len(migrations) <= _MIGRATIONS_NAMED + 1:
+        return ", ".join(migrations)
+    more = len(migrations) - _MIGRATIONS_NAMED
+    return f"{', '.join(migrations[:_MIGRATIONS_NAMED])} and {more} more, the last {migrations[-1]}"
 
 
 def _migrations(run: RunRecord, documents: Documents) -> list[str]:

@@ -97,7 +97,7 @@ def deleted(
         execute(connection, "set local row_security = off")
         for number, item in enumerate(tables):
             copied = sql.SQL("create unlogged table {} as select {} from {}").format(
-                _copy_of(number), _list(item.stored.columns.values()), item.stored.rows_of
+                _copy_of(number), _copied(connection, item.stored), item.stored.rows_of
             )
             execute(connection, copied)
         execute(connection, "reset row_security")
@@ -109,6 +109,7 @@ def deleted(
 def _gone(connection: PgConnection, number: int, item: DeletedRows) -> Any:
     from psycopg2 import sql
 
+    # Compared as text: the scripts may change the type of what stays.
     columns, copy = _list(item.stored.columns.values()), _copy_of(number)
     name = sql.SQL(fetch_value(connection, "select %s::regclass::text", [item.stored.oid]))
     now = _names_now(connection, item.stored.oid)
@@ -124,7 +125,7 @@ def _gone(connection: PgConnection, number: int, item: DeletedRows) -> Any:
     if key:
         return sql.SQL(
             "select {} from {} as earlier where not exists (select from only {} as later where ({}) = ({}))"
-        ).format(columns, copy, name, _qualified("later", later), _qualified("earlier", then))
+        ).format(columns, copy, name, _qualified("later", later, "::text"), _qualified("earlier", then, "::text"))
     # Rows that are alike are told apart by their number.
     numbered = sql.SQL("select {}, row_number() over (partition by row({})::text) as pgops_number from {}")
     return sql.SQL(
@@ -136,6 +137,23 @@ def _gone(connection: PgConnection, number: int, item: DeletedRows) -> Any:
         numbered.format(sql.SQL(", ").join(later), sql.SQL(", ").join(later), sql.SQL("only {}").format(name)),
         _qualified("later", later),
         _qualified("earlier", then),
+    )
+
+
+def _copied(connection: PgConnection, stored: StoredTable) -> Any:
+    """The columns as they are copied: a copy that used a type of the project's own would keep the scripts from dropping it."""
+    from psycopg2 import sql
+
+    rows = fetch_all(
+        connection,
+        "select a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid "
+        "where a.attrelid = %s and a.attnum > 0 and t.typnamespace <> 'pg_catalog'::regnamespace",
+        [stored.oid],
+    )
+    as_text = {str(name) for (name,) in rows}
+    return sql.SQL(", ").join(
+        sql.SQL("{0}::text as {0}" if name in as_text else "{}").format(sql.Identifier(name))
+        for name in stored.columns.values()
     )
 
 
@@ -160,7 +178,7 @@ def _list(names: Any) -> Any:
     return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
-def _qualified(alias: str, names: Sequence[Any]) -> Any:
+def _qualified(alias: str, names: Sequence[Any], cast: str = "") -> Any:
     from psycopg2 import sql
 
-    return sql.SQL(", ").join(sql.SQL("{}.{}").format(sql.SQL(alias), name) for name in names)
+    return sql.SQL(", ").join(sql.SQL("{}.{}" + cast).format(sql.SQL(alias), name) for name in names)

@@ -101,11 +101,20 @@ def find_lost_data(connection: PgConnection, schemas: Sequence[str], execute_scr
         # What a partitioned table loses holds what each of its partitions loses.
         if not lost[table.oid] <= lost.get(table.parent or 0, set())
     ]
-    deleted = [everywhere[oid] for oid in emptied if oid in after and oid in everywhere]
+    # One that holds nothing looks emptied when the scripts write it anew, as for a column's new type.
+    deleted = [
+        table for oid in emptied if oid in after and (table := everywhere.get(oid)) and _holds_rows(connection, table)
+    ]
     return LostData(
         [candidate for candidate in candidates if candidate.rows],
         [_deleted(connection, table) for table in sorted(deleted, key=lambda table: (table.schema, table.table))],
     )
+
+
+def _holds_rows(connection: PgConnection, table: StoredTable) -> bool:
+    from psycopg2 import sql
+
+    return bool(fetch_value(connection, sql.SQL("select exists (select from {})").format(table.rows_of)))
 
 
 def _deleted(connection: PgConnection, table: StoredTable) -> DeletedRows:

@@ -47,6 +47,15 @@ def tables_of_moved_columns(
     return tables
 
 
+def with_places_of(wanted: Catalog, found: Catalog) -> Catalog:
+    """The found catalog with its columns at the places that they are wanted at, to tell what else differs; pure."""
+    at_places = dict(found)
+    for key in wanted.keys() & found.keys():
+        if CatalogKey.parse(key)[0] == "column":
+            at_places[key] = {**found[key], "position": wanted[key]["position"]}
+    return at_places
+
+
 def _only_positions_differ(wanted: Catalog, found: Catalog) -> list[str] | None:
     if wanted.keys() != found.keys():
         return None

@@ -85,6 +85,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_da
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.equality import (
     column_numbers,
     tables_of_moved_columns,
+    with_places_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.export import discard_export, export_lost_data
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import COLUMN_POSITIONS, RollbackOptions
@@ -317,6 +318,9 @@ def _require_expected_catalog(
         if COLUMN_POSITIONS in how.accept:
             tables = tables_of_moved_columns(connection, how.expected_catalog, progress.catalog_after, numbers_before)
             progress.equal_but += [f"column positions of {table}" for table in tables or []]
+            # What would be accepted hides the reason; alone it is one, of columns that only changed their names crosswise.
+            at_places = with_places_of(how.expected_catalog, progress.catalog_after)
+            differences = compare_catalogs(how.expected_catalog, at_places) or differences
     if progress.equal_but or not how.require_exact_catalog:
         return
     listed = "; ".join(describe_changes(differences))

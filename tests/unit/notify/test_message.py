@@ -133,6 +133,15 @@ def test_a_success_asks_for_nothing() -> None:
     assert subject(message) == "\u2705 shop: MIGRATED: 2 migrations"
 
 
+def test_of_many_migrations_the_message_names_a_few_and_stays_whole() -> None:
+    many = [{"version": f"202601010000{number:02d}", "name": "a_name_of_some_length"} for number in range(60)]
+    message = told({"migration": {"migrations": many}}, verdict="migrated")
+    first, last = "20260101000000_a_name_of_some_length, 20260101000001", "20260101000059_a_name_of_some_length"
+    assert message.facts["Migrations"].startswith(first)
+    assert message.facts["Migrations"].endswith(f"and 55 more, the last {last}")
+    assert "Report:" in payload(message, "discord")["content"]
+
+
 def test_a_subject_is_one_line() -> None:
     assert (
         subject(told(verdict="migrated", headline="shop: a\r\nBcc: x@y.example")) == "\u2705 shop: a Bcc: x@y.example"
