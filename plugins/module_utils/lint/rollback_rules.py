@@ -45,7 +45,7 @@ def rollback_cannot_run(batch: LintBatch) -> Iterator[LintFinding]:
             runnable(file.rollback)
         except SqlScriptError as error:
             place = error.where if isinstance(error.where, Position) else Position(file.rollback.file, 1, 1)
-            yield finding("rollback-cannot-run", "error", place, error.what, error.next_step or "")
+            yield finding("rollback-cannot-run", "warning", place, error.what, error.next_step or "")
 
 
 def rollback_loses_data(batch: LintBatch) -> Iterator[LintFinding]:
