@@ -39,6 +39,8 @@ def run(app: Application, playbook: str, *arguments: str, tty: int | None = None
     environment = more.pop("environment", {})
     command, options = app.command(playbook, **{**GATES, **more})
     del options["env"]["ANSIBLE_STDOUT_CALLBACK"]
+    # Whoever runs the tests may want no colours; here they are what is looked at.
+    options["env"].pop("NO_COLOR", None)
     options["env"] = {**options["env"], "TERM": "xterm-256color", **environment}
     if tty is None:
         done = subprocess.run([*command, *arguments], check=False, capture_output=True, timeout=300, **options)

@@ -32,6 +32,9 @@ def play(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "ANSIBLE_STDOUT_CALLBACK": "default",
         **({"ANSIBLE_CONFIG": str(CLONE / "ansible.cfg")} if where == CLONE else {}),
     }
+    if where != CLONE:
+        # The application's own, which lies where the command is typed.
+        environment.pop("ANSIBLE_CONFIG", None)
     return subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), *arguments],
         cwd=where,
