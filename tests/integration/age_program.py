@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-import pytest
+from tests.integration.debian_packages import unpack
 
 KEPT = Path(__file__).parents[2] / ".local" / "cache" / "age"
 
@@ -20,26 +19,8 @@ def directory() -> Path:
     installed = shutil.which("age")
     if installed and shutil.which("age-keygen"):
         return Path(installed).parent
-    if not KEPT.is_dir():
-        _unpack()
+    unpack("age", KEPT, lambda: ["age"])
     return KEPT / "usr" / "bin"
-
-
-def _unpack() -> None:
-    if shutil.which("apt-get") is None:
-        pytest.skip("age is not installed, and this is no Debian whose package could be unpacked")
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=KEPT.parent) as name:
-        got = subprocess.run(["apt-get", "download", "age"], cwd=name, check=False, capture_output=True, text=True)
-        if got.returncode != 0:
-            pytest.skip(f"age is not installed, and its package cannot be fetched: {got.stderr.strip()}")
-        package, unpacked = next(Path(name).glob("age_*.deb")), Path(name) / "root"
-        subprocess.run(["dpkg-deb", "-x", str(package), str(unpacked)], check=True, capture_output=True)
-        try:
-            unpacked.rename(KEPT)
-        except OSError:
-            # Another worker was faster.
-            assert KEPT.is_dir()
 
 
 def new_identity(path: Path) -> tuple[Path, str]:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.integration.debian_packages import unpack
 from tests.integration.live import CLONE
 
 PACKAGES = ("chromium-headless-shell", "fonts-liberation")
@@ -41,14 +41,12 @@ def find_chromium() -> Path:
     for name in ("chromium", "chromium-headless-shell", "google-chrome"):
         if installed := shutil.which(name):
             return Path(installed)
-    if not KEPT.is_dir():
-        _unpack_packages()
+    unpack("Chromium", KEPT, _missing_packages)
     return KEPT / "usr" / "lib" / "chromium" / "chromium-headless-shell"
 
 
-def _unpack_packages() -> None:
-    if shutil.which("apt-get") is None:
-        pytest.skip("Chromium is not installed, and this is no Debian whose package could be unpacked")
+def _missing_packages() -> list[str]:
+    """Chromium's packages, and those that apt would install beside them."""
     planned = subprocess.run(
         ["apt-get", "install", "--simulate", "--no-install-recommends", *PACKAGES],
         check=False,
@@ -58,20 +56,7 @@ def _unpack_packages() -> None:
     )
     if planned.returncode != 0:
         pytest.skip(f"Chromium is not installed, and Debian's package is not known here: {planned.stderr.strip()}")
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=KEPT.parent) as name:
-        wanted = _NEW.findall(planned.stdout)
-        got = subprocess.run(["apt-get", "download", *wanted], cwd=name, check=False, capture_output=True, text=True)
-        if got.returncode != 0:
-            pytest.skip(f"Chromium is not installed, and its packages cannot be fetched: {got.stderr.strip()}")
-        unpacked = Path(name) / "root"
-        for package in Path(name).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", str(package), str(unpacked)], check=True, capture_output=True)
-        try:
-            unpacked.rename(KEPT)
-        except OSError:
-            # Another worker was faster.
-            assert KEPT.is_dir()
+    return _NEW.findall(planned.stdout)
 
 
 @contextmanager

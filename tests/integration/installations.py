@@ -53,10 +53,6 @@ Dir::Etc::sourcelist "{at}/sources.list";
 Dir::Etc::sourceparts "-";
 """
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
-SOURCES = """
-deb [signed-by={keys}] http://deb.debian.org/debian {suite} main
-deb [signed-by={keys}] http://deb.debian.org/debian-security {suite}-security main
-"""
 
 
 @dataclass
@@ -111,6 +107,18 @@ def _of_wheel(making: Making, version: str) -> Path:
     return made
 
 
+def _sources(suite: str) -> str:
+    """Another release of Debian from where this machine has its own."""
+    asked = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(SITE)"], check=False, capture_output=True, text=True
+    )
+    sites = sorted({site.rstrip("/") for site in asked.stdout.split()})
+    if not sites:
+        pytest.skip(f"apt knows no place where the PostgreSQL of {suite} could be fetched: {asked.stderr.strip()}")
+    releases = [(site, f"{suite}-security" if site.endswith("-security") else suite) for site in sites]
+    return "".join(f"deb [signed-by={KEYS}] {site} {release} main\n" for site, release in releases)
+
+
 def _of_debian(making: Making, suite: str) -> Path:
     if shutil.which("apt-get") is None or not Path(KEYS).exists():
         pytest.skip(f"this is no Debian, where the PostgreSQL of {suite} could be unpacked")
@@ -118,7 +126,7 @@ def _of_debian(making: Making, suite: str) -> Path:
         (making.at / folder).mkdir(parents=True)
     (making.at / "status").touch()
     (making.at / "apt.conf").write_text(APT.format(at=making.at))
-    (making.at / "sources.list").write_text(SOURCES.format(keys=KEYS, suite=suite))
+    (making.at / "sources.list").write_text(_sources(suite))
     major = SUITES[suite].major
     packages = [
         f"postgresql-{major}",

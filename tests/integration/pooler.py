@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests.integration.debian_packages import unpack
 from tests.integration.live import CLONE, LiveProject
 
 # PgBouncer and those of its libraries that a bare Debian lacks.
@@ -50,27 +49,8 @@ def find_pgbouncer() -> Path:
     installed = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
     if installed:
         return Path(installed)
-    if not KEPT.is_dir():
-        _unpack_packages()
+    unpack("PgBouncer", KEPT, lambda: PACKAGES)
     return KEPT / "usr" / "sbin" / "pgbouncer"
-
-
-def _unpack_packages() -> None:
-    if shutil.which("apt-get") is None:
-        pytest.skip("PgBouncer is not installed, and this is no Debian whose package could be unpacked")
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=KEPT.parent) as name:
-        got = subprocess.run(["apt-get", "download", *PACKAGES], cwd=name, check=False, capture_output=True, text=True)
-        if got.returncode != 0:
-            pytest.skip(f"PgBouncer is not installed, and its package cannot be fetched: {got.stderr.strip()}")
-        unpacked = Path(name) / "root"
-        for package in Path(name).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", str(package), str(unpacked)], check=True, capture_output=True)
-        try:
-            unpacked.rename(KEPT)
-        except OSError:
-            # Another worker was faster.
-            assert KEPT.is_dir()
 
 
 @contextmanager
