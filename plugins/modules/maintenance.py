@@ -235,7 +235,8 @@ def request_of(given: dict[str, Any] | None) -> HttpRequest | None:
 def said_of(report: MaintenanceReport, state: str, changed: bool, *, pretended: bool) -> str:
     """What was done, in a few words; nothing where there was nothing to do."""
     if pretended:
-        return f"they would be {'stopped' if state == 'on' else 'on again'} ({report.strategy})" if changed else ""
+        # Before they are let on, they are looked at like this in a real run too.
+        return f"they would be stopped ({report.strategy})" if changed and state == "on" else ""
     if state == "off":
         return f"they were stopped for {report.seconds or 0:.1f} s" if changed else ""
     passed = sum(proof.passed is True for proof in report.proofs)

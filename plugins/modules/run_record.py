@@ -132,11 +132,14 @@ summary:
   elements: str
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, Outcome, State
 from ansible_collections.pgops.supabase.plugins.module_utils.module import operator, run
 from ansible_collections.pgops.supabase.plugins.module_utils.report.job import headline, markdown, summary_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.report.page import page
@@ -152,6 +155,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import
     save_run,
     verdict_of,
 )
+
+_COMMITTED = ("migrated", "rolled_back", "restored", "adopted")
+_UNCHANGED = ("not_applied", "backed_up", "nothing_to_do", "dry_run")
 
 
 def start(module: AnsibleModule) -> dict[str, Any]:
@@ -192,9 +198,10 @@ def finish(module: AnsibleModule) -> dict[str, Any]:
     close_run(record, verdict, failed_phase=params["failed_phase"], failure=params["failure"], error=error)
     record.headline = headline(record, documents)
     if directory is not None:
-        save_documents(directory, params["documents"])
-        save_run(directory, record, markdown(record, documents))
-        _save_page(module, directory, record, documents)
+        with _after(record):
+            save_documents(directory, params["documents"])
+            save_run(directory, record, markdown(record, documents))
+            _save_page(module, directory, record, documents)
     return {
         "changed": directory is not None,
         "run": record.as_dict(),
@@ -217,9 +224,10 @@ def amend(module: AnsibleModule) -> dict[str, Any]:
     record.headline = headline(record, documents)
     if not module.check_mode:
         failed = "publish" in params["follow_ups"]
-        save_run(directory, record, None if failed else markdown(record, documents))
-        if not failed:
-            _save_page(module, directory, record, documents)
+        with _after(record):
+            save_run(directory, record, None if failed else markdown(record, documents))
+            if not failed:
+                _save_page(module, directory, record, documents)
     return {
         "changed": not module.check_mode,
         "run": record.as_dict(),
@@ -228,6 +236,25 @@ def amend(module: AnsibleModule) -> dict[str, Any]:
         "headline": record.headline,
         "summary": summary_lines(record, documents, params["run_dir"], full=params["details"]),
     }
+
+
+@contextmanager
+def _after(record: RunRecord) -> Iterator[None]:
+    """Say how the run ended where its record cannot be written: by then it is not so that nothing was changed."""
+    try:
+        yield
+    except InputError as error:
+        outcome: Outcome = "unknown"
+        if record.verdict in _COMMITTED:
+            outcome = "committed"
+        elif record.verdict in _UNCHANGED:
+            outcome = "unchanged"
+        raise InputError(
+            error.what,
+            where=error.where,
+            state=State(f"{record.headline}; only the record of the run is not whole", outcome),
+            next_step=f"{error.next_step} What is applied: ansible-playbook pgops.supabase.status -l {record.project}",
+        ) from error
 
 
 def _save_page(module: AnsibleModule, directory: Path, record: RunRecord, documents: Documents) -> None:

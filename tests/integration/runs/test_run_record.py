@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.integration.live import run_module
 
@@ -75,6 +78,25 @@ def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
         missing = run_module("run_record", state="finished", run_dir=str(tmp_path / "nothing"))
         assert missing["failed"] and "not the directory of a run" in missing["msg"]
     assert (tmp_path / "runs").read_text() == "a file in the way" and not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(("committed", "outcome"), [(True, "committed"), (False, "unchanged")])
+def test_a_record_that_cannot_be_written_says_how_the_run_ended(tmp_path: Path, committed: bool, outcome: str) -> None:
+    directory = Path(run_module("run_record", state_dir=str(tmp_path), project="shop")["run_dir"])
+    migration = {
+        "committed": True,
+        "migrations": [{"version": "1", "name": "one", "statements": 1, "duration_seconds": 0}],
+    }
+    if committed:
+        (directory / "migration.json").write_text(json.dumps({**migration, "duration_seconds": 0.1}))
+    # A file cannot take its place.
+    (directory / "report.md").mkdir()
+    end: dict[str, Any] = {} if committed else {"failed_phase": "Apply", "failure": "no"}
+    for _time in range(2):
+        failed = run_module("run_record", state="finished", run_dir=str(directory), **end)
+        assert failed["failed"] and failed["error"]["outcome"] == outcome, failed
+        assert ("MIGRATED: 1 migration" if committed else "NOT APPLIED") in failed["error"]["state"]
+        assert "nothing was changed" not in failed["error"]["state"] and "status -l shop" in failed["msg"]
 
 
 def test_a_damaged_document_stops_the_report_and_no_list(tmp_path: Path) -> None:
