@@ -17,10 +17,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress impo
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.read_back import require_committed
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.receipt import Recorder, sequence_values
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording import (
+    applied_event,
     applied_migration,
     keep_result,
-    record_event,
-    record_history,
+    reset_and_record,
     result_document,
     tried_migration,
 )
@@ -34,7 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements 
     require_promoted_change,
     require_still_pending,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session, run_script
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import run_script
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.telling import telling
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import (
     require_verified,
@@ -57,6 +57,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     ADVISORY_LOCK,
     NewEvent,
     append_event,
+    append_events,
     make_history,
     make_ledger,
 )
@@ -90,6 +91,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
     lock_table_capacity,
     server_error,
     take_apply_lock,
+    transaction_id,
     with_retries,
 )
 
@@ -177,13 +179,16 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
             make_history(connection)
             make_ledger(connection)
             records = read_records(connection)
+            here = transaction_id(connection)
             with telling(this, batch) as ran:
                 results = _run_files(
                     this,
                     connection,
                     batch,
                     before,
-                    lambda item: run_script(connection, item.script, what=f"Migration {item.file.label}", ran=ran),
+                    lambda item: run_script(
+                        connection, item.script, what=f"Migration {item.file.label}", ran=ran, transaction=here
+                    ),
                 )
             progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
@@ -237,12 +242,14 @@ def _record(
     """Record each file of a transaction, with the catalogs from before and after all of it."""
     before, after = map(fingerprint, catalogs)
     facts = {"batch": batch.versions, "catalog_before": before, "catalog_after": after, "verified": verified}
-    for result in results:
-        if result is results[-1] and result.change is None:
-            # Nobody knows what each of them did; what they did together is proven by the last.
-            change = compare_catalogs(*catalogs)
-            facts |= {"batch_change": change_fingerprint(change), "batch_changes": describe_changes(change)}
-        record_event(this, connection, result, facts)
+    # A thousand events with a thousand versions each would be most of what is written: only the last names all.
+    others = {**facts, "batch": [batch.versions[0], batch.versions[-1]]} if results[-1].change is None else facts
+    if results[-1].change is None:
+        # Nobody knows what each of them did; what they did together is proven by the last.
+        change = compare_catalogs(*catalogs)
+        facts |= {"batch_change": change_fingerprint(change), "batch_changes": describe_changes(change)}
+    events = [applied_event(this, result, facts if result is results[-1] else others) for result in results]
+    append_events(connection, events)
 
 
 def _run_files(
@@ -259,18 +266,19 @@ def _run_files(
     """
     results = []
     looks = files_with_a_look_after(this.how, batch)
+    each = len(looks) == len(batch.items)
     for item in batch.items:
         remember_for_promotion(this, item.file.version, before)
-        rows_before, started = own_changes(connection), time.monotonic()
+        rows_before, started = own_changes(connection) if each else None, time.monotonic()
         seconds = run(item)
         result = FileResult(item, time.monotonic() - started if seconds is None else seconds)
-        reset_session(connection)
-        result.row_changes = own_changes(connection, since=rows_before)
+        if each:
+            result.row_changes = own_changes(connection, since=rows_before)
         # Before the next file, which may ask the history for the one before it.
-        record_history(connection, item)
+        reset_and_record(connection, item)
         if item.file.version in looks:
             after = this.catalog(connection)
-            if len(looks) == len(batch.items):
+            if each:
                 result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)
             before = after
             if seconds is not None:

@@ -23,9 +23,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.crash_recover
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress import FileResult
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording import (
+    applied_event,
     applied_migration,
-    record_event,
-    record_history,
+    reset_and_record,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
     remember_before,
@@ -55,6 +55,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork, own_changes, own_work
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     ADVISORY_LOCK,
+    append_event,
     make_history,
     make_ledger,
 )
@@ -134,8 +135,9 @@ def apply_outside_transaction(this: Apply, batch: Batch) -> None:
                 result = FileResult(item, seconds, change)
                 facts = {"batch": [version], "catalog_before": began, "catalog_after": fingerprint(after)}
                 with short_transaction(connection):
-                    record_history(connection, item)
-                    record_event(this, connection, result, {**facts, "verified": False, "outside_transaction": True})
+                    reset_and_record(connection, item)
+                    outside = {**facts, "verified": False, "outside_transaction": True}
+                    append_event(connection, applied_event(this, result, outside))
                     forget_statements(connection, version)
                     require_recorded(connection, records, applied=[version], state=state)
                 progress.catalog_after = after

@@ -16,8 +16,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     fingerprint,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    list_history,
     newest_applied_events,
-    read_history,
     read_ledger,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.read_back import read_back
@@ -35,8 +35,10 @@ def require_committed(this: Apply) -> None:
     progress = this.progress
 
     def look(connection: PgConnection) -> tuple[set[str], str]:
-        present = {row.version for row in read_history(connection)}
-        return present & newest_applied_events(read_ledger(connection)).keys(), fingerprint(this.catalog(connection))
+        present = {row.version for row in list_history(connection)}
+        return present & newest_applied_events(read_ledger(connection, details=False)).keys(), fingerprint(
+            this.catalog(connection)
+        )
 
     present, found = read_back(
         this.options,

@@ -16,6 +16,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents imp
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import Apply, ApplyOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.progress import FileResult, Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.apply.script_runner import reset_session
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, PgopsError, State
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
@@ -26,9 +27,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
     fingerprint,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    RECORD_APPLIED,
     NewEvent,
-    append_event,
-    record_applied,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import PendingMigration
 
@@ -62,13 +62,14 @@ def tried_migration(result: FileResult, executed: int) -> TriedMigration:
     )
 
 
-def record_history(connection: PgConnection, item: PendingMigration) -> None:
-    """Supabase's history, as its CLI would have written it."""
-    record_applied(connection, item.file.version, item.file.name, item.script.script.recorded)
+def reset_and_record(connection: PgConnection, item: PendingMigration) -> None:
+    """Make the session as new after a file, and add it to Supabase's history, as its CLI would have."""
+    file = item.file
+    reset_session(connection, then=(RECORD_APPLIED, [file.version, file.name, list(item.script.script.recorded)]))
 
 
-def record_event(this: Apply, connection: PgConnection, result: FileResult, facts: Mapping[str, object]) -> None:
-    """Our ledger, with what a rollback and a promotion rely on."""
+def applied_event(this: Apply, result: FileResult, facts: Mapping[str, object]) -> NewEvent:
+    """For our ledger, with what a rollback and a promotion rely on."""
     file = result.item.file
     details = {**facts, **_consents(this.how)}
     if result.change is not None:
@@ -79,8 +80,7 @@ def record_event(this: Apply, connection: PgConnection, result: FileResult, fact
     if result.row_changes is not None:
         details["row_changes"] = [[*table, rows] for table, rows in result.row_changes.items()]
     by, seconds = this.how, round(result.seconds, 3)
-    event = NewEvent.about(file, "applied", run_id=by.run_id, operator=by.operator, seconds=seconds, details=details)
-    append_event(connection, event)
+    return NewEvent.about(file, "applied", run_id=by.run_id, operator=by.operator, seconds=seconds, details=details)
 
 
 def _consents(how: ApplyOptions) -> dict[str, object]:

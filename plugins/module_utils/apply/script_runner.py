@@ -22,6 +22,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection
     renew_settings,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import (
+    CURRENT_TRANSACTION,
     ROLLED_BACK,
     server_error,
     transaction_id,
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
 
 # One message to the server: there may be a thousand files.
 _RESET_SESSION = "reset session authorization; reset role; reset all; close all; unlisten *; deallocate all; discard sequences; discard temp"
+
+
+_DEFERRABLE = (
+    "select distinct n.nspname::text as schema, c.conname::text as name, c.condeferred as initially_deferred "
+    "from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace "
+    "where c.condeferrable and n.nspname !~ '^pg_temp' and pg_catalog.has_schema_privilege(n.oid, 'usage') order by 1, 2"
+)
 
 
 @dataclass(frozen=True)
@@ -68,24 +76,37 @@ def require_plain_strings(connection: PgConnection, statement: Statement, *, sta
 
 
 def run_script(
-    connection: PgConnection, script: RunnableScript, *, what: str, ran: Callable[[], None] = lambda: None
+    connection: PgConnection,
+    script: RunnableScript,
+    *,
+    what: str,
+    ran: Callable[[], None] = lambda: None,
+    transaction: str | None = None,
 ) -> float:
     """Run all statements of a script in the open transaction, then check that it is still the same transaction.
 
     :param what: the script in words, for errors: V(migration 20251014220000_add_audit).
     :param ran: is called after each statement.
+    :param transaction: the id of the open transaction where the caller has asked for it; see :func:`transaction_id`.
     :returns: how long it took, in seconds.
     :raises StatementFailed: when PostgreSQL refuses a statement; the caller rolls back.
     :raises ConnectionFailed: when the connection is lost.
     """
     started = time.monotonic()
-    with one_transaction(connection, script, what):
-        for statement in script.statements:
-            run_statement(connection, script.script, statement, what)
-            ran()
-        constraints = deferrable_constraints(connection)
+    before = transaction or transaction_id(connection)
+    for statement in script.statements:
+        run_statement(connection, script.script, statement, what)
+        ran()
+    # One question: over a network it is the questions that take the time, and there may be a thousand files.
+    ((after, *found),) = fetch_all(
+        connection, f"select {CURRENT_TRANSACTION}, array(select row_to_json(c) from ({_DEFERRABLE}) as c)"
+    )
+    _require_same_transaction(before, after, script, what)
+    constraints = [DeferrableConstraint(**constraint) for constraint in found[0]]
+    if constraints:
         check_now(connection, script.script, constraints, what)
         defer_again(connection, constraints)
+        _require_same_transaction(before, transaction_id(connection), script, what)
     return time.monotonic() - started
 
 
@@ -97,7 +118,11 @@ def one_transaction(connection: PgConnection, script: RunnableScript, what: str)
     """
     transaction = transaction_id(connection)
     yield
-    if transaction_id(connection) != transaction:
+    _require_same_transaction(transaction, transaction_id(connection), script, what)
+
+
+def _require_same_transaction(before: str, after: str, script: RunnableScript, what: str) -> None:
+    if after != before:
         raise StatementFailed(
             f"{what} ended the transaction it ran in",
             where=script.script.file,
@@ -106,13 +131,15 @@ def one_transaction(connection: PgConnection, script: RunnableScript, what: str)
         )
 
 
-def reset_session(connection: PgConnection) -> None:
+def reset_session(connection: PgConnection, *, then: tuple[str, Sequence[Any]] | None = None) -> None:
     """Make the session as new for the next file, within the transaction: settings, role, temporary objects, cursors.
 
     DISCARD ALL would do, but PostgreSQL refuses it in a transaction block; these are its parts (reference page of DISCARD)
     less pg_advisory_unlock_all. What the session was opened with is set again: behind a pooler RESET ALL drops it.
+
+    :param then: a statement and its parameters that follow in the same message to the server.
     """
-    renew_settings(connection, after=_RESET_SESSION)
+    renew_settings(connection, after=_RESET_SESSION, then=then)
 
 
 def run_statement(connection: PgConnection, script: Script, statement: Statement, what: str) -> int:
@@ -146,13 +173,7 @@ def deferrable_constraints(connection: PgConnection) -> list[DeferrableConstrain
 
     What it cannot name (another's schema, or after SET ROLE) is checked by COMMIT all the same.
     """
-    rows = fetch_all(
-        connection,
-        "select distinct n.nspname, c.conname, c.condeferred from pg_catalog.pg_constraint c "
-        "join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferrable and n.nspname !~ '^pg_temp' "
-        "and pg_catalog.has_schema_privilege(n.oid, 'usage') order by 1, 2",
-    )
-    return [DeferrableConstraint(str(schema), str(name), bool(deferred)) for schema, name, deferred in rows]
+    return [DeferrableConstraint(*row) for row in fetch_all(connection, _DEFERRABLE)]
 
 
 def check_now(connection: PgConnection, script: Script, constraints: Sequence[DeferrableConstraint], what: str) -> None:

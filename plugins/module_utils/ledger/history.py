@@ -10,9 +10,9 @@ append-only events that say who did what with which file in which run, failures 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
@@ -30,6 +30,8 @@ Event = Literal["applied", "verified", "adopted", "rolled_back", "restored", "fa
 # Two integers name the advisory lock of an apply; the first is this collection's own ("pgop" in ASCII).
 ADVISORY_LOCK = (0x70676F70, 1)
 
+_HISTORY = "supabase_migrations.schema_migrations"
+_IN_ORDER = 'order by version collate "C"'
 # The columns are those that the Supabase CLI makes in a new database; hosted projects may have more, which stay as they are.
 _MAKE_HISTORY = """
 create schema if not exists supabase_migrations;
@@ -79,6 +81,20 @@ class HistoryRow:
     name: str | None
     statements: tuple[str, ...] | None
 
+    @property
+    def recorded(self) -> int | None:
+        """How many statements were recorded, None for none."""
+        return None if self.statements is None else len(self.statements)
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A row of Supabase's history without the text of its statements, of which ``recorded`` is the number."""
+
+    version: str
+    name: str | None
+    recorded: int | None
+
 
 @dataclass(frozen=True)
 class LedgerEvent:
@@ -93,6 +109,19 @@ class LedgerEvent:
     run_id: str | None
     operator: str
     details: dict[str, Any] = field(default_factory=dict)
+
+
+class Told(Protocol):
+    """What is needed of an event to know what is applied."""
+
+    @property
+    def event(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+
+_Event = TypeVar("_Event", bound=Told)
 
 
 class Recordable(Protocol):
@@ -141,14 +170,18 @@ def exists(connection: PgConnection, relation: str) -> bool:
     return fetch_value(connection, "select pg_catalog.to_regclass(%s) is not null", [relation]) is True
 
 
-def read_history(connection: PgConnection) -> list[HistoryRow]:
-    """All rows of Supabase's history in its order; none when the table does not exist yet."""
-    if not exists(connection, "supabase_migrations.schema_migrations"):
+def read_history(connection: PgConnection, versions: Sequence[str] | None = None) -> list[HistoryRow]:
+    """The rows of Supabase's history in its order; none when the table does not exist yet.
+
+    :param versions: only these; None for all.
+    """
+    if not exists(connection, _HISTORY):
         return []
     rows = fetch_all(
         connection,
         "select to_jsonb(m) ->> 'version', to_jsonb(m) ->> 'name', to_jsonb(m) -> 'statements' "
-        'from supabase_migrations.schema_migrations m order by version collate "C"',
+        f"from {_HISTORY} m where %s or version = any(%s) {_IN_ORDER}",
+        [versions is None, list(versions or ())],
     )
     return [
         HistoryRow(version, name, None if statements is None else tuple(statements))
@@ -156,9 +189,21 @@ def read_history(connection: PgConnection) -> list[HistoryRow]:
     ]
 
 
-def read_ledger(connection: PgConnection) -> list[LedgerEvent]:
+def list_history(connection: PgConnection) -> list[HistoryEntry]:
+    """All rows of Supabase's history in its order, without their text, which is most of it."""
+    columns = _history_columns(connection)
+    if not columns:
+        return []
+    name = "name" if "name" in columns else "null"
+    recorded = "pg_catalog.cardinality(statements)" if "statements" in columns else "null"
+    rows = fetch_all(connection, f"select version, {name}, {recorded} from {_HISTORY} {_IN_ORDER}")
+    return [HistoryEntry(*row) for row in rows]
+
+
+def read_ledger(connection: PgConnection, *, details: bool = True) -> list[LedgerEvent]:
     """All events of the ledger, oldest first; none when there is no ledger yet.
 
+    :param details: without them, which are most of it, only those of V(adopted) are read; see :func:`is_anothers`.
     :raises HistoryError: when what has the ledger's name is something else.
     """
     import psycopg2.errors
@@ -169,7 +214,9 @@ def read_ledger(connection: PgConnection) -> list[LedgerEvent]:
         rows = fetch_all(
             connection,
             f"select event_id, {utc_text('recorded_at')}, event, "
-            "version, name, sha256, run_id, operator, details from pgops.ledger order by event_id",
+            "version, name, sha256, run_id, operator, case when %s or event = 'adopted' then details else '{}' end "
+            "from pgops.ledger order by event_id",
+            [details],
         )
     except psycopg2.errors.UndefinedColumn as error:
         raise HistoryError(
@@ -205,13 +252,8 @@ def widen_ledger(connection: PgConnection) -> None:
         execute(connection, _WIDEN_LEDGER)
 
 
-def record_applied(connection: PgConnection, version: str, name: str, statements: Sequence[str]) -> None:
-    """Add a migration to Supabase's history."""
-    execute(
-        connection,
-        "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)",
-        [version, name, list(statements)],
-    )
+# Adds a migration to Supabase's history: its version, its name, its statements.
+RECORD_APPLIED = "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)"
 
 
 def record_removed(connection: PgConnection, version: str) -> None:
@@ -221,11 +263,15 @@ def record_removed(connection: PgConnection, version: str) -> None:
 
 def append_event(connection: PgConnection, event: NewEvent) -> None:
     """Append one event to the ledger."""
-    execute(
-        connection,
-        "insert into pgops.ledger (event, version, name, sha256, run_id, operator, duration_seconds, details) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        [
+    append_events(connection, [event])
+
+
+def append_events(connection: PgConnection, events: Sequence[NewEvent]) -> None:
+    """Append events to the ledger, in their order, some hundreds in one statement."""
+    from psycopg2.extras import execute_values
+
+    rows = [
+        (
             event.event,
             event.version,
             event.name,
@@ -234,8 +280,14 @@ def append_event(connection: PgConnection, event: NewEvent) -> None:
             event.operator,
             event.duration_seconds,
             json.dumps(dict(event.details), ensure_ascii=False),
-        ],
+        )
+        for event in events
+    ]
+    insert = (
+        "insert into pgops.ledger (event, version, name, sha256, run_id, operator, duration_seconds, details) values %s"
     )
+    with connection.cursor() as cursor:
+        execute_values(cursor, insert, rows, page_size=500)
 
 
 def _history_columns(connection: PgConnection) -> set[str]:
@@ -247,9 +299,9 @@ def _history_columns(connection: PgConnection) -> set[str]:
     return {name for (name,) in rows}
 
 
-def newest_applied_events(ledger: Sequence[LedgerEvent]) -> dict[str, LedgerEvent]:
+def newest_applied_events(ledger: Iterable[_Event]) -> dict[str, _Event]:
     """For each version that the ledger holds as applied now, the event that says so: V(applied), or V(adopted)."""
-    current: dict[str, LedgerEvent] = {}
+    current: dict[str, _Event] = {}
     for event in ledger:
         if event.event in ("applied", "adopted"):
             current[event.version] = event

@@ -5,34 +5,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
-    HistoryRow,
-    LedgerEvent,
+    exists,
     newest_applied_events,
-    read_history,
-    read_ledger,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
 @dataclass(frozen=True)
-class Records:
-    """History and ledger as they were at one time."""
+class RecordedEvent:
+    """An event of the ledger, with a hash of all that it says."""
 
-    history: tuple[HistoryRow, ...]
-    ledger: tuple[LedgerEvent, ...]
+    event_id: int
+    event: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """History and ledger as they were at one time.
+
+    :param history: each version with a hash of its whole row.
+    """
+
+    history: Mapping[str, str]
+    ledger: tuple[RecordedEvent, ...]
 
 
 def read_records(connection: PgConnection) -> Records:
-    """History and ledger as the session sees them now."""
-    return Records(tuple(read_history(connection)), tuple(read_ledger(connection)))
+    """History and ledger as the session sees them now. The server hashes: their text may be many times what they tell."""
+    history: list[tuple[str, str]] = []
+    if exists(connection, "supabase_migrations.schema_migrations"):
+        query = "select version, pg_catalog.md5(to_jsonb(m)::text) from supabase_migrations.schema_migrations m"
+        history = [(str(version), str(digest)) for version, digest in fetch_all(connection, query)]
+    ledger: list[RecordedEvent] = []
+    if exists(connection, "pgops.ledger"):
+        query = (
+            "select event_id, event, version, pg_catalog.md5(to_jsonb(l)::text) from pgops.ledger l order by event_id"
+        )
+        ledger = [RecordedEvent(*row) for row in fetch_all(connection, query)]
+    return Records(dict(history), tuple(ledger))
 
 
 def require_recorded(
@@ -68,8 +89,8 @@ def unexpected_records(
 
     The ledger may have grown by events of other sessions, which record failures and verifications beside the run.
     """
-    old = {row.version: row for row in before.history if row.version not in rolled_back}
-    new = {row.version: row for row in after.history}
+    old = {version: digest for version, digest in before.history.items() if version not in rolled_back}
+    new = after.history
     lost = sorted((old.keys() | set(applied)) - new.keys())
     changed = sorted(version for version in old.keys() & new.keys() if old[version] != new[version])
     added = sorted(new.keys() - old.keys() - set(applied))

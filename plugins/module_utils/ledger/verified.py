@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
     NewEvent,
-    append_event,
+    append_events,
     newest_applied_events,
     read_ledger,
 )
@@ -36,11 +36,8 @@ def record_verified(options: ConnectionOptions, *, run_id: str, operator: str, d
                 next_step="Give the run_id of the migration, as its run.json has it.",
             )
         unverified = [event for event in applied if not is_verified(event, ledger)]
-        for event in unverified:
-            append_event(
-                connection,
-                NewEvent.about(event, "verified", run_id=run_id, operator=operator),
-            )
+        events = [NewEvent.about(event, "verified", run_id=run_id, operator=operator) for event in unverified]
+        append_events(connection, events)
         if not dry_run:
             connection.commit()
     return [event.version for event in unverified]

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Literal
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import HistoryError, PrivilegeError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import Lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
+    HistoryEntry,
     HistoryRow,
     LedgerEvent,
     is_anothers,
+    list_history,
     newest_applied_events,
     read_history,
     read_ledger,
@@ -51,7 +53,7 @@ _DISAGREEMENTS: Mapping[str, tuple[str, str]] = {
 
 def compare_history(
     files: Sequence[MigrationFile],
-    history: Sequence[HistoryRow],
+    history: Sequence[HistoryRow | HistoryEntry],
     ledger: Sequence[LedgerEvent],
     foreign_edits: frozenset[str] = frozenset(),
 ) -> list[MigrationEntry]:
@@ -105,11 +107,15 @@ def foreign_edits(
 def read_state(
     connection: PgConnection, files: Sequence[MigrationFile]
 ) -> tuple[list[MigrationEntry], list[LedgerEvent]]:
-    """The state of each migration as the database has it now, and the ledger it was judged by."""
+    """The state of each migration as the database has it now, and the ledger it was judged by, without its details."""
     import psycopg2.errors
 
     try:
-        history, ledger = read_history(connection), read_ledger(connection)
+        history, ledger = list_history(connection), read_ledger(connection, details=False)
+        # What the ledger holds is compared by its hash; of the others the text is needed.
+        foreign = {file.version for file in files} - newest_applied_events(ledger).keys()
+        others = [row.version for row in history if row.version in foreign and row.recorded is not None]
+        texts = read_history(connection, others) if others else []
     except psycopg2.errors.InsufficientPrivilege as error:
         raise PrivilegeError(
             f"The role may not read what is applied: {error.diag.message_primary}",
@@ -117,7 +123,7 @@ def read_state(
             next_step="Connect as the role that owns them (login_user: postgres on Supabase).",
             details={"sqlstate": error.pgcode},
         ) from error
-    return compare_history(files, history, ledger, foreign_edits(files, history, ledger)), ledger
+    return compare_history(files, history, ledger, foreign_edits(files, texts, ledger)), ledger
 
 
 def describe(connection: PgConnection, files: Sequence[MigrationFile], lease: Lease | None) -> MigrationInfo:
@@ -183,7 +189,7 @@ def _entry(
     name: str,
     state: State,
     file: MigrationFile | None,
-    row: HistoryRow | None,
+    row: HistoryRow | HistoryEntry | None,
     event: LedgerEvent | None,
 ) -> MigrationEntry:
     ours = event if event and not is_anothers(event) else None
@@ -193,7 +199,7 @@ def _entry(
         state=state,
         file=str(file.path) if file else None,
         sha256=file.sha256 if file else None,
-        statements=len(row.statements) if row and row.statements is not None else None,
+        statements=row.recorded if row else None,
         rollback_file=str(file.rollback) if file and file.rollback else None,
         applied_at=ours.recorded_at if ours and row else None,
         applied_by=None if row is None else ("pgops" if ours else "other"),

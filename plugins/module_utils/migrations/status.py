@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError, PgopsError
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
-from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import read_history, read_ledger
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import list_history, read_ledger
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.lease import read_lease
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.promotion import prove
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.record import read_record
@@ -63,6 +63,6 @@ def promotion_info(
             next_step="Give versions of this directory.",
         )
     with session(options, SessionSettings(read_only=True)) as connection:
-        ledger, history = read_ledger(connection), {row.version for row in read_history(connection)}
+        ledger, history = read_ledger(connection), {row.version for row in list_history(connection)}
     wanted = {version: (files[version].name, files[version].sha256) for version in versions}
     return prove(wanted, ledger, origin, history)

@@ -300,16 +300,19 @@ def settings_of(connection: PgConnection) -> Mapping[str, str]:
     return cast("Mapping[str, str]", getattr(connection, _START_SETTINGS, {}))
 
 
-def renew_settings(connection: PgConnection, *, after: str = "") -> None:
+def renew_settings(connection: PgConnection, *, after: str = "", then: tuple[str, Sequence[Any]] | None = None) -> None:
     """Set what the session was opened with again, where a RESET may have dropped it.
 
     :param after: SQL to run first, in the same message to the server.
+    :param then: a statement and its parameters that follow in the same message.
     """
     settings = settings_of(connection)
     calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
-    statements = [part for part in (after, f"select {calls}" if settings else "") if part]
+    statement, parameters = then or ("", ())
+    statements = [part for part in (after, f"select {calls}" if settings else "", statement) if part]
     if statements:
-        execute(connection, "; ".join(statements), [word for pair in settings.items() for word in pair])
+        words = [word for pair in settings.items() for word in pair]
+        execute(connection, "; ".join(statements), [*words, *parameters])
 
 
 def _set_and_read_back(connection: PgConnection, wanted: Mapping[str, str]) -> None:

@@ -67,9 +67,13 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _RETRYABLE = frozenset({"55P03", "40P01"})
 
 
+# In SQL, for a query that asks for more in one go.
+CURRENT_TRANSACTION = "pg_catalog.pg_current_xact_id()::text"
+
+
 def transaction_id(connection: PgConnection) -> str:
     """The id of the current transaction (assigned if it has none yet), which a hidden COMMIT would change."""
-    return str(fetch_value(connection, "select pg_catalog.pg_current_xact_id()::text"))
+    return str(fetch_value(connection, f"select {CURRENT_TRANSACTION}"))
 
 
 @contextmanager

@@ -91,7 +91,8 @@ def _of_last_run(events: Mapping[str, LedgerEvent], ledger: Sequence[LedgerEvent
     last = changes[-1]
     if last.run_id is not None:
         return {version for version, event in events.items() if event.run_id == last.run_id}
-    return {version for version, event in events.items() if event.details.get("batch") == last.details.get("batch")}
+    # The last event of a transaction names all of its files.
+    return events.keys() & set(last.details.get("batch") or [last.version])
 
 
 def expected_fingerprint(versions: Sequence[str], ledger: Sequence[LedgerEvent]) -> str | None:
