@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,9 +60,9 @@ def discover(supabase_dir: Path) -> list[MigrationFile]:
     directory = supabase_dir / "migrations"
     entries = _entries(directory)
     matches = [
-        (path, match)
-        for path in entries
-        if (match := FILE_NAME.match(path.name)) and not _is_left_out(path, first=path == entries[0])
+        (entry, match)
+        for entry in entries
+        if (match := FILE_NAME.match(entry.name)) and not _is_left_out(entry, first=entry is entries[0])
     ]
     if not matches:
         others = left_out(supabase_dir)
@@ -71,11 +72,13 @@ def discover(supabase_dir: Path) -> list[MigrationFile]:
             where=str(directory),
             next_step="Check supabase_dir, or make the first migration: <version>_<name>.sql",
         )
-    rollbacks = supabase_dir / "rollbacks"
-    files, problems = [], _shared_versions([(path, match[1]) for path, match in matches])
-    for path, match in matches:
+    rollbacks = _rollbacks(supabase_dir / "rollbacks")
+    files = []
+    problems = _shared_versions(directory, [(entry.name, match[1]) for entry, match in matches])
+    for entry, match in matches:
+        path, rollback = directory / entry.name, rollbacks.get(entry.name)
         try:
-            files.append(MigrationFile(match[1], match[2], path, _sha256(path), _existing(rollbacks / path.name)))
+            files.append(MigrationFile(match[1], match[2], path, _sha256(path, entry.is_file()), rollback))
         except MigrationFileError as problem:
             problems.append(problem)
     raise_together(problems)
@@ -92,10 +95,10 @@ def left_out(supabase_dir: Path) -> list[str]:
     """
     entries = _entries(supabase_dir / "migrations")
     return [
-        path.name
-        for path in entries
-        if not path.name.startswith(".")
-        and (not FILE_NAME.match(path.name) or _is_left_out(path, first=path == entries[0]))
+        entry.name
+        for entry in entries
+        if not entry.name.startswith(".")
+        and (not FILE_NAME.match(entry.name) or _is_left_out(entry, first=entry is entries[0]))
     ]
 
 
@@ -124,7 +127,8 @@ def raise_together(problems: Sequence[PgopsError]) -> None:
         )
 
 
-def _entries(directory: Path) -> list[Path]:
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    """What is in the directory by name; an entry knows its kind, where a path would ask the file system each time."""
     if not directory.is_dir():
         raise MigrationFileError(
             "There is no migrations directory",
@@ -132,21 +136,21 @@ def _entries(directory: Path) -> list[Path]:
             next_step="Check supabase_dir (project_supabase_dir in the inventory); it has to hold migrations/.",
         )
     try:
-        return sorted(directory.iterdir())
+        return sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
         raise _unreadable(directory, error) from error
 
 
-def _is_left_out(path: Path, *, first: bool) -> bool:
-    if path.is_dir() and not path.is_symlink():
+def _is_left_out(entry: os.DirEntry[str], *, first: bool) -> bool:
+    if entry.is_dir(follow_symlinks=False):
         return True
-    init = _FIRST_INIT.search(path.name)
+    init = _FIRST_INIT.search(entry.name)
     return first and init is not None and init[1] < _INIT_IS_A_MIGRATION_SINCE
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, is_file: bool) -> str:
     # To open a named pipe waits for a writer, for ever.
-    if path.exists() and not path.is_file():
+    if not is_file and path.exists():
         raise MigrationFileError(f"{path.name} is not a file", where=str(path), next_step=f"Look at: ls -ld {path}")
     try:
         return sha256_of_sql_file(path)
@@ -160,19 +164,25 @@ def _unreadable(path: Path, error: OSError) -> MigrationFileError:
     )
 
 
-def _existing(path: Path) -> Path | None:
-    return path if path.is_file() else None
+def _rollbacks(directory: Path) -> dict[str, Path]:
+    """Every file of the directory by its name; none where there is no directory."""
+    if not directory.is_dir():
+        return {}
+    try:
+        return {entry.name: directory / entry.name for entry in os.scandir(directory) if entry.is_file()}
+    except OSError as error:
+        raise _unreadable(directory, error) from error
 
 
-def _shared_versions(versions: Sequence[tuple[Path, str]]) -> list[PgopsError]:
+def _shared_versions(directory: Path, versions: Sequence[tuple[str, str]]) -> list[PgopsError]:
     return [
         MigrationFileError(
-            f"Two files have the version {second_version}: {first.name} and {second.name}",
-            where=str(second),
+            f"Two files have the version {second_version}: {first} and {second}",
+            where=str(directory / second),
             next_step="Give one of them a version of its own; if one is applied already, change the other.",
         )
         for (first, first_version), (second, second_version) in pairwise(
-            sorted(versions, key=lambda item: (item[1], item[0].name))
+            sorted(versions, key=lambda item: (item[1], item[0]))
         )
         if first_version == second_version
     ]
