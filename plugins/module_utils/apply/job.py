@@ -192,7 +192,8 @@ def _transaction(this: Apply, batch: Batch, last: bool) -> None:
                 )
             progress.applied += [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
-            progress.catalog_after = after = this.catalog(connection)
+            # What was read after the last file is what there is: nothing has been written since.
+            progress.catalog_after = after = results[-1].catalog_after or this.catalog(connection)
             verified = last and how.verify_before_commit
             if verified:
                 progress.verification = verify(
@@ -278,6 +279,8 @@ def _run_files(
         reset_and_record(connection, item)
         if item.file.version in looks:
             after = this.catalog(connection)
+            if item is batch.items[-1]:
+                result.catalog_after = after
             if each:
                 result.change, result.catalog_before = compare_catalogs(before, after), fingerprint(before)
             before = after
@@ -318,7 +321,7 @@ def _dry_run(this: Apply, batches: Sequence[Batch]) -> None:
             progress.applied = [applied_migration(result) for result in results]
             progress.row_changes[batch.versions[0]] = _own_work(this, connection)
             recorder.collect()
-            progress.catalog_after = this.catalog(connection)
+            progress.catalog_after = results[-1].catalog_after or this.catalog(connection)
             trial.require_no_violations()
             if not how.verify_before_commit:
                 recorder.checks = "none"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import (
     AppliedMigration,
@@ -25,9 +24,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import O
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.batches import (
     PendingMigration,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass
@@ -55,10 +51,14 @@ class Progress:
 
 @dataclass
 class FileResult:
-    """What one file did: how long it took, and what it did to the catalog and to the number of rows, where that was read."""
+    """What one file did: how long it took, and what it did to the catalog and to the number of rows, where that was read.
+
+    :param catalog_after: of the last file of a transaction only, for there may be many.
+    """
 
     item: PendingMigration
     seconds: float
     change: list[CatalogChange] | None = None
     catalog_before: str | None = None
+    catalog_after: Catalog | None = None
     row_changes: OwnChanges | None = None

@@ -243,7 +243,9 @@ def collect_notices(connection: PgConnection) -> deque[str]:
     return notices
 
 
-def fetch_all(connection: PgConnection, query: Any, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+def fetch_all(
+    connection: PgConnection, query: Any, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
     """Run one query and return its rows."""
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)

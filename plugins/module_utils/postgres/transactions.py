@@ -134,8 +134,7 @@ def taken_back(connection: PgConnection, savepoint: str) -> Iterator[None]:
         yield
     finally:
         if not connection.closed:
-            execute(connection, f"rollback to savepoint {savepoint}")
-            execute(connection, f"release savepoint {savepoint}")
+            execute(connection, f"rollback to savepoint {savepoint}; release savepoint {savepoint}")
 
 
 def take_apply_lock(connection: PgConnection, key: tuple[int, int], wait_seconds: float) -> None:
