@@ -14,6 +14,7 @@ from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import
     bounded,
     clean,
     duration,
+    fact_lines,
     failure_lines,
     fill,
     phase_lines,
@@ -104,7 +105,12 @@ class Lines:
         yield from ((f"    {line}", "") for line in lines)
 
     def _summary(self, event: dict[str, Any], width: int | None, **_: Any) -> Iterator[Line]:
-        yield from ((line, "heading" if number == 0 else "") for number, line in enumerate(event["lines"]))
+        first, *rest = event["lines"] or [""]
+        yield from ((line, "heading") for line in wrapped(first, width, "  ", ""))
+        # What comes below a blank line is a table.
+        facts = rest.index("") if "" in rest else len(rest)
+        yield from ((part, "") for line in rest[:facts] for part in fact_lines(line, width))
+        yield from ((line, "") for line in rest[facts:])
 
     def _changed(self, event: dict[str, Any], width: int | None, *, fleet: bool, verbose: bool) -> Iterator[Line]:
         if not verbose:

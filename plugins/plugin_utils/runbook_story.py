@@ -210,7 +210,8 @@ class Story:
         elif (
             task.module and "results" not in result and isinstance(result.get("msg"), str) and project.phase is not None
         ):
-            project.phase.said = [*project.phase.said, clean(result["msg"]).strip()][-_MOST_SAID:]
+            if said := clean(result["msg"]).strip():
+                project.phase.said = [*project.phase.said, said][-_MOST_SAID:]
         if task.prints:
             if project.phase is not None:
                 project.phase.printed = True

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section, number
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section
 
 STATEMENTS_SHOWN = 5
 LOCKS_SHOWN = 20

@@ -53,7 +53,7 @@ def test_a_phase_is_one_line_with_what_its_modules_say() -> None:
     told.story.end([])
     assert told.text() == [
         "Migrate: prod",
-        "  5/7   Apply                                  ok         2.0 s  2 migrations",
+        "  5/7   Apply                          ok         2.0 s  2 migrations",
     ]
 
 
