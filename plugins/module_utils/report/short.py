@@ -67,8 +67,8 @@ def _migrations(section: Section) -> Iterator[tuple[str, str]]:
     for index, (name, statements, seconds) in enumerate(section.rows[:_MIGRATIONS_SHOWN]):
         yield ("" if index else label), f"{name}: {number(int(statements), 'statement')}, {seconds} s"
     if rest := section.rows[_MIGRATIONS_SHOWN:]:
-        statements, seconds = sum(int(row[1]) for row in rest), sum(float(row[2]) for row in rest)
-        yield "", f"and {len(rest)} more: {number(statements, 'statement')}, {seconds:.3f} s"
+        every = number(sum(int(row[1]) for row in rest), "statement")
+        yield "", f"and {len(rest)} more: {every}, {sum(float(row[2]) for row in rest):.3f} s"
 
 
 def _objects(section: Section) -> Iterator[tuple[str, str]]:

@@ -130,7 +130,7 @@ def test_check_mode_leaves_everything(app: Rollbacks, tmp_path: Path) -> None:
         result = app.roll_back(check=True, diff=True, run_dir=str(tmp_path / "run"))
         assert result["changed"] and not result["rollback"]["committed"], result
         assert "- table public.labels" in result["diff"]["prepared"]
-        assert "would be exported before it is lost: table public.labels (1 rows)" in result["rollback"]["notices"]
+        assert "would be exported before it is lost: table public.labels (1 row)" in result["rollback"]["notices"]
         assert app.snapshot() == before and app.events() == events
     assert not (tmp_path / "run").exists()
 
