@@ -219,9 +219,7 @@ def _run_statements(
                 steps.append(step)
         if steps:
             _run_part(connection, script, part, steps, what, watch_rows)
-            done = (
-                f"the first {number(part.end, 'statement')} of the file are done and stay; nothing after them was run"
-            )
+            done = f"the first {number(part.end, 'statement')} of the file are done and stay; nothing after was run"
             where = script.statements[part.end - 1].position
             keep_apply_lock(connection, ADVISORY_LOCK, where=where, state=State(done, "partial"))
     for position in gone:
@@ -335,13 +333,10 @@ class _Step:
         """
         import psycopg2
 
+        whole = self._place.position == self._place.first_of_part
+        before = _done_before(self._place.first_of_part, "it" if whole else "its transaction")
         kept = State(
-            (
-                f"{_done_before(self._place.position, 'it')}; nothing after it was run"
-                if self._place.position == self._place.first_of_part
-                else f"{_done_before(self._place.first_of_part, 'its transaction')}; that transaction was rolled back"
-            ),
-            "partial",
+            f"{before}; {'nothing after it was run' if whole else 'that transaction was rolled back'}", "partial"
         )
         require_plain_strings(self._connection, self.statement, state=kept)
         try:

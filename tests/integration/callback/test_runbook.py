@@ -160,13 +160,13 @@ def test_on_a_terminal_the_same_lines_stay(app: Application) -> None:
     assert "\x1b[0;32m" in drawn
     stays = lines_that_stay(drawn)
     assert "apply shop: run" not in stays, stays
-    assert re.findall(r"(\d+)/11 ", stays) == PHASES, stays
+    assert re.findall(r"(\d+)/7 ", stays) == PHASES, stays
 
 
 def test_narrow_and_without_colour(app: Application) -> None:
     code, drawn = run(app, "migrate", tty=40, environment={"NO_COLOR": "1"})
     assert code == 0 and not re.search(r"\x1b\[[0-9;]*3[0-7]m", drawn), drawn
-    phases = [line for line in lines_that_stay(drawn).splitlines() if re.match(r"  \d+/11 ", line)]
+    phases = [line for line in lines_that_stay(drawn).splitlines() if re.match(r"  \d+/7 ", line)]
     assert len(phases) == len(PHASES) and max(map(len, phases)) <= 60, phases
 
 
