@@ -296,6 +296,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
             ours=role.startswith(f"{_COLLECTION}.") or _is_in_a_playbook_of_ours(task),
             module=action.startswith(f"{_COLLECTION}."),
             prints=action in _PRINTING,
+            maintenance=action == f"{_COLLECTION}.maintenance",
         )
 
     def _emit(self, event: Event) -> None:

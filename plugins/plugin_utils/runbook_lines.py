@@ -137,9 +137,9 @@ class Lines:
         yield from ((line, "FAILED") for line in failure_lines(event["host"], Failure(**known), width))
 
     def _interrupted(self, event: dict[str, Any], width: int | None, **_: Any) -> Iterator[Line]:
-        for doing in event["doing"]:
-            yield f"INTERRUPTED in {doing}", "FAILED"
-        yield from ((line, "FAILED") for line in wrapped(_AFTER_AN_INTERRUPT, width, "  "))
+        known = {name: value for name, value in event.items() if name not in ("event", "host")}
+        stopped = Failure("", **known)
+        yield from ((line, "FAILED") for line in failure_lines(event["host"], stopped, width, "INTERRUPTED"))
 
     def _no_hosts(self, event: dict[str, Any], width: int | None, **_: Any) -> Iterator[Line]:
         yield "No project matches: nothing was done.", "note"
@@ -154,6 +154,3 @@ class Lines:
     @staticmethod
     def _one(label: str, event: dict[str, Any], *, fleet: bool) -> str:
         return f"  {label:<8} {event['host'] + ': ' if fleet else ''}{clean(event['task'])}"
-
-
-_AFTER_AN_INTERRUPT = "An open transaction is rolled back by the server; what was committed stays. Look: ansible-playbook pgops.supabase.status"

@@ -186,12 +186,15 @@ def failure_of(result: Mapping[str, Any], phase: str) -> Failure:
     return failure
 
 
-def failure_lines(project: str, failure: Failure, width: int | None) -> list[str]:
-    """The one block of a failure: what, where, state, next."""
-    title = f"FAILED {project}" + (f", in {failure.phase}" if failure.phase else "")
+def failure_lines(project: str, failure: Failure, width: int | None, ended: str = "FAILED") -> list[str]:
+    """The one block of a failure: what, where, state, next.
+
+    :param ended: how it ended, in a word.
+    """
+    title = f"{ended} {project}" + (f", in {failure.phase}" if failure.phase else "")
     lines = wrapped(title, width, " " * 9, "")
     for label, text in (
-        ("what", failure.what or WITHOUT_A_WORD),
+        ("what", failure.what or (WITHOUT_A_WORD if ended == "FAILED" else "")),
         ("where", failure.where),
         ("state", failure.state),
         ("next", failure.next_step),

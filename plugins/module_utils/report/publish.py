@@ -29,5 +29,5 @@ def follow_up_rows(run: RunRecord, documents: Mapping[str, Mapping[str, Any]]) -
     if "publish" not in failed and published.get("commit"):
         yield "published", f"{published['commit']} on {published['remote']}/{published['branch']}, {number(len(published['files']), 'file')}"
     for name, failure in failed.items():
-        for number, line in enumerate(failure.splitlines()):
-            yield (f"{name} failed" if number == 0 else ""), line
+        for index, line in enumerate(failure.splitlines()):
+            yield (f"{name} failed" if index == 0 else ""), line

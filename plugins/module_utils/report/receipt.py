@@ -54,8 +54,8 @@ def receipt_tables(receipt: Mapping[str, Any], *, full: bool, failed: bool = Fal
         yield Section("Not executed", ("where", "statement", "why"), rows)
     if not full:
         return
-    for number, tried in enumerate(receipt["migrations"] if receipt.get("statements") else (), 1):
-        yield _file(receipt, tried, number)
+    for index, tried in enumerate(receipt["migrations"] if receipt.get("statements") else (), 1):
+        yield _file(receipt, tried, index)
     objects = [row for tried in receipt["migrations"] for row in _objects(tried)]
     if objects:
         yield Section("Objects", ("migration", "change", "number", "which"), objects)
@@ -146,7 +146,7 @@ def _violation(item: Mapping[str, Any]) -> tuple[Any, ...]:
     return _short(item["where"]), item["constraint"], item["table"], rows, " ".join(parts)
 
 
-def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> Section:
+def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], index: int) -> Section:
     """One file, with the statements that took longest, in their order."""
     label = f"{tried['version']}_{tried['name']}"
     own = [item for item in receipt["statements"] if _short(item["where"]).startswith(f"{label}.sql:")]
@@ -159,7 +159,7 @@ def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> 
         rest = sum(item["seconds"] for item in own) - sum(item["seconds"] for item in slowest)
         rows.append((f"{max(rest, 0):.3f}", "", "", f"the other {len(own) - len(slowest)}"))
     title = (
-        f"File {number} of {len(receipt['migrations'])}: {label}, {tried['executed']} of {tried['statements']} statements "
+        f"File {index} of {len(receipt['migrations'])}: {label}, {tried['executed']} of {tried['statements']} statements "
         f"in {tried['duration_seconds']:.3f} s"
     )
     return Section(title, ("seconds", "line", "rows", "statement"), rows)

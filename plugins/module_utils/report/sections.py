@@ -109,10 +109,8 @@ def _failure(run: RunRecord, state_now: str) -> Iterator[tuple[str, str]]:
     for prefix, fact in (("Where", "where"), ("State", "state"), ("Next", "next_step")):
         if error.get(fact) and f"\n{prefix}: " not in said[0]:
             said.append(f"{prefix}: {error[fact]}")
-    for number, line in enumerate("\n".join(said).splitlines()):
-        label = next(
-            (name for prefix, name in labels.items() if line.startswith(prefix)), "what" if number == 0 else ""
-        )
+    for index, line in enumerate("\n".join(said).splitlines()):
+        label = next((name for prefix, name in labels.items() if line.startswith(prefix)), "what" if index == 0 else "")
         yield label, line.split(": ", 1)[1] if label in labels.values() else line
     yield "state now", state_now
 

@@ -82,6 +82,16 @@ def _objects(section: Section) -> Iterator[tuple[str, str]]:
             yield change, ", ".join(number(count, kind) for count, kind in kinds)
 
 
+def _proof(section: Section) -> Iterator[tuple[str, str]]:
+    """The headline says that the catalog is what it was; the files with the data lie beside the script that brings them back."""
+    catalogs = {value for name, value in section.rows if name.startswith("catalog ")}
+    for name, value in _pairs(section):
+        if not (name.startswith("catalog ") and len(catalogs) == 1) and not (
+            name == "data exported" and not value.endswith(".sql")
+        ):
+            yield name, value
+
+
 def _follow_ups(section: Section) -> Iterator[tuple[str, str]]:
     yield from (row for row in _pairs(section) if row[0] != "types by")
 
@@ -97,7 +107,7 @@ _FACTS: Mapping[str, Callable[[Section], Iterator[tuple[str, str]]]] = {
     "Migrations": _migrations,
     "Objects": _objects,
     "Rollback": _migrations,
-    "Proof": _pairs,
+    "Proof": _proof,
     "Restore": _pairs,
     "Follow-ups": _follow_ups,
 }

@@ -207,6 +207,23 @@ def test_in_short_a_line_is_what_is_in_order_and_a_table_what_is_not() -> None:
     ]
 
 
+def test_follow_ups_are_told_whether_they_failed_or_not() -> None:
+    documents = {
+        "types": {"path": "/app/types.ts", "changed": True, "relations": 11, "enums": 1, "generator": "typegen 1.0"},
+        "publication": {"commit": "abc", "remote": "origin", "branch": "main", "files": ["a"]},
+    }
+    lines = summary_lines(run("migrated"), documents, None, full=False)
+    assert lines[1:] == [
+        "  types      /app/types.ts: changed; 11 relations, 1 enum",
+        "  published  abc on origin/main, 1 file",
+    ]
+    assert "  types by   typegen 1.0" in summary_lines(run("migrated"), documents, None)
+    lines = summary_lines(
+        run("migrated", follow_ups={"types": "no npm\nNext: install it"}), documents, None, full=False
+    )
+    assert lines[2:] == ["  types failed  no npm", "                Next: install it"]
+
+
 def test_in_short_a_hundred_migrations_are_not_a_hundred_lines() -> None:
     many = [{**MIGRATIONS[0], "version": str(number)} for number in range(100)]
     lines = summary_lines(run("migrated"), {"migration": {**MIGRATION, "migrations": many}}, None, full=False)
