@@ -55,7 +55,7 @@ class _Phase:
     ended: float
     verdict: Verdict = "skipped"
     changed: bool = False
-    printed: bool = False
+    below: list[Event] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
 
@@ -237,8 +237,6 @@ class Story:
             if said := clean(result["msg"]).strip():
                 project.phase.said = [*project.phase.said, said][-_MOST_SAID:]
         if task.prints:
-            if project.phase is not None:
-                project.phase.printed = True
             self._print(host, project, task, printed_lines(result))
         elif result.get("changed") and not task.ours and not task.module:
             self._announce()
@@ -265,8 +263,12 @@ class Story:
                 return
         if lines:
             self._announce(only=task.ours and not self._runbook)
-            event = "summary" if summary else "said"
-            self._emit({"event": event, "host": host, "task": task.name, "ours": task.ours, "lines": lines})
+            event = {"event": "said", "host": host, "task": task.name, "ours": task.ours, "lines": lines}
+            if project.phase is not None and project.phase.heading.number is not None:
+                # Below the line of the phase that it belongs to.
+                project.phase.below.append(event)
+            else:
+                self._emit({**event, "event": "summary"} if summary else event)
 
     def _close_all(self) -> None:
         for host, project in self._projects.items():
@@ -295,6 +297,8 @@ class Story:
                 "said": "" if phase.verdict == "FAILED" else "; ".join(dict.fromkeys(phase.said)),
             }
         )
+        for event in phase.below:
+            self._emit(event)
 
     def _tell_project(self, host: str, project: _Project) -> None:
         if project.told:

@@ -23,6 +23,11 @@ from tests.integration.live import LiveProject, NewProject
 PHASES = ["1", "2", "3", "4", "5", "6", "7"]
 ANSIBLES_WORDS = ("TASK [", "PLAY [", "PLAY RECAP", "fatal:", "[ERROR]", "included:")
 GATES = {"preflight_waivers": {"git": "a test"}, "preflight_lint_fail_level": "never"}
+STOPPED_BY_THE_DATABASE: dict[str, Any] = {"project_maintenance": {"strategy": "database", "drain_seconds": 0.5}}
+WRITES_ARE_STOPPED = (
+    "select exists (select from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase "
+    "where d.datname = current_database() and 'default_transaction_read_only=on' = any(s.setconfig))"
+)
 WRONG = 'relation "public.nowhere" does not exist'
 
 
@@ -111,7 +116,7 @@ def test_a_good_run_is_a_line_a_phase_and_two_runs_say_the_same(app: Application
     phases = re.findall(r"^  (\d+)/7 +(\S.*?)  +ok +[\d.]+ s", first, re.MULTILINE)
     assert [number for number, _title in phases] == PHASES, first
     assert first.count("shop: MIGRATED: 1 migration, verified before COMMIT and after it") == 1
-    assert len(first.splitlines()) < 20, first
+    assert len(first.splitlines()) < 30, first
     assert app.versions() == ["20260101000000"]
     app.migration("20260102000000_note", "alter table public.orders add column other text;")
     code, second = run(app, "migrate")
@@ -172,13 +177,25 @@ def test_narrow_and_without_colour(app: Application) -> None:
 
 def test_an_interrupt_says_where_and_leaves_the_database_as_it_was(app: Application) -> None:
     app.migration("20260102000000_slow", "create table public.half ();\nselect pg_sleep(60);")
-    command, options = app.command("migrate", **GATES)
+    command, options = app.command("migrate", **GATES, **STOPPED_BY_THE_DATABASE)
     del options["env"]["ANSIBLE_STDOUT_CALLBACK"]
     options["env"] = {**options["env"], "TERM": "xterm"}
     code, drawn = on_terminal(command, 120, interrupt="apply shop: run", **options)
-    assert code != 0 and "INTERRUPTED in " in drawn and "pgops.supabase.status" in drawn, drawn
-    assert "Traceback" not in drawn
+    assert code != 0 and "Traceback" not in drawn, drawn
+    stays = re.sub(r"\x1b\[[0-9;]*m", "", lines_that_stay(drawn)).rstrip()
+    assert "apply shop: run" not in stays, stays
+    (block,) = re.findall(
+        r"^INTERRUPTED shop, in 6/9 Apply, verify and commit\n(?:  .*\n?)+", stays + "\n", re.MULTILINE
+    )
+    assert re.findall(r"^  (what|where|state|next|run) ", block, re.MULTILINE) == ["state", "next", "run"], block
+    assert "The application's writes are stopped." in " ".join(block.split()), block
+    assert "-e maintenance_state=off" in block and "pgops.supabase.status -l shop" in block
+    assert stays.endswith(block.rstrip()), stays
     assert app.project.psql("select to_regclass('public.half') is null") == "t"
+    # What the block says is so, and what it says to type helps.
+    assert app.project.psql(WRITES_ARE_STOPPED) == "t"
+    code, said = run(app, "maintenance", maintenance_state="off", **STOPPED_BY_THE_DATABASE)
+    assert code == 0 and app.project.psql(WRITES_ARE_STOPPED) == "f", said
 
 
 def test_several_projects_are_a_line_each(app: Application, new_project: NewProject, tmp_path: Path) -> None:

@@ -57,6 +57,19 @@ def test_a_phase_is_one_line_with_what_its_modules_say() -> None:
     ]
 
 
+def test_what_is_printed_in_a_phase_stands_below_its_line() -> None:
+    told = Told("prod")
+    told.run("prod", TaskFacts("Say", "five", APPLY, ours=True, prints=True), "ok", 1, msg="prod: 2 to look at")
+    told.run("prod", IN_APPLY, "ok", 1)
+    told.story.end([])
+    assert told.text() == [
+        "Migrate: prod",
+        "  5/7   Apply                          ok         2.0 s",
+        "",
+        "prod: 2 to look at",
+    ]
+
+
 def test_a_failure_that_closed_the_run_is_told_once_with_the_state_after_all() -> None:
     told = Told("prod")
     told.run("prod", IN_APPLY, "failed", 1, **BROKEN)

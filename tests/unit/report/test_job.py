@@ -183,7 +183,7 @@ def test_what_an_operator_looks_for_is_there() -> None:
 def test_in_short_a_line_is_what_is_in_order_and_a_table_what_is_not() -> None:
     tally = {"verdict": "PASS", "passed": 1, "failed": 0, "warnings": 0, "skipped": 0, "duration_seconds": 0.1}
     passed = {"name": "orphans", "verdict": "PASS", "message": "", "where": "V.sql:3:1"}
-    documents = {
+    documents: dict[str, Any] = {
         "migration": MIGRATION,
         "counts_before": counts(clients=3),
         "counts_after": counts(clients=3, labels=0),
@@ -208,7 +208,7 @@ def test_in_short_a_line_is_what_is_in_order_and_a_table_what_is_not() -> None:
 
 
 def test_follow_ups_are_told_whether_they_failed_or_not() -> None:
-    documents = {
+    documents: dict[str, Any] = {
         "types": {"path": "/app/types.ts", "changed": True, "relations": 11, "enums": 1, "generator": "typegen 1.0"},
         "publication": {"commit": "abc", "remote": "origin", "branch": "main", "files": ["a"]},
     }
