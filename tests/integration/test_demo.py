@@ -16,7 +16,8 @@ import pytest
 
 from tests.conftest import CLONE
 
-SCREENS, LINES, COLUMNS = 2, 50, 110
+# A phase that takes minutes has the widest line.
+SCREENS, LINES, COLUMNS = 2, 50, 115
 
 
 @pytest.fixture

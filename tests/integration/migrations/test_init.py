@@ -151,6 +151,7 @@ def test_what_is_no_application_is_refused_and_nothing_is_written(tmp_path: Path
 def test_nothing_is_written_through_a_link_out_of_the_application(app: Path, tmp_path: Path, linked: str) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    (app / linked).unlink(missing_ok=True)
     (app / linked).symlink_to(elsewhere if linked == "inventory" else elsewhere / "file")
     for _time in range(2):
         refused = init(app)
