@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ API = DEMO / "api"
 APP = DEMO / "app"
 TYPES = DEMO / "types.json"
 SERVICES = LOCAL / "demo.pg_service.conf"
+PSQL = DEMO / "psql"
 EXAMPLE = CLONE / "examples" / "ready_set"
 APP_WITH_THIRD = DEMO / "app-with-third-migration"
 OVERLAY = APP_WITH_THIRD / "supabase"
@@ -56,7 +58,10 @@ def main() -> int:
     except DemoFailed as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
-    print(f"\nTook {time.monotonic() - started:.0f} s.")
+    if step == "up":
+        look_around(time.monotonic() - started)
+    else:
+        print(f"\nTook {time.monotonic() - started:.0f} s.")
     return 0
 
 
@@ -70,7 +75,6 @@ def up() -> None:
     for host, group in ((DEV, "dev"), (PROD, "prod")):
         say(f"Migrate {host}: ansible-playbook pgops.supabase.migrate -l {group}")
         playbook("playbooks/migrate.yml", "-l", group)
-    look_around()
 
 
 def prepare() -> None:
@@ -79,7 +83,7 @@ def prepare() -> None:
     say(f"The example is a git repository of its own in {APP.relative_to(CLONE)}, with a remote beside it")
     if missing := example_app.have_generator(TYPES, LOCAL / "types"):
         say(f"No TypeScript types in this demo: {missing.splitlines()[0]}")
-    say("Start two local projects, shaped like Supabase's (playbook local_project)")
+    say("Start two local projects, shaped like Supabase's: ansible-playbook pgops.supabase.local_project")
     playbook("playbooks/local_project.yml")
     for host in (DEV, PROD):
         example_api.start(API / f"{host}.json", SERVERS / host / "project.json")
@@ -90,7 +94,7 @@ def prepare() -> None:
         urls = {host: example_api.wait(API / f"{host}.json") for host in (DEV, PROD)}
     except TimeoutError as error:
         raise DemoFailed(str(error)) from error
-    say("The example's HTTP API answers: " + ", ".join(f"{host} on {url}" for host, url in urls.items()))
+    say("The example's HTTP API answers: " + ", ".join(f"{host} {url}" for host, url in urls.items()))
 
 
 def failure() -> None:
@@ -189,21 +193,19 @@ def down() -> None:
     SERVICES.unlink(missing_ok=True)
 
 
-def look_around() -> None:
+def look_around(seconds: float) -> None:
     """Say where everything lies, and how to see for oneself."""
-    say("Both projects are migrated, and both servers are running")
-    psql = os.path.relpath(Path(project(PROD)["pg_bin"]) / "psql", CLONE)
-    print("\nLook around:\n")
-    print(f'  psql() {{ PGSERVICEFILE={SERVICES.relative_to(CLONE)} PGSERVICE={PROD} {psql} "$@"; }}')
+    say(f"Both projects are migrated, and both servers are running; it took {seconds:.0f} s")
+    print("\nLook around:")
     for query in (
         "select version, name from supabase_migrations.schema_migrations order by version",
         "select recorded_at, event, version, operator from pgops.ledger order by event_id",
         "select action, count(*) from public.user_audits group by action",
     ):
-        print(f'  psql -c "{query}"')
+        print(f'  {PSQL.relative_to(CLONE)} -c "{query}"')
     print(f"  git -C {APP.relative_to(CLONE)} log --stat")
-    print("\nThe status at any time:  .venv/bin/ansible-playbook pgops.supabase.status")
-    print("Stop the servers:        make demo-down")
+    print("  .venv/bin/ansible-playbook pgops.supabase.status")
+    print("  make demo-down    stops the servers and removes their data")
     print("\nThe reports of the two runs, for a browser:")
     for host in (DEV, PROD):
         print(f"  {(run_that_stands(host) / 'report.html').relative_to(CLONE)}")
@@ -234,6 +236,9 @@ def write_connections() -> None:
         services += [f"[{host}]", *(f"{name}={value}" for name, value in settings.items()), ""]
     write_private(URIS, json.dumps(uris, indent=2) + "\n")
     write_private(SERVICES, "\n".join(services))
+    psql = shlex.quote(str(Path(project(PROD)["pg_bin"]) / "psql"))
+    write_private(PSQL, f'#!/bin/sh\nPGSERVICEFILE={shlex.quote(str(SERVICES))} PGSERVICE={PROD} exec {psql} "$@"\n')
+    PSQL.chmod(0o700)
 
 
 def libpq_settings(host: str) -> dict[str, str]:

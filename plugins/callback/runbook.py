@@ -12,7 +12,8 @@ description:
   - Shows a line for each phase with its verdict, its seconds and what it found, what is being done now and how far it is, and what
     tasks print. A failure is one block at the end with what happened, where, the state of the database, and what to do next.
   - A phase is a task whose name begins with its number, as C((3/7) Back up) does, with all that it includes; in a play without such
-    tasks, each role of this collection. The numbers shown are counted in the play, so inserting a phase needs no renumbering.
+    tasks, each role of this collection. The numbers shown are counted in the play, so inserting a phase needs no renumbering; a phase
+    that tags leave out, or a condition that asks only for C(project_) variables, has no number.
   - With several projects in a play, a project is one line.
   - On a terminal the work that is going on is drawn below these lines, with bytes, tables or statements of how many and the time that
     is left. Elsewhere, as in the log of a CI system, a line is written now and then, and none for work that is quickly done.
@@ -63,8 +64,14 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_channel import Channel, Running
 from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_lines import COLOURS, Lines
+from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_phases import has_phases, headings_of
 from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_story import Event, Kind, Story, TaskFacts
-from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import Heading, heading_of, progress_line
+from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import (
+    Heading,
+    from_here,
+    heading_of,
+    progress_line,
+)
 
 _COLLECTION = "pgops.supabase"
 _OUTPUT = 1
@@ -89,7 +96,9 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
         self._channel: Channel | None = None
         self._foot: Any = None
         self._lines = Lines()
-        self._headings: dict[str, Heading] = {}
+        # Of each host that has begun, as variables differ between hosts.
+        self._headings: dict[str, dict[str, Heading]] = {}
+        self._numbered = False
         self._play_heading: tuple[str, Heading] | None = None
         self._play_uuid = ""
         self._asking = False
@@ -128,16 +137,12 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
         self._play = play
         again, self._play_uuid = play._uuid == self._play_uuid, play._uuid
         heading = heading_of(play.get_name())
-        found = [] if again else list(_numbered(play))
+        hosts = _hosts_of(play)
         if not again:
-            self._headings = {
-                uuid: Heading(number, len(found), told.title) for number, (uuid, told) in enumerate(found, 1)
-            }
+            self._headings, self._numbered = {}, bool(heading) or has_phases(play)
             self._play_heading = (play._uuid, heading) if heading else None
         name = heading.title if heading else play.get_name().strip()
-        hosts = _hosts_of(play)
-        numbered = bool(self._headings or heading)
-        self._story.play(name, hosts, numbered=numbered, check=bool(play.check_mode), again=again)
+        self._story.play(name, hosts, numbered=self._numbered, check=bool(play.check_mode), again=again)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Nothing to say before it runs on a host."""
@@ -155,7 +160,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
             super().v2_runner_on_start(host, task)
             return
         self._asking = task.action in _ASKING
-        self._story.task(host.get_name(), self._facts(task))
+        self._story.task(host.get_name(), self._facts(task, host))
         self._draw()
 
     def v2_runner_on_ok(self, result: Any) -> None:
@@ -182,7 +187,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
         if self._ansibles:
             super().v2_runner_retry(result)
         else:
-            self._story.again(result.host.get_name(), self._facts(result.task), result.result)
+            self._story.again(result.host.get_name(), self._facts(result.task, result.host), result.result)
 
     def v2_runner_item_on_ok(self, result: Any) -> None:
         """What a task prints for an item is shown; the rest is told when the task has ended."""
@@ -190,7 +195,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
             super().v2_runner_item_on_ok(result)
             return
         self._handle_warnings(result.result)
-        facts = self._facts(result.task)
+        facts = self._facts(result.task, result.host)
         if facts.prints:
             self._story.result(result.host.get_name(), "ok", facts, result.result)
 
@@ -256,7 +261,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
         self._asking = False
         self._running.clear()
         self._handle_warnings(result.result)
-        facts = self._facts(result.task)
+        facts = self._facts(result.task, result.host)
         told = result.result
         if facts.prints and result.task.loop:
             # Each item was printed already.
@@ -267,18 +272,21 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
             self._display.display(self._dump_results(result.result), color=C.COLOR_VERBOSE)
         self._draw()
 
-    def _facts(self, task: Any) -> TaskFacts:
+    def _facts(self, task: Any, host: Any) -> TaskFacts:
         action = str(getattr(task, "resolved_action", None) or task.action)
         role = task._role.get_name() if task._role else ""
         key, heading = "", None
+        headings = self._headings.get(host.get_name())
+        if headings is None:
+            headings = self._headings[host.get_name()] = headings_of(self._play, host)
         for ancestor in _ancestors(task):
             named = heading_of(getattr(ancestor, "name", None) or "")
             if named is not None:
-                key, heading = ancestor._uuid, self._headings.get(ancestor._uuid, named)
+                key, heading = ancestor._uuid, headings.get(ancestor._uuid, named)
                 break
         if heading is None and self._play_heading is not None:
             key, heading = self._play_heading
-        if heading is None and not self._headings and role.startswith(f"{_COLLECTION}."):
+        if heading is None and not headings and role.startswith(f"{_COLLECTION}."):
             title = role.rsplit(".", 1)[1].replace("_", " ")
             key, heading = f"role {role}", Heading(None, None, title[:1].upper() + title[1:])
         return TaskFacts(
@@ -288,6 +296,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
             ours=role.startswith(f"{_COLLECTION}.") or _is_in_a_playbook_of_ours(task),
             module=action.startswith(f"{_COLLECTION}."),
             prints=action in _PRINTING,
+            maintenance=action == f"{_COLLECTION}.maintenance",
         )
 
     def _emit(self, event: Event) -> None:
@@ -298,7 +307,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # Ansible ships wi
         columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         fleet = self._story.fleet and event["event"] != "play"
         for line, style in self._lines.of(event, columns, fleet=fleet, verbose=self._display.verbosity > 0):
-            self._display.display(line, color=getattr(C, COLOURS[style]) if style else None)
+            self._display.display(from_here(line, os.getcwd()), color=getattr(C, COLOURS[style]) if style else None)
 
     def _open_foot(self) -> None:
         # Only here, because a run that draws nothing does without it.
@@ -357,22 +366,6 @@ def _ancestors(task: Any) -> Iterator[Any]:
     while task is not None:
         yield task
         task = getattr(task, "_parent", None)
-
-
-def _numbered(play: Any) -> Iterator[tuple[str, Heading]]:
-    """The numbered phases of a play, in their order."""
-
-    def within(items: Any) -> Iterator[tuple[str, Heading]]:
-        for item in items or ():
-            heading = heading_of(getattr(item, "name", None) or "")
-            if heading is not None:
-                yield item._uuid, heading
-            else:
-                for part in ("block", "rescue", "always"):
-                    yield from within(getattr(item, part, None))
-
-    for tasks in (play.pre_tasks, play.tasks, play.post_tasks):
-        yield from within(tasks)
 
 
 def _hosts_of(play: Any) -> list[str]:

@@ -170,7 +170,7 @@ summary:
   description: The backup in one sentence.
   returned: success
   type: str
-  sample: 23.1 MB in 19 files, 104,213 rows of 14 tables, read back whole (212 entries), 1.9 s
+  sample: 23.1 MB, 104,213 rows of 14 tables, read back whole
 manifest:
   description:
     - What C(manifest.json) in the backup says; V(null) in check mode, unless a young backup was found.

@@ -285,6 +285,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
@@ -347,7 +348,7 @@ def probes(module: AnsibleModule) -> dict[str, Any]:
             module.warn(f"Probe:{line_of(result)}")
     return {
         "changed": False,
-        "msg": f"{report.passed} of {len(report.probes)} probes answered as they should",
+        "msg": f"{report.passed} of {number(len(report.probes), 'probe')} answered as they should",
         "probes": report.as_dict(),
         "probes_file": str(run_dir / f"probes-{report.stage}.json") if run_dir else None,
     }

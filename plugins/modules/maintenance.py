@@ -189,6 +189,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.process import ansible_process
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.application import HttpRequest
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.documents import MaintenanceReport
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.job import How, turn_off, turn_on
@@ -241,7 +242,7 @@ def said_of(report: MaintenanceReport, state: str, changed: bool, *, pretended: 
         return f"they were stopped for {report.seconds or 0:.1f} s" if changed else ""
     passed = sum(proof.passed is True for proof in report.proofs)
     who = "" if report.ours else f"; by {report.operator} since {report.since}, and they stay so"
-    return f"{report.strategy}: {passed} proofs, {report.sessions_ended} sessions ended{who}"
+    return f"{report.strategy}: {number(passed, 'proof')}, {number(report.sessions_ended, 'session')} ended{who}"
 
 
 def have_state(module: AnsibleModule) -> dict[str, Any]:

@@ -254,6 +254,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.job import ap
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.options import ApplyOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Checks
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import PromotionProof
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.identity import given_plan
@@ -316,7 +317,7 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
     document = result.as_dict()
     statements = sum(migration.statements for migration in result.migrations)
     done = "executed and rolled back" if module.check_mode else "committed"
-    said = f"{statements} statements of {len(result.migrations)} migrations {done}"
+    said = f"{number(statements, 'statement')} of {number(len(result.migrations), 'migration')} {done}"
     outcome = {"changed": bool(result.migrations), "msg": said, "migration": document}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 

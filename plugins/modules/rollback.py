@@ -174,6 +174,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import read_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.comparison import baseline_tables
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
@@ -227,7 +228,7 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     )
     options = connection_options(params)
     result = with_document("rollback", document_file, lambda: roll_back(options, how), RollbackError)
-    said = f"{len(result.migrations)} migrations taken back"
+    said = f"{number(len(result.migrations), 'migration')} taken back"
     outcome = {"changed": bool(result.migrations), "msg": said, "rollback": result.as_dict()}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 

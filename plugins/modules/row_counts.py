@@ -169,6 +169,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange, RowDeclaration
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.job import count_project
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.own import OwnWork
@@ -203,7 +204,7 @@ def count(module: AnsibleModule) -> dict[str, Any]:
     )
     return {
         "changed": False,
-        "msg": f"{counts.total:,} rows in {len(counts.tables)} tables",
+        "msg": f"{number(counts.total, 'row')} in {number(len(counts.tables), 'table')}",
         "row_counts": counts.as_dict(),
         "counts_file": str(file) if file else None,
         "comparison": None if comparison is None else comparison.as_dict(),

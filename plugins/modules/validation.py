@@ -217,6 +217,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -245,14 +246,14 @@ def validation(module: AnsibleModule) -> dict[str, Any]:
         statement_timeout_ms=milliseconds(params["statement_timeout_seconds"]),
         run_dir=Path(params["run_dir"]) if params["run_dir"] and not module.check_mode else None,
     )
-    said = f"{report.passed} checks passed" + "".join(
+    said = f"{number(report.passed, 'check')} passed" + "".join(
         f", {number} {what}"
         for number, what in ((report.failed, "failed"), (report.warnings, "warnings"), (report.skipped, "skipped"))
         if number
     )
     if params["stage"] == "before":
         # What does not hold yet is what the migration is for.
-        said = f"{len(report.checks)} checks taken as they are now"
+        said = f"{number(len(report.checks), 'check')} taken as they are now"
     return {"changed": False, "msg": said, "validation": report.as_dict()}
 
 

@@ -14,6 +14,7 @@ from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import
     bounded,
     clean,
     duration,
+    fact_lines,
     failure_lines,
     fill,
     phase_lines,
@@ -104,7 +105,12 @@ class Lines:
         yield from ((f"    {line}", "") for line in lines)
 
     def _summary(self, event: dict[str, Any], width: int | None, **_: Any) -> Iterator[Line]:
-        yield from ((line, "heading" if number == 0 else "") for number, line in enumerate(event["lines"]))
+        first, *rest = event["lines"] or [""]
+        yield from ((line, "heading") for line in wrapped(first, width, "  ", ""))
+        # What comes below a blank line is a table.
+        facts = rest.index("") if "" in rest else len(rest)
+        yield from ((part, "") for line in rest[:facts] for part in fact_lines(line, width))
+        yield from ((line, "") for line in rest[facts:])
 
     def _changed(self, event: dict[str, Any], width: int | None, *, fleet: bool, verbose: bool) -> Iterator[Line]:
         if not verbose:
@@ -131,9 +137,9 @@ class Lines:
         yield from ((line, "FAILED") for line in failure_lines(event["host"], Failure(**known), width))
 
     def _interrupted(self, event: dict[str, Any], width: int | None, **_: Any) -> Iterator[Line]:
-        for doing in event["doing"]:
-            yield f"INTERRUPTED in {doing}", "FAILED"
-        yield from ((line, "FAILED") for line in wrapped(_AFTER_AN_INTERRUPT, width, "  "))
+        known = {name: value for name, value in event.items() if name not in ("event", "host")}
+        stopped = Failure("", **known)
+        yield from ((line, "FAILED") for line in failure_lines(event["host"], stopped, width, "INTERRUPTED"))
 
     def _no_hosts(self, event: dict[str, Any], width: int | None, **_: Any) -> Iterator[Line]:
         yield "No project matches: nothing was done.", "note"
@@ -148,6 +154,3 @@ class Lines:
     @staticmethod
     def _one(label: str, event: dict[str, Any], *, fleet: bool) -> str:
         return f"  {label:<8} {event['host'] + ': ' if fleet else ''}{clean(event['task'])}"
-
-
-_AFTER_AN_INTERRUPT = "An open transaction is rolled back by the server; what was committed stays. Look: ansible-playbook pgops.supabase.status"

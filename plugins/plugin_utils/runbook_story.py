@@ -17,6 +17,7 @@ from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import
     Verdict,
     clean,
     failure_of,
+    heading_of,
     told,
     unsaid,
 )
@@ -24,6 +25,7 @@ from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import
 Kind = Literal["ok", "failed", "skipped", "unreachable"]
 Event = dict[str, Any]
 _MOST_SAID = 3
+_AFTER_AN_INTERRUPT = "An open transaction is rolled back by the server; what was committed stays."
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class TaskFacts:
     :param phase: identifies the phase that it belongs to; empty for none.
     :param ours: whether it is a task of this collection's roles or playbooks.
     :param module: whether it runs a module of this collection.
+    :param maintenance: whether that module stops the application's writes or lets them on.
     """
 
     name: str
@@ -41,6 +44,7 @@ class TaskFacts:
     ours: bool = False
     module: bool = False
     prints: bool = False
+    maintenance: bool = False
 
 
 @dataclass
@@ -51,7 +55,7 @@ class _Phase:
     ended: float
     verdict: Verdict = "skipped"
     changed: bool = False
-    printed: bool = False
+    below: list[Event] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
 
@@ -70,6 +74,9 @@ class _Project:
     failed: bool = False
     failed_phase: str = ""
     told: bool = False
+    run_dir: str = ""
+    committed: bool = False
+    writes: str = ""
 
 
 class Story:
@@ -120,8 +127,11 @@ class Story:
             self._close_phase(host, project)
         if project.phase is None and task.phase and task.heading is not None:
             project.phase = _Phase(task.phase, task.heading, now, now)
-        heading = f"{task.heading}: " if task.heading and str(task.heading) not in task.name else ""
-        self._doing[host] = (clean(f"{heading}{task.name}"), now)
+        if task.maintenance and not project.writes:
+            project.writes = "may be stopped"
+        heading = f"{task.heading}: " if task.heading else ""
+        itself = heading_of(task.name)
+        self._doing[host] = (clean(str(task.heading or itself) if itself else f"{heading}{task.name}"), now)
 
     def result(
         self, host: str, kind: Kind, task: TaskFacts, result: Mapping[str, Any], *, ignored: bool = False
@@ -161,9 +171,21 @@ class Story:
         self._emit({"event": "again", "host": host, "task": task.name, "what": what, "left": left})
 
     def interrupted(self) -> None:
-        """The playbook ends before its end."""
-        if self._doing:
-            self._emit({"event": "interrupted", "doing": [text for text, _seconds in self.doing()]})
+        """The playbook ends before its end: what nobody saw to is told of each project that was being worked on."""
+        for host, project in self._projects.items():
+            if host not in self._doing and (project.headline or host not in self._hosts):
+                continue
+            look = f"ansible-playbook pgops.supabase.status -l {host}"
+            state, to_type = [_AFTER_AN_INTERRUPT], [f"Look: {look}"]
+            if project.committed:
+                state = ["The migrations are committed and stay; what comes after them was not done."]
+            if project.writes:
+                state.append(f"The application's writes {project.writes}.")
+                on_again = f"ansible-playbook pgops.supabase.maintenance -l {host} -e maintenance_state=off"
+                to_type.insert(0, f"Let the writes on: {on_again}")
+            phase = str(project.phase.heading) if project.phase else self._doing.get(host, ("",))[0]
+            known = {"phase": phase, "state": " ".join(state), "next_step": "\n".join(to_type)}
+            self._emit({"event": "interrupted", "host": host, **known, "documents": project.run_dir or None})
 
     def end(self, failed: Sequence[str]) -> None:
         """The playbook has ended.
@@ -203,6 +225,8 @@ class Story:
         project.failures.append((failure, task.ours or task.module))
 
     def _went_well(self, host: str, project: _Project, task: TaskFacts, result: Mapping[str, Any]) -> None:
+        if task.module:
+            _learn(project, result)
         if task.module and isinstance(result.get("headline"), str) and isinstance(result.get("run"), Mapping):
             project.headline, project.run = clean(result["headline"]), result["run"]
             project.run = {**project.run, "run_dir": result.get("run_dir")}
@@ -210,10 +234,9 @@ class Story:
         elif (
             task.module and "results" not in result and isinstance(result.get("msg"), str) and project.phase is not None
         ):
-            project.phase.said = [*project.phase.said, clean(result["msg"]).strip()][-_MOST_SAID:]
+            if said := clean(result["msg"]).strip():
+                project.phase.said = [*project.phase.said, said][-_MOST_SAID:]
         if task.prints:
-            if project.phase is not None:
-                project.phase.printed = True
             self._print(host, project, task, printed_lines(result))
         elif result.get("changed") and not task.ours and not task.module:
             self._announce()
@@ -240,8 +263,12 @@ class Story:
                 return
         if lines:
             self._announce(only=task.ours and not self._runbook)
-            event = "summary" if summary else "said"
-            self._emit({"event": event, "host": host, "task": task.name, "ours": task.ours, "lines": lines})
+            event = {"event": "said", "host": host, "task": task.name, "ours": task.ours, "lines": lines}
+            if project.phase is not None and project.phase.heading.number is not None:
+                # Below the line of the phase that it belongs to.
+                project.phase.below.append(event)
+            else:
+                self._emit({**event, "event": "summary"} if summary else event)
 
     def _close_all(self) -> None:
         for host, project in self._projects.items():
@@ -270,6 +297,8 @@ class Story:
                 "said": "" if phase.verdict == "FAILED" else "; ".join(dict.fromkeys(phase.said)),
             }
         )
+        for event in phase.below:
+            self._emit(event)
 
     def _tell_project(self, host: str, project: _Project) -> None:
         if project.told:
@@ -331,6 +360,16 @@ class Story:
         ]
         failure.more += [line for line in unsaid(last.what, known) if not line.startswith("It failed with: ")]
         return failure
+
+
+def _learn(project: _Project, result: Mapping[str, Any]) -> None:
+    """What a module's result says of how things stand, for the case that nobody else will say it."""
+    if isinstance(result.get("run_dir"), str):
+        project.run_dir = result["run_dir"]
+    if isinstance(migration := result.get("migration"), Mapping):
+        project.committed = bool(migration.get("committed"))
+    if isinstance(maintenance := result.get("maintenance"), Mapping):
+        project.writes = "are stopped" if maintenance.get("on") else ""
 
 
 def printed_lines(result: Mapping[str, Any]) -> list[str]:

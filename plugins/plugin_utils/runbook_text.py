@@ -15,9 +15,10 @@ Verdict = Literal["ok", "FAILED", "skipped"]
 _NUMBERED = re.compile(r"^\((\d+)/(\d+)\)\s+(.+)$")
 # Escape sequences of terminals, which no message of a server may send to ours.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_FACT = re.compile(r"^(  (?:\S+(?: \S+)*)? {2,})(\S.*)$")
 _LABELS = {"Where": "where", "State": "state", "Next": "next_step"}
 # Widths of the columns, and below which width of a terminal what a phase says gets a line of its own.
-_TITLE, _VERDICT, _SECONDS, _NARROW = 38, 7, 8, 100
+_TITLE, _VERDICT, _SECONDS, _NARROW = 30, 7, 8, 100
 _LONGEST_MESSAGE_LINES = 60
 WITHOUT_A_WORD = "It failed without a word."
 
@@ -111,6 +112,19 @@ def phase_lines(heading: Heading, verdict: Verdict, seconds: float, said: str, w
     return [f"{line}  {said}"]
 
 
+def from_here(line: str, folder: str) -> str:
+    """The line with the paths below a folder as whoever is in that folder types them."""
+    return re.sub(rf"(?<![^\s'\"=:(]){re.escape(folder.rstrip('/'))}/(?=[^\s/])", "", line) if len(folder) > 1 else line
+
+
+def fact_lines(line: str, width: int | None) -> list[str]:
+    """A line of a summary; a name and what is said of it, C(  checks  32 passed), goes on below what is said."""
+    found = _FACT.match(line)
+    if width is None or found is None or cells(line) <= width or cells(found[1]) > width // 2:
+        return [line]
+    return wrapped(found[2], width, " " * cells(found[1]), found[1])
+
+
 def wrapped(text: str, width: int | None, indent: str, first: str | None = None) -> list[str]:
     """A paragraph in lines of that width, at blanks only; a word that is longer, such as a path, stays whole.
 
@@ -172,12 +186,15 @@ def failure_of(result: Mapping[str, Any], phase: str) -> Failure:
     return failure
 
 
-def failure_lines(project: str, failure: Failure, width: int | None) -> list[str]:
-    """The one block of a failure: what, where, state, next."""
-    title = f"FAILED {project}" + (f", in {failure.phase}" if failure.phase else "")
+def failure_lines(project: str, failure: Failure, width: int | None, ended: str = "FAILED") -> list[str]:
+    """The one block of a failure: what, where, state, next.
+
+    :param ended: how it ended, in a word.
+    """
+    title = f"{ended} {project}" + (f", in {failure.phase}" if failure.phase else "")
     lines = wrapped(title, width, " " * 9, "")
     for label, text in (
-        ("what", failure.what or WITHOUT_A_WORD),
+        ("what", failure.what or (WITHOUT_A_WORD if ended == "FAILED" else "")),
         ("where", failure.where),
         ("state", failure.state),
         ("next", failure.next_step),

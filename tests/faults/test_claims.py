@@ -38,7 +38,7 @@ def failure(
         (failure("committed, but not read back: 2, 3", changed=True, code="verification"), database("1", "2", "3")),
         (failure("not known: transaction 7 is either committed as a whole or not at all"), database("1", "2")),
         (
-            failure("the 1 statements before it in the file are done and stay; nothing after it was run"),
+            failure("the 1 statement before it in the file is done and stays; nothing after it was run"),
             database("1", finished=2),
         ),
         ({"changed": True, "migration": {}}, database("1", "2")),
@@ -60,7 +60,7 @@ def test_the_truth_passes(result: dict[str, Any], found: State) -> None:
         (failure("committed, but not read back: 2, 3", changed=True), database("1", "2")),
         (failure("not known; committed before and still there: 2"), database("1")),
         (
-            failure("the 1 statements before it in the file are done and stay; nothing after it was run"),
+            failure("the 1 statement before it in the file is done and stays; nothing after it was run"),
             database("1", finished=3),
         ),
         (failure("all is well"), database("1")),

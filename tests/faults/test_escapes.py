@@ -50,7 +50,7 @@ def test_a_commit_that_is_hidden_in_a_call_is_refused_where_there_is_no_transact
     for _attempt in range(2):
         result = application.apply()
         assert result["failed"] and "invalid transaction termination" in result["msg"], result
-        assert result["error"]["state"].startswith("the 1 statements before it in the file are done and stay")
+        assert result["error"]["state"].startswith("the 1 statement before it in the file is done and stays")
         assert application.project.psql("select name from public.clients order by id") == "one\ntwo\nthree\nten"
 
 

@@ -184,7 +184,7 @@ def test_community_postgresql_5_a_transaction_of_its_own(
     for dummy in range(2):
         result = ours.apply()
         assert result["failed"] and result["error"]["where"] == f"{file}:4:1", result
-        assert result["error"]["outcome"] == "partial" and "1 statements before it" in result["error"]["state"]
+        assert result["error"]["outcome"] == "partial" and "1 statement before it" in result["error"]["state"]
         assert existing(ours.project, "kept") == ["kept"]
     ours.migration(FIRST, sql.replace("1 / 0", "1"))
     ours.applies()

@@ -34,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.violations im
     violations_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import StatementFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import ROLLED_BACK
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import emptied_by, relations_used, written_by
@@ -337,6 +338,6 @@ def _cause(error: StatementFailed) -> PgError | None:
 
 
 def _in_short(violation: Violation) -> str:
-    rows = "" if violation.rows is None else f", {violation.rows} rows"
+    rows = "" if violation.rows is None else f", {number(violation.rows, 'row')}"
     after = " (perhaps only because of what was left out before it)" if violation.follows else ""
     return f"{violation.constraint or violation.message} of {violation.table or 'an unnamed table'}{rows}{after}"

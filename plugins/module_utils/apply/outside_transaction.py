@@ -47,6 +47,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     reason_of,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     compare_catalogs,
@@ -220,7 +221,7 @@ def _run_statements(
                 steps.append(step)
         if steps:
             _run_part(connection, script, part, steps, what, watch_rows)
-            done = f"the first {part.end} statements of the file are done and stay; nothing after them was run"
+            done = f"the first {number(part.end, 'statement')} of the file are done and stay; nothing after was run"
             where = script.statements[part.end - 1].position
             keep_apply_lock(connection, ADVISORY_LOCK, where=where, state=State(done, "partial"))
     for position in gone:
@@ -334,14 +335,10 @@ class _Step:
         """
         import psycopg2
 
+        whole = self._place.position == self._place.first_of_part
+        before = _done_before(self._place.first_of_part, "it" if whole else "its transaction")
         kept = State(
-            (
-                f"the {self._place.position} statements before it in the file are done and stay; nothing after it was run"
-                if self._place.position == self._place.first_of_part
-                else f"the {self._place.first_of_part} statements before its transaction in the file are done and stay; that "
-                "transaction was rolled back"
-            ),
-            "partial",
+            f"{before}; {'nothing after it was run' if whole else 'that transaction was rolled back'}", "partial"
         )
         require_plain_strings(self._connection, self.statement, state=kept)
         try:
@@ -397,3 +394,7 @@ def _changed(where: Position, what: str) -> HistoryError:
         state=State("the statements that the earlier run finished are done and stay", "partial"),
         next_step="Restore the file up to here as it was then, and change only what comes after.",
     )
+
+
+def _done_before(count: int, what: str) -> str:
+    return f"the {number(count, 'statement')} before {what} in the file {'is done and stays' if count == 1 else 'are done and stay'}"

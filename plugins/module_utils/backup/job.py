@@ -57,6 +57,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import fsync_directory
 from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog import model as catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
@@ -176,16 +177,15 @@ def summarize(manifest: BackupManifest) -> str:
     """A backup in one sentence for a person."""
     proof = "not verified"
     if manifest.verification is not None:
-        proof = f"read back whole ({manifest.verification.entries} entries)"
+        proof = "read back whole"
         if manifest.verification.method == "restore":
             proof += f", restored to a scratch server of PostgreSQL {manifest.verification.restored_with} and equal"
     if manifest.encryption is not None:
-        proof += f", encrypted to {len(manifest.encryption.recipients)} recipients"
+        proof += f", encrypted to {number(len(manifest.encryption.recipients), 'recipient')}"
     not_held = ", ".join(item.text for item in manifest.not_held)
     return (
-        f"{human_bytes(manifest.total_bytes)} in {len(manifest.files)} files, {manifest.counts.total:,} rows of "
-        f"{len(manifest.counts.tables)} tables, {proof}, {manifest.duration_seconds:.1f} s"
-        + (f"; not held: {not_held}" if not_held else "")
+        f"{human_bytes(manifest.total_bytes)}, {number(manifest.counts.total, 'row')} of "
+        f"{number(len(manifest.counts.tables), 'table')}, {proof}" + (f"; not held: {not_held}" if not_held else "")
     )
 
 

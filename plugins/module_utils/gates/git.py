@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ToolError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import GitFacts, Upstream
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import SHOWN, Judgement, shown_list
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import MigrationFile
@@ -162,5 +163,7 @@ def _judge_upstream(evidence: str, upstream: Upstream) -> Judgement:
             f"{evidence}, but on {name} these are others or missing: {shown_list(upstream.differing)}",
             "git pull, and look at what changed" if upstream.behind else "git push",
         )
-    apart = [f"{n} commits {where}" for n, where in ((upstream.ahead, "behind"), (upstream.behind, "ahead")) if n]
+    apart = [
+        f"{number(n, 'commit')} {where}" for n, where in ((upstream.ahead, "behind"), (upstream.behind, "ahead")) if n
+    ]
     return Judgement("PASS", f"{evidence}; so has {name}{', which is ' + ' and '.join(apart) if apart else ''}")

@@ -24,6 +24,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.gates import evidence, rules
 from ansible_collections.pgops.supabase.plugins.module_utils.gates import git as git_evidence
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.approval import (
@@ -123,11 +124,15 @@ def require_open_gates(report: PreflightReport, options: ConnectionOptions) -> N
     names = ", ".join(gate.name for gate in closed)
     # A tuple: a failure's lists are shown without what is in order, and of this table everything counts.
     table = {**report.as_dict(), "gates": tuple(report.as_dict()["gates"])}
+    are = "is" if len(closed) == 1 else "are"
+    # Another run's lease is waited for: whoever waived it would be refused the lease itself.
+    first = next((gate.name for gate in closed if gate.name != "lease"), None)
+    or_waive = f", or waive it with a reason: waivers: {{{first}: why}}" if first else ""
     raise VerificationFailed(
-        f"{len(closed)} of {len(report.gates)} gates are closed: {names}\n{listed}",
+        f"{len(closed)} of {number(len(report.gates), 'gate')} {are} closed: {names}\n{listed}",
         where=options.place,
         state=NOTHING_CHANGED,
-        next_step=f"Do what stands at each gate, or waive it with a reason: waivers: {{{closed[0].name}: why}}",
+        next_step=f"Do what stands at each gate{or_waive}",
         details={"result": {"changed": False, "preflight": table}},
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import given_document
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement, shown_list
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import (
     LINT_FAILS_FROM,
@@ -57,7 +58,7 @@ def judge_lint(
     open_findings = [item for item in report.findings if not item.waived]
     failing = [item for item in open_findings if LINT_SEVERITY[item.level] >= LINT_FAILS_FROM[fail_level]]
     counts = (
-        f"{report.errors} errors, {report.warnings} warnings, {report.notices} notices, "
+        f"{number(report.errors, 'error')}, {number(report.warnings, 'warning')}, {number(report.notices, 'notice')}, "
         f"{report.waived} accepted in the files"
     )
     if failing:

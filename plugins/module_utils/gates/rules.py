@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupEntry
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.documents import GateVerdict
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.facts import (
     DiskSpace,
@@ -221,7 +222,7 @@ def judge_long_transactions(found: OpenTransactions, max_age_seconds: float) -> 
     if found.hidden:
         return Judgement(
             "WARNING",
-            f"{found.hidden} sessions of other roles do not show this role how old their transactions are",
+            f"of {number(found.hidden, 'session')} of other roles this role cannot see how old their transactions are",
             "Connect as postgres (login_user), or: grant pg_read_all_stats to the role.",
         )
     oldest = max((t.age_seconds for t in found.transactions), default=0.0)

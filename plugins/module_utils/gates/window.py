@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.gates.rules import Judgement
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -111,7 +112,7 @@ def _open_until(
     window: Window, closes: datetime, now: datetime, evidence: str, estimate_seconds: float | None
 ) -> Judgement:
     left = (closes - now).total_seconds()
-    evidence = f"open until {_shown(closes, window.zone)}, {left / 60:.0f} minutes: {evidence}"
+    evidence = f"open until {_shown(closes, window.zone)}, {number(round(left / 60), 'minute')}: {evidence}"
     if estimate_seconds is None:
         return Judgement("PASS", f"{evidence}; how long the run takes no rehearsal says")
     told = f"the rehearsal's estimate of the statements is {estimate_seconds:.0f} s"

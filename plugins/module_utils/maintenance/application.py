@@ -19,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     ToolError,
     VerificationFailed,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.maintenance.documents import Proof
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import ROLLED_BACK, server_error
@@ -75,7 +76,7 @@ def prove_flag(connection: PgConnection, query: str, expected: bool) -> Proof:
             error, "The query of sql_proof failed", "sql_proof", otherwise="Correct sql_proof."
         ) from error
     answer = rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else None
-    found = str(answer).lower() if isinstance(answer, bool) else f"{len(rows)} rows, no single boolean"
+    found = str(answer).lower() if isinstance(answer, bool) else f"{number(len(rows), 'row')}, no single boolean"
     if answer is not expected:
         raise VerificationFailed(
             f"sql_proof says {found} where {str(expected).lower()} is expected",

@@ -86,7 +86,7 @@ def end_sessions(connection: PgConnection, before: str, drain_seconds: float) ->
             ) from error
         if time.monotonic() > deadline:
             raise PrivilegeError(
-                f"{len(left)} sessions of the application do not end",
+                f"Sessions of the application that do not end: {len(left)}",
                 where="pg_stat_activity",
                 next_step="Look at them: select pid, usename, state, query_start from pg_stat_activity; then run again.",
             )

@@ -22,6 +22,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import ConnectionOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.probes import database
 from ansible_collections.pgops.supabase.plugins.module_utils.probes.declared import Api, Probe, read_probes
@@ -258,10 +259,10 @@ def _require(report: ProbeReport, *, required: bool) -> None:
     failed = [result for result in report.probes if result.verdict == "FAIL"]
     unknown = [result for result in report.probes if result.verdict == "SKIP"]
     listed = "\n".join(line_of(result) for result in (failed or unknown))
-    number, details = len(report.probes), {"result": {"probes": report.as_dict()}}
+    every, details = number(len(report.probes), "probe"), {"result": {"probes": report.as_dict()}}
     if failed and report.stage == "before":
         raise ProbeFailed(
-            f"{len(failed)} of {number} probes failed before the migration:\n{listed}",
+            f"{len(failed)} of {every} failed before the migration:\n{listed}",
             where=failed[0].url,
             state=_BEFORE,
             next_step="Mend the application or the probe, then run again; or go on without them: -e probe_required=false",
@@ -269,7 +270,7 @@ def _require(report: ProbeReport, *, required: bool) -> None:
         )
     if failed:
         raise VerificationFailed(
-            f"{len(failed)} of {number} probes failed after the migration:\n{listed}",
+            f"{len(failed)} of {every} failed after the migration:\n{listed}",
             where=failed[0].url,
             state=_APPLIED_STAYS,
             next_step="Look at the application's log; when it is right again, probe again.",
@@ -277,7 +278,7 @@ def _require(report: ProbeReport, *, required: bool) -> None:
         )
     if unknown:
         raise NotSeen(
-            f"{len(unknown)} of {number} probes could not be asked after the migration:\n{listed}",
+            f"{len(unknown)} of {every} could not be asked after the migration:\n{listed}",
             where=unknown[0].url,
             state=_APPLIED_STAYS,
             next_step="Have this machine reach the API, then probe again.",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import PublishError, ToolError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.publish.git import (
     Git,
     git_program,
@@ -179,7 +180,7 @@ def _remote_has_nothing_new(tree: WorkTree) -> None:
         else f"git pull --rebase {tree.remote} {tree.branch}"
     )
     raise _refused(
-        f"{tree.remote}/{tree.branch} has {behind} commits that are not here; they were fetched and not merged",
+        f"{tree.remote}/{tree.branch} has {number(int(behind), 'commit')} not here; fetched, and not merged",
         tree.top,
         f"Look at them: git log HEAD..FETCH_HEAD. Then {how}, and publish again: ansible-playbook pgops.supabase.publish -l <project>",
     )
@@ -201,7 +202,7 @@ def _only_ours_is_unpushed(tree: WorkTree) -> None:
     others = [commit for commit, _tab, run in (line.partition("\t") for line in lines) if not run.strip()]
     if others:
         raise _refused(
-            f"{len(others)} commits on {tree.branch} are not on {tree.remote} and were not made by a run: {_some(others)}; "
+            f"{number(len(others), 'commit')} of {tree.branch} not on {tree.remote}, and not made by a run: {_some(others)}; "
             "publishing would push them too",
             tree.top,
             f"Push them yourself: git push {tree.remote} {tree.branch}",

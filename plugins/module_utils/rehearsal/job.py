@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.document impor
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import BackupError, InputError
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import make_private_directory, write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import SchemaDiff
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import describe_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowCounts
@@ -282,7 +283,7 @@ def _count_differences(steps: _Steps) -> Iterator[str]:
             before[kept.schema, kept.table] += kept.change
     for table in sorted(before.keys() | after.keys()):
         if before.get(table) != after.get(table):
-            now, then = (f"{rows[table]} rows" if table in rows else "is not there" for rows in (after, before))
+            now, then = (number(rows[table], "row") if table in rows else "is not there" for rows in (after, before))
             yield f"{'.'.join(table)}: {now} after the rollback, {then} before the migrations"
 
 

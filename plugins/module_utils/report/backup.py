@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 
@@ -34,7 +35,7 @@ def backup_proof(manifest: Mapping[str, Any]) -> str:
     if verification["method"] == "restore":
         return (
             f"restored to a scratch server of PostgreSQL {verification['restored_with']}: "
-            f"{verification['restored_rows']} rows and the catalog were equal"
+            f"{number(verification['restored_rows'], 'row')} and the catalog were equal"
         )
     return f"the whole archive was read back ({verification['entries']} entries)"
 
@@ -44,12 +45,12 @@ def backup_facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     files = len(manifest["files"])
     yield "archive", (
         f"{manifest['format']}, {manifest['compression']}, {human_bytes(manifest['total_bytes'])} in "
-        f"{files} file{'' if files == 1 else 's'}, by pg_dump {manifest['client_version']}"
+        f"{number(files, 'file')}, by pg_dump {manifest['client_version']}"
     )
     yield "verified", f"{backup_proof(manifest)}; sha256 of every file in the manifest"
     tables = len(manifest["counts"]["tables"])
     yield "counts", (
-        f"{manifest['counts']['total']} rows in {tables} table{'' if tables == 1 else 's'}, from the dump's own snapshot"
+        f"{number(manifest['counts']['total'], 'row')} in {number(tables, 'table')}, from the dump's own snapshot"
     )
     yield "catalog", manifest["catalog_fingerprint"][:16]
     if manifest.get("not_held"):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.report.backup import backup_headline
 from ansible_collections.pgops.supabase.plugins.module_utils.report.publish import attention
 from ansible_collections.pgops.supabase.plugins.module_utils.report.restore import restore_headline, state_left
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, number
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord, RunVerdict
 
 _HEADLINES: Mapping[RunVerdict, str] = {
@@ -92,7 +93,7 @@ def _needs_attention(run: RunRecord, documents: Documents) -> str:
         rest = ", and a check failed; see below"
     else:
         rest = " and stay: no check found them wrong, and not all was seen or done; see below"
-    return f": {count} of {planned} migrations applied{rest}"
+    return f": {count} of {number(planned, 'migration')} applied{rest}"
 
 
 def _tried(_run: RunRecord, documents: Documents) -> str:

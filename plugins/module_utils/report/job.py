@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from ansible_collections.pgops.supabase.plugins.module_utils.report.headline import headline
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, in_short
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents
 from ansible_collections.pgops.supabase.plugins.module_utils.report.sections import sections, written_sections
+from ansible_collections.pgops.supabase.plugins.module_utils.report.short import short_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 __all__ = ["headline", "markdown", "summary_lines"]
@@ -21,11 +22,13 @@ def summary_lines(run: RunRecord, documents: Documents, directory: str | None, *
     """
     lines = [headline(run, documents)]
     found = sections(run, documents, full=full)
-    for section in found if full else filter(None, map(in_short, found)):
+    kept = directory if run.verdict != "dry_run" else None
+    if not full:
+        # The block of a failure ends with the directory.
+        return lines + short_lines(found, None if run.failure else kept)
+    for section in found:
         lines += ["", *section.as_text()]
-    if directory is not None and run.verdict != "dry_run":
-        lines += ["", "Documents", f"  {directory}"]
-    return lines
+    return lines if kept is None else [*lines, "", "Documents", f"  {kept}"]
 
 
 def markdown(run: RunRecord, documents: Documents) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.report import page_template
 from ansible_collections.pgops.supabase.plugins.module_utils.report.headline import ending, headline
 from ansible_collections.pgops.supabase.plugins.module_utils.report.plots import latency_plot
@@ -152,12 +153,14 @@ def _tiles(run: RunRecord, documents: Documents) -> Iterator[Tile]:
         yield Tile("Database", preflight["database"], f"PostgreSQL {preflight.get('server_version', 'not known')}")
     if migrations := documents.get("migration", {}).get("migrations"):
         yield Tile(
-            "Migrations", str(len(migrations)), f"{sum(item.get('statements', 0) for item in migrations)} statements"
+            "Migrations",
+            str(len(migrations)),
+            number(sum(item.get("statements", 0) for item in migrations), "statement"),
         )
     before, after = (documents.get(f"counts_{stage}", {}).get("total") for stage in ("before", "after"))
     if after is not None:
         yield Tile("Rows", f"{after:,}", "" if before is None else f"{before:,} before")
     checked = documents.get("validation_after") or documents.get("migration", {}).get("validation") or {}
     if checked:
-        more = f"{checked['failed']} failed, {checked['warnings']} warnings"
+        more = f"{checked['failed']} failed, {number(checked['warnings'], 'warning')}"
         yield Tile("Checks", f"{checked['passed']} passed", more)

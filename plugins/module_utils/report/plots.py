@@ -10,7 +10,8 @@ import warnings
 from typing import Any
 from xml.etree import ElementTree
 
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, number
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents
 
 _SVG = "http://www.w3.org/2000/svg"
 # Units of the drawing: as wide as a phone, so that its letters stay legible there.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 
@@ -21,10 +22,12 @@ def follow_up_rows(run: RunRecord, documents: Mapping[str, Mapping[str, Any]]) -
     failed = run.follow_ups or {}
     if "types" not in failed and (types := documents.get("types")):
         what = "changed" if types["changed"] else "as they were"
-        yield "types", f"{types['path']}: {what}; {types['relations']} tables and views, {types['enums']} enums, by {types['generator']}"
+        held = f"{number(types['relations'], 'relation')}, {number(types['enums'], 'enum')}"
+        yield "types", f"{types['path']}: {what}; {held}"
+        yield "types by", types["generator"]
     published = documents.get("publication", {})
     if "publish" not in failed and published.get("commit"):
-        yield "published", f"{published['commit']} on {published['remote']}/{published['branch']}, {len(published['files'])} files"
+        yield "published", f"{published['commit']} on {published['remote']}/{published['branch']}, {number(len(published['files']), 'file')}"
     for name, failure in failed.items():
-        for number, line in enumerate(failure.splitlines()):
-            yield (f"{name} failed" if number == 0 else ""), line
+        for index, line in enumerate(failure.splitlines()):
+            yield (f"{name} failed" if index == 0 else ""), line

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section, number
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section
 
 STATEMENTS_SHOWN = 5
 LOCKS_SHOWN = 20
@@ -36,9 +37,14 @@ def who_waits(mode: str) -> tuple[int, str]:
     return (_STRENGTH.index(mode), _WHO_WAITS[mode]) if mode in _WHO_WAITS else (len(_STRENGTH), "")
 
 
-def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Section]:
-    """What a reviewer reads; in short: the figures, what is wrong, and what was not tried."""
-    yield Section("Receipt", ("", ""), list(_figures(receipt)))
+def receipt_tables(receipt: Mapping[str, Any], *, full: bool, failed: bool = False) -> Iterator[Section]:
+    """What a reviewer reads; in short: the figures, what is wrong, and what was not tried.
+
+    :param failed: whether the dry run ended with a failure.
+    """
+    # Rows that break a constraint are left out, and what comes after them is tried.
+    cut_short = failed and receipt["checks"] == "not_reached" and not receipt["violations"]
+    yield Section("Receipt", ("", ""), list(_figures(receipt, cut_short=cut_short)))
     if receipt["violations"]:
         rows = [_violation(item) for item in receipt["violations"]]
         yield Section("Violations", ("where", "constraint", "table", "rows", "what"), rows)
@@ -48,8 +54,8 @@ def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Sectio
         yield Section("Not executed", ("where", "statement", "why"), rows)
     if not full:
         return
-    for number, tried in enumerate(receipt["migrations"] if receipt.get("statements") else (), 1):
-        yield _file(receipt, tried, number)
+    for index, tried in enumerate(receipt["migrations"] if receipt.get("statements") else (), 1):
+        yield _file(receipt, tried, index)
     objects = [row for tried in receipt["migrations"] for row in _objects(tried)]
     if objects:
         yield Section("Objects", ("migration", "change", "number", "which"), objects)
@@ -67,13 +73,17 @@ def receipt_tables(receipt: Mapping[str, Any], *, full: bool) -> Iterator[Sectio
         yield Section("Sequences that moved, and stay so", ("sequence", "from", "to", "by"), list(_sequences(receipt)))
 
 
-def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _figures(receipt: Mapping[str, Any], *, cut_short: bool) -> Iterator[tuple[str, str]]:
     """One line for each thing that can be wrong, also when there is nothing of it: no line means nobody looked."""
     executed, left_out = receipt["executed"], len(receipt["not_executed"])
-    yield "executed", f"{executed} of {executed + left_out} statements in {receipt['executed_seconds']:.3f} s"
+    took = f"in {receipt['executed_seconds']:.3f} s"
+    if cut_short:
+        yield "executed", f"{number(executed, 'statement')} {took}; the next one failed, and nothing after it was tried"
+    else:
+        yield "executed", f"{executed} of {number(executed + left_out, 'statement')} {took}"
     checks = {"run": "with the checks", "none": "there were no checks", "not_reached": "the checks did not run"}
     yield "transaction", f"open for {receipt['transaction_seconds']:.3f} s, {checks[receipt['checks']]}; rolled back"
-    yield "violations", _of_violations(receipt["violations"])
+    yield "violations", "none up to the failure" if cut_short else _of_violations(receipt["violations"])
     skipped = left_out - _refused(receipt)
     yield "not executed", f"{number(skipped, 'statement')}, listed below" if skipped else "none"
     holding = [lock for lock in _on_what_was_there(receipt["locks"]) if lock["mode"] in _HOLDS_UP_THE_APPLICATION]
@@ -95,7 +105,7 @@ def _figures(receipt: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "disk", f"{human_bytes(max(after - before, 0))} more than the {human_bytes(before)} of the database, before the end"
     rows = receipt["rows"]
     written = sum(row["inserted"] + row["updated"] + row["deleted"] for row in rows)
-    yield "rows", f"{written} written in {number(len(rows), 'table')}" if rows else "none written"
+    yield "rows", f"{written:,} written in {number(len(rows), 'table')}" if rows else "none written"
     changes = Counter(change["change"] for tried in receipt["migrations"] for change in tried.get("objects") or [])
     known = all(tried.get("objects") is not None for tried in receipt["migrations"])
     yield "objects", (
@@ -136,7 +146,7 @@ def _violation(item: Mapping[str, Any]) -> tuple[Any, ...]:
     return _short(item["where"]), item["constraint"], item["table"], rows, " ".join(parts)
 
 
-def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> Section:
+def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], index: int) -> Section:
     """One file, with the statements that took longest, in their order."""
     label = f"{tried['version']}_{tried['name']}"
     own = [item for item in receipt["statements"] if _short(item["where"]).startswith(f"{label}.sql:")]
@@ -149,7 +159,7 @@ def _file(receipt: Mapping[str, Any], tried: Mapping[str, Any], number: int) -> 
         rest = sum(item["seconds"] for item in own) - sum(item["seconds"] for item in slowest)
         rows.append((f"{max(rest, 0):.3f}", "", "", f"the other {len(own) - len(slowest)}"))
     title = (
-        f"File {number} of {len(receipt['migrations'])}: {label}, {tried['executed']} of {tried['statements']} statements "
+        f"File {index} of {len(receipt['migrations'])}: {label}, {tried['executed']} of {tried['statements']} statements "
         f"in {tried['duration_seconds']:.3f} s"
     )
     return Section(title, ("seconds", "line", "rows", "statement"), rows)

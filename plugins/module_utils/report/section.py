@@ -13,14 +13,6 @@ Row = tuple[str, ...]
 # Letters of what counts as a word or two.
 _SHORT = 24
 
-_SILENT = ("says nothing", "not run")
-# The rows of lists of names and values that the terminal shows in short.
-_SHORT_ROWS: Mapping[str, Callable[[Row], bool]] = {
-    "Run": lambda row: row[0] in ("took", "reason"),
-    "Plan": lambda row: row[0] != "hash",
-    "Backup": lambda row: row[0] == "archive",
-}
-
 
 class Section:
     """A heading and the rows below it; cells line up in the text and become a table in Markdown and HTML.
@@ -89,11 +81,6 @@ class Section:
         yield ""
 
 
-def number(count: int, noun: str) -> str:
-    """A count with its noun: 1 table, 2 tables."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def is_number(cell: str) -> bool:
     """Whether a cell is a number, or the dash where there is none: those are set to the right."""
     return cell == "-" or cell.replace(".", "", 1).isdigit()
@@ -101,39 +88,3 @@ def is_number(cell: str) -> bool:
 
 def _pad(cell: str, width: int) -> str:
     return cell.rjust(width) if is_number(cell) else cell.ljust(width)
-
-
-def in_short(section: Section) -> Section | None:
-    """What of a section somebody should look at, and how much there is of the rest; None for what the report alone has."""
-    title, header, rows = section.title, section.header, section.rows
-    if title in ("Failure", "Durations"):
-        return None
-    if title in _SHORT_ROWS:
-        rows = [row for row in rows if _SHORT_ROWS[title](row)]
-    elif title == "Objects":
-        header = ["", ""]
-        rows = [("changed", f"{sum(int(row[1]) for row in rows)}: " + ", ".join(f"{row[1]} {row[0]}" for row in rows))]
-    elif title == "Rows":
-        total = rows[-1:] if rows[-1][0] == "total" else []
-        compared = sum(bool(row[3]) for row in section.folded)
-        equal = [(number(compared, "table"), "", "", "unchanged")] if compared else []
-        rows = [row for row in section.shown if row not in total] + equal + total
-    elif title == "Probes":
-        passed = ("PASS", f"{len(section.folded)} of {len(rows)}", *[""] * (len(header) - 2))
-        rows = [*section.shown, *([passed] if section.folded else [])]
-        if not section.shown:
-            header, rows = [""], [(f"{len(section.folded)} of {len(section.rows)} answered as they should",)]
-    elif title == "Checks":
-        header, rows = _checks_in_short(section)
-    return Section(title, header, rows) if rows else None
-
-
-def _checks_in_short(section: Section) -> tuple[list[str], list[Row]]:
-    """What did not pass, then the sum, with how many statements say nothing."""
-    *checks, total = section.rows
-    silent = sum(row[0] in _SILENT for row in checks)
-    sum_of_all = total[1] + (f"; {silent} statements say nothing" if silent else "")
-    wrong = [row for row in checks if row[0] not in ("PASS", *_SILENT)]
-    if not wrong:
-        return [""], [(sum_of_all,)]
-    return section.header, [*wrong, (total[0], sum_of_all, *total[2:])]

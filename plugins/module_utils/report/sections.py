@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.report.backup import backup_facts
 from ansible_collections.pgops.supabase.plugins.module_utils.report.headline import ending
 from ansible_collections.pgops.supabase.plugins.module_utils.report.publish import follow_up_rows
@@ -51,7 +52,7 @@ def sections(run: RunRecord, documents: Documents, *, full: bool = True) -> Iter
     if plan := list(_plan(documents)):
         yield Section("Plan", ("", ""), plan)
     if documents.get("migration", {}).get("receipt"):
-        yield from _dry_run(documents, full=full)
+        yield from _dry_run(documents, full=full, failed=bool(run.failure))
         return
     if manifest := documents.get("manifest"):
         yield Section("Backup", ("", ""), backup_facts(manifest))
@@ -108,10 +109,8 @@ def _failure(run: RunRecord, state_now: str) -> Iterator[tuple[str, str]]:
     for prefix, fact in (("Where", "where"), ("State", "state"), ("Next", "next_step")):
         if error.get(fact) and f"\n{prefix}: " not in said[0]:
             said.append(f"{prefix}: {error[fact]}")
-    for number, line in enumerate("\n".join(said).splitlines()):
-        label = next(
-            (name for prefix, name in labels.items() if line.startswith(prefix)), "what" if number == 0 else ""
-        )
+    for index, line in enumerate("\n".join(said).splitlines()):
+        label = next((name for prefix, name in labels.items() if line.startswith(prefix)), "what" if index == 0 else "")
         yield label, line.split(": ", 1)[1] if label in labels.values() else line
     yield "state now", state_now
 
@@ -130,9 +129,9 @@ def _objects(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int, s
         yield f"{object_type} {change}", len(names), shown
 
 
-def _dry_run(documents: Documents, *, full: bool) -> Iterator[Section]:
+def _dry_run(documents: Documents, *, full: bool, failed: bool) -> Iterator[Section]:
     """The receipt, then what of rows and checks is not as it should be: a reviewer has one screen."""
-    yield from receipt_tables(documents["migration"]["receipt"], full=full)
+    yield from receipt_tables(documents["migration"]["receipt"], full=full, failed=failed)
     counts = [row for row in _counts(documents) if row[0] != "total" and row[3] != "PASS unchanged"]
     if counts and documents["migration"].get("counts"):
         yield Section("Rows that are not as before", ("table", "before", "after", "verdict"), counts)
@@ -224,7 +223,7 @@ def _checks(documents: Documents) -> Iterator[tuple[str, str, str, str]]:
     if deciding:
         yield (
             deciding["verdict"],
-            f"{deciding['passed']} passed, {deciding['failed']} failed, {deciding['warnings']} warnings, "
+            f"{deciding['passed']} passed, {deciding['failed']} failed, {number(deciding['warnings'], 'warning')}, "
             f"{deciding['skipped']} skipped",
             "",
             "",

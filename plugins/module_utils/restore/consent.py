@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import ConsentNeeded
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.tables import TABLES_PER_STATEMENT
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table
@@ -93,14 +94,14 @@ def describe_loss(loss: TableLoss) -> str:
     """One table's loss in words."""
     name = f"{loss.schema}.{loss.table}"
     if loss.now is None:
-        return f"{name}: comes back with {loss.in_backup} rows"
+        return f"{name}: comes back with {number(loss.in_backup or 0, 'row')}"
     if loss.in_backup is None:
-        return f"{name}: came after the backup, is dropped with its {loss.now} rows"
+        return f"{name}: came after the backup, is dropped with its {number(loss.now, 'row')}"
     if loss.written_since is None:
-        return f"{name}: {loss.now} rows now, {loss.in_backup} in the backup"
+        return f"{name}: {number(loss.now, 'row')} now, {loss.in_backup} in the backup"
     return (
-        f"{name}: {loss.written_since} rows written since are lost, {loss.gone_since} rows that were changed or deleted since "
-        f"come back ({loss.now} rows now, {loss.in_backup} in the backup)"
+        f"{name}: lost are {number(loss.written_since, 'row')} written since, back come {loss.gone_since} changed or deleted since "
+        f"({number(loss.now, 'row')} now, {loss.in_backup} in the backup)"
     )
 
 
@@ -134,6 +135,6 @@ def require_consent(
     raise ConsentNeeded(
         f"{wrong}Backup {manifest.backup_id} of {manifest.project}, taken {manifest.counts.taken_at}, is to be restored; {what}",
         where=where,
-        next_step=f"If that is what you want: consent: '{required}' (playbook: -e restore_consent='{required}').",
+        next_step=f"If that is what you want: consent: '{required}'",
         details={"consent": required},
     )

@@ -29,6 +29,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import sha256_of_file
 from ansible_collections.pgops.supabase.plugins.module_utils.base.progress import Progress
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     OWN_SCHEMA,
@@ -293,7 +294,7 @@ def _require_equal(content: BackupContent, attempt: _Attempt) -> None:
     wrong = [f"{c.schema}.{c.table}: {c.message}" for c in proof.counts.tables if c.verdict == "FAIL"]
     wrong += describe_changes(proof.differences)
     raise VerificationFailed(
-        f"The restored database is not what was backed up ({len(wrong)} differences): {'; '.join(wrong[:20])}",
+        f"The restored database is not what was backed up ({number(len(wrong), 'difference')}): {'; '.join(wrong[:20])}",
         where=str(content.archive),
         state=UNCHANGED,
         next_step=(

@@ -31,6 +31,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.archive.stream impo
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import utc_now
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RestoreError, VerificationFailed
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import OWN_SCHEMA
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
@@ -217,7 +218,7 @@ def _require_count(content: BackupContent, entry: Entry, loaded: int) -> None:
     for count in content.manifest.counts.tables:
         if (count.schema, count.table) == (entry.schema, entry.name) and count.rows != loaded:
             raise VerificationFailed(
-                f"{entry.schema}.{entry.name} has {loaded} rows in the archive, {count.rows} in the manifest",
+                f"{entry.schema}.{entry.name} has {number(loaded, 'row')} in the archive, {count.rows} in the manifest",
                 where=str(content.archive),
                 next_step="Do not rely on this backup: take another one.",
             )

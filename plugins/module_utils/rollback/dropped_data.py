@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.deleted_rows import (
@@ -46,7 +47,7 @@ class DroppedData:
         """What is lost, in words."""
         name = f"{self.stored.schema}.{self.stored.table}"
         what = f"table {name}" if self.whole_table else f"{', '.join(self.columns)} of {name}"
-        return f"{what} ({self.rows} rows)"
+        return f"{what} ({number(self.rows, 'row')})"
 
     @property
     def query(self) -> Any:

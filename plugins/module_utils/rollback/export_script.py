@@ -21,6 +21,37 @@ _ENCRYPTED = (
     "-- The files are encrypted. AGE_IDENTITY is the file with a private key of age that fits; to read one by hand:",
     "-- age --decrypt --identity=<file> <name>.csv.age",
 )
+_TRIGGERS_OFF = (
+    "-- These rows had their effect when they were first written: no trigger of the tables fires again. Nobody else sees them off.",
+    "create temporary table pgops_triggers on commit drop as",
+    "with recursive held(relid) as (",
+    "    select pg_catalog.unnest(array[{tables}])::pg_catalog.oid",
+    "    union select i.inhrelid from pg_catalog.pg_inherits i join held on i.inhparent = held.relid)",
+    "select t.tgrelid, t.tgname, t.tgenabled, pg_catalog.pg_has_role(c.relowner, 'usage') as owned",
+    "from pg_catalog.pg_trigger t join held on held.relid = t.tgrelid join pg_catalog.pg_class c on c.oid = t.tgrelid",
+    "where not t.tgisinternal and t.tgenabled in ('O', 'A');",
+    """do $$
+declare t record;
+begin
+    for t in select * from pg_temp.pgops_triggers loop
+        if t.owned then
+            execute pg_catalog.format('alter table only %s disable trigger %I', t.tgrelid::pg_catalog.regclass, t.tgname);
+        else
+            raise warning 'trigger % on % fires: its table is another role''s', t.tgname, t.tgrelid::pg_catalog.regclass;
+        end if;
+    end loop;
+end $$;""",
+)
+_TRIGGERS_ON = """-- What is checked at the end is checked now: a table with checks to come cannot be altered.
+set constraints all immediate;
+do $$
+declare t record;
+begin
+    for t in select * from pg_temp.pgops_triggers where owned loop
+        execute pg_catalog.format('alter table only %s enable %s trigger %I', t.tgrelid::pg_catalog.regclass,
+            case t.tgenabled when 'A' then 'always' else '' end, t.tgname);
+    end loop;
+end $$;"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +109,7 @@ def bring_back_script(
         *(_ENCRYPTED if encrypted else ()),
         "\\set ON_ERROR_STOP on",
         "begin;",
+        *_triggers_off(files),
     ]
     for number, file in enumerate(whole):
         columns = ", ".join(map(always_quoted, file.columns))
@@ -99,7 +131,17 @@ def bring_back_script(
             f"update {_table(file)} as there set {changes} from {held} as held where {same};",
         ]
     lines += [_set_on(sequence) for sequence in sequences]
-    return "\n".join([*lines, "commit;", ""])
+    return "\n".join([*lines, _TRIGGERS_ON, "commit;", ""])
+
+
+def _triggers_off(files: Sequence[ExportedFile]) -> list[str]:
+    """Set off the triggers of the tables and of what inherits from them, and remember which fire and how.
+
+    Those that a session of an application fires are C(O) and C(A) (PostgreSQL, "pg_trigger": C(tgenabled)). Only a table's owner may
+    set them off; foreign keys are checked all the same, which a session_replication_role would not do.
+    """
+    tables = ", ".join(f"{literal(name)}::pg_catalog.regclass" for name in dict.fromkeys(map(_table, files)))
+    return [line.replace("{tables}", tables) for line in _TRIGGERS_OFF]
 
 
 def _rows_again(file: ExportedFile, held: str, columns: str) -> list[str]:

@@ -16,6 +16,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
     VerificationFailed,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -152,7 +153,7 @@ def require_passed(report: ValidationReport, *, warnings_as_failures: bool = Fal
     failing = failing_checks(report.checks, report.stage, warnings_as_failures)
     listed = "\n".join(f"  {check.verdict} {check.name} ({check.where}): {check.message}" for check in failing)
     raise VerificationFailed(
-        f"{len(failing)} of {len(report.checks)} checks failed in the {report.stage} stage:\n{listed}",
+        f"{len(failing)} of {number(len(report.checks), 'check')} failed in the {report.stage} stage:\n{listed}",
         where=failing[0].where,
         state=_APPLIED_STAYS if report.stage == "after" else NOTHING_CHANGED,
         next_step="Correct the data or the schema (or the check, if it is wrong), then validate again.",

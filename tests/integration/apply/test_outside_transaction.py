@@ -143,7 +143,7 @@ def test_who_loses_the_apply_lock_on_the_way_is_told_what_is_done(application: A
         error = applying.result()["error"]
         cursor.execute(take.format("un", *ADVISORY_LOCK))
     assert error["code"] == "busy" and error["outcome"] == "partial", error
-    assert "the first 3 statements of the file are done and stay; nothing after them was run" in error["state"]
+    assert "the first 3 statements of the file are done and stay; nothing after was run" in error["state"]
     assert f"{INDEXES}.sql:3:1" in error["where"]
     assert clients(project) == ["10"]
     assert project.psql(UNFINISHED).splitlines() == ["0|finished", "1|finished", "2|finished"]

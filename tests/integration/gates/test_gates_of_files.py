@@ -130,7 +130,7 @@ def test_a_published_branch_has_the_files(application: Application, published: P
     git(published, "add", "--all", ".")
     git(published, "commit", "--quiet", "--message=notes")
     opened = gate(application, "git")
-    assert opened["verdict"] == "PASS" and "which is 1 commits behind" in opened["evidence"]
+    assert opened["verdict"] == "PASS" and "which is 1 commit behind" in opened["evidence"]
     assert len(before.splitlines()) == len(git(published, "for-each-ref").splitlines()), "nothing was fetched"
 
 

@@ -145,3 +145,15 @@ def test_what_is_no_application_is_refused_and_nothing_is_written(tmp_path: Path
     assert list((tmp_path / "empty").iterdir()) == []
     unnamed = play(CLONE, "playbooks/init.yml")
     assert unnamed.returncode != 0 and "-e app=~/my-app" in unnamed.stdout + unnamed.stderr
+
+
+@pytest.mark.parametrize("linked", ["inventory", "ansible.cfg", ".gitignore"])
+def test_nothing_is_written_through_a_link_out_of_the_application(app: Path, tmp_path: Path, linked: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (app / linked).unlink(missing_ok=True)
+    (app / linked).symlink_to(elsewhere if linked == "inventory" else elsewhere / "file")
+    for _time in range(2):
+        refused = init(app)
+        assert refused.returncode != 0 and "a link leads there" in refused.stdout + refused.stderr, refused.stdout
+        assert not list(elsewhere.iterdir()) and not (app / "migrate.yml").exists()

@@ -71,7 +71,7 @@ def test_worse_than_before_is_taken_back(app: Application, web: Endpoint) -> Non
     for _time in range(2):
         said, run = migrate(app, web)
         assert run["verdict"] == "rolled_back" and run["error"]["code"] == "verification"
-        assert "1 of 1 probes failed after the migration" in said and "it answered 500" in said
+        assert "1 of 1 probe failed after the migration" in said and "it answered 500" in said
         assert not migrated(app)
         assert app.project.psql(COLUMNS) == schema
 
@@ -81,7 +81,7 @@ def test_broken_before_begins_nothing_and_with_leave_is_a_warning(app: Applicati
     for _time in range(2):
         said, run = migrate(app, web)
         assert run["verdict"] == "not_applied" and not migrated(app)
-        assert "1 of 1 probes failed before the migration" in said
+        assert "1 of 1 probe failed before the migration" in said
     said, run = migrate(app, web, probe_required=False)
     assert run["verdict"] == "migrated" and migrated(app)
     assert re.search(r"WARNING +orders", said), said

@@ -162,7 +162,7 @@ def test_the_remote_that_moved_on_is_told_and_never_merged(shop: Shop, tmp_path:
     shop.git("add", ".", folder=other)
     shop.git("commit", "--quiet", "--message=theirs", folder=other)
     shop.git("push", "--quiet", folder=other)
-    shop.refuses("origin/main has 1 commits that are not here", "git pull --ff-only origin main")
+    shop.refuses("origin/main has 1 commit not here", "git pull --ff-only origin main")
     checked = shop.publish(check=True, run_dir=None)
     assert checked["failed"] and "were fetched and not merged" in checked["msg"]
     shop.git("pull", "--quiet", "--ff-only")
@@ -228,7 +228,7 @@ def test_a_place_that_cannot_be_published_from_is_refused_before_the_run(shop: S
     shop.refuses("origin has no branch topic", branch="topic")
     shop.git("switch", "--quiet", "main")
     shop.git("commit", "--quiet", "--allow-empty", "--message=mine")
-    shop.refuses("1 commits on main are not on origin and were not made by a run")
+    shop.refuses("1 commit of main not on origin, and not made by a run")
     shop.git("push", "--quiet")
     shop.git("merge", "--quiet", "--no-ff", "--no-commit", "HEAD~1")
     (shop.tree / ".git" / "MERGE_HEAD").write_text(shop.git("rev-parse", "HEAD~1") + "\n")

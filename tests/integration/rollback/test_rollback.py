@@ -130,7 +130,7 @@ def test_check_mode_leaves_everything(app: Rollbacks, tmp_path: Path) -> None:
         result = app.roll_back(check=True, diff=True, run_dir=str(tmp_path / "run"))
         assert result["changed"] and not result["rollback"]["committed"], result
         assert "- table public.labels" in result["diff"]["prepared"]
-        assert "would be exported before it is lost: table public.labels (1 rows)" in result["rollback"]["notices"]
+        assert "would be exported before it is lost: table public.labels (1 row)" in result["rollback"]["notices"]
         assert app.snapshot() == before and app.events() == events
     assert not (tmp_path / "run").exists()
 
@@ -390,6 +390,62 @@ def test_partitions_are_exported_once_and_sequences_go_on(app: Rollbacks, tmp_pa
     assert (
         app.project.psql("select max(id) from public.events; select max(id), min(no) from public.elder") == "20\n4|75"
     )
+
+
+WATCHED = """
+create table public.audits (what text);
+create function public.watch() returns trigger language plpgsql as $$
+begin insert into public.audits values (tg_name); return new; end $$;
+create table public.parents (id int primary key);
+"""
+WATCHES = """
+create table public.notes (id int primary key, parent int references public.parents deferrable initially deferred);
+create trigger notes_watched before insert on public.notes for each row execute function public.watch();
+create table public.days (day int) partition by range (day);
+create table public.first_days partition of public.days for values from (1) to (9);
+create trigger days_watched after insert on public.days for each row execute function public.watch();
+alter table public.clients add column nick text;
+"""
+TRIGGERS = (
+    "select tgrelid::regclass, tgname, tgenabled from pg_trigger "
+    "where not tgisinternal and tgname like '%watched%' order by 1, 2"
+)
+
+
+def test_rows_that_come_back_fire_no_trigger_and_the_triggers_are_as_they_were(app: Rollbacks, tmp_path: Path) -> None:
+    app.project.psql(WATCHED)
+    for name, how in (
+        ("always", "enable always"),
+        ("origin", "enable"),
+        ("never", "disable"),
+        ("replica", "enable replica"),
+    ):
+        app.project.psql(
+            f"create trigger watched_{name} after insert or update on public.clients for each row "
+            f"execute function public.watch(); alter table public.clients {how} trigger watched_{name}"
+        )
+    app.migration("2_watches", WATCHES)
+    app.way_back("2_watches", "drop table public.notes, public.days; alter table public.clients drop column nick;")
+    assert app.apply().get("changed")
+    app.project.psql(
+        "insert into public.parents values (1); insert into public.notes values (1, 1); insert into public.days values (2);"
+        "update public.clients set nick = 'n' || id"
+    )
+    data, triggers = snapshots.data(app.project), app.project.psql(TRIGGERS)
+    assert {line[-1] for line in triggers.splitlines()} == {"A", "O", "D", "R"}
+    assert app.roll_back(export_dir=str(tmp_path / EXPORT)).get("changed")
+    script = (tmp_path / EXPORT / "bring-back.sql").read_text(encoding="utf-8")
+    for time in range(2):
+        assert app.apply().get("changed")
+        app.project.psql(script)
+        assert snapshots.data(app.project) == data
+        assert app.project.psql(TRIGGERS) == triggers
+        assert app.roll_back(export_dir=str(tmp_path / f"again-{time}")).get("changed")
+    # A row whose foreign key has nothing to refer to is refused as ever, and nothing is left of the attempt.
+    assert app.apply().get("changed")
+    app.project.psql("delete from public.parents")
+    assert "notes_parent_fkey" in app.project.psql_error(script)
+    assert app.project.psql("select count(*) from public.notes") == "0" and app.project.psql(TRIGGERS) == triggers
 
 
 def test_an_export_is_encrypted_as_backups_are(app: Rollbacks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

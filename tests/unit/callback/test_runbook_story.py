@@ -53,7 +53,20 @@ def test_a_phase_is_one_line_with_what_its_modules_say() -> None:
     told.story.end([])
     assert told.text() == [
         "Migrate: prod",
-        "  5/7   Apply                                  ok         2.0 s  2 migrations",
+        "  5/7   Apply                          ok         2.0 s  2 migrations",
+    ]
+
+
+def test_what_is_printed_in_a_phase_stands_below_its_line() -> None:
+    told = Told("prod")
+    told.run("prod", TaskFacts("Say", "five", APPLY, ours=True, prints=True), "ok", 1, msg="prod: 2 to look at")
+    told.run("prod", IN_APPLY, "ok", 1)
+    told.story.end([])
+    assert told.text() == [
+        "Migrate: prod",
+        "  5/7   Apply                          ok         2.0 s",
+        "",
+        "prod: 2 to look at",
     ]
 
 
@@ -116,6 +129,30 @@ def test_a_fleet_is_a_line_a_project() -> None:
     ]
     assert told.text()[-1] == "1 ok, 1 FAILED, 1 not begun: late"
     assert [event["event"] for event in told.events].count("failure") == 1
+
+
+def test_an_interrupt_says_what_nobody_saw_to() -> None:
+    stops = TaskFacts("Stop the writes", "three", Heading(3, 7, "Stop"), ours=True, module=True, maintenance=True)
+    told = Told("prod")
+    told.run("prod", TaskFacts("Open", module=True), "ok", run_dir="/runs/1")
+    told.run("prod", stops, "ok", maintenance={"on": True})
+    told.story.task("prod", TaskFacts("(5/7) Apply", "five", APPLY, ours=True))
+    assert told.story.doing()[0][0] == "5/7 Apply"
+    told.story.interrupted()
+    assert told.text()[-6:] == [
+        "",
+        "INTERRUPTED prod, in 5/7 Apply",
+        "  state  An open transaction is rolled back by the server; what was committed stays. The application's writes are stopped.",
+        "  next   Let the writes on: ansible-playbook pgops.supabase.maintenance -l prod -e maintenance_state=off",
+        "         Look: ansible-playbook pgops.supabase.status -l prod",
+        "  run    /runs/1",
+    ]
+    told.run("prod", IN_APPLY, "ok", migration={"committed": True})
+    told.run("prod", stops, "ok", maintenance={"on": False})
+    told.story.task("prod", TaskFacts("Verify", "six", Heading(6, 7, "Verify"), ours=True))
+    told.story.interrupted()
+    assert "  state  The migrations are committed and stay; what comes after them was not done." in told.text()
+    assert "stopped" not in "\n".join(told.text()).rpartition("INTERRUPTED")[2]
 
 
 def test_a_secret_that_ansible_hides_stays_hidden() -> None:

@@ -17,8 +17,10 @@ from ansible_collections.pgops.supabase.plugins.plugin_utils.runbook_text import
     cells,
     clean,
     duration,
+    fact_lines,
     failure_lines,
     failure_of,
+    from_here,
     heading_of,
     phase_lines,
     progress_line,
@@ -48,12 +50,32 @@ def test_a_server_cannot_steer_the_terminal() -> None:
 def test_a_phase_fits_its_terminal() -> None:
     heading = Heading(3, 7, "Back up and verify the backup")
     assert phase_lines(heading, "ok", 2.4, "10.1 MB", None) == [
-        "  3/7   Back up and verify the backup          ok         2.4 s  10.1 MB"
+        "  3/7   Back up and verify the backup  ok         2.4 s  10.1 MB"
     ]
     narrow = phase_lines(heading, "FAILED", 2.4, "ten megabytes in twenty-five files, all of them read back", 40)
     assert narrow[0] == "  3/7   Back up and verify the backup: FAILED, 2.4 s"
     assert max(map(cells, narrow[1:])) <= 40
-    assert phase_lines(heading, "skipped", 0, "", 120) == ["  3/7   Back up and verify the backup          skipped"]
+    assert phase_lines(heading, "skipped", 0, "", 120) == ["  3/7   Back up and verify the backup  skipped"]
+
+
+def test_a_summary_fits_its_terminal() -> None:
+    line = "  created     15 indexes, 12 constraints, 4 functions, 4 policies"
+    assert fact_lines(line, None) == [line] and fact_lines(line, 80) == [line]
+    assert fact_lines(line, 40) == [
+        "  created     15 indexes, 12",
+        "              constraints, 4 functions,",
+        "              4 policies",
+    ]
+    assert fact_lines("              4 policies in a list that is long", 40)[1].startswith(" " * 14)
+    assert fact_lines("no fact but a sentence of many words that is long", 40)[1:] == []
+
+
+def test_paths_are_shown_from_where_one_is() -> None:
+    assert from_here("  documents  /app/runs/shop/1", "/app") == "  documents  runs/shop/1"
+    assert from_here("-e app='/app/x' in /srv/app/x and /application/x of /app", "/app") == (
+        "-e app='x' in /srv/app/x and /application/x of /app"
+    )
+    assert from_here("/app/runs", "/") == "/app/runs"
 
 
 def test_a_failure_is_taken_apart_wherever_its_parts_are() -> None:

@@ -121,7 +121,7 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
         ),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_expected": None}}, "the catalog is not proven"),
         (run("rolled_back"), {"rollback": {**ROLLBACK, "catalog_after": "bad"}}, "the catalog is not proven"),
-        (run("needs_attention"), {"migration": MIGRATION}, "NEEDS ATTENTION: 1 of 1 migrations applied and stay"),
+        (run("needs_attention"), {"migration": MIGRATION}, "NEEDS ATTENTION: 1 of 1 migration applied and stay"),
         (run("needs_attention", operation="rollback"), {}, "NEEDS ATTENTION: the rollback failed"),
         (
             run("needs_attention", operation="rollback", error={"outcome": "committed", "state": "it is committed"}),
@@ -178,6 +178,56 @@ def test_what_an_operator_looks_for_is_there() -> None:
         "  /runs/one",
     ):
         assert line in text, text
+
+
+def test_in_short_a_line_is_what_is_in_order_and_a_table_what_is_not() -> None:
+    tally = {"verdict": "PASS", "passed": 1, "failed": 0, "warnings": 0, "skipped": 0, "duration_seconds": 0.1}
+    passed = {"name": "orphans", "verdict": "PASS", "message": "", "where": "V.sql:3:1"}
+    documents: dict[str, Any] = {
+        "migration": MIGRATION,
+        "counts_before": counts(clients=3),
+        "counts_after": counts(clients=3, labels=0),
+        "validation_after": {"checks": [passed], "silent": [{"name": "set", "where": "V.sql:1:1"}], **tally},
+    }
+    assert summary_lines(run("migrated", reason="why not"), documents, "/runs/one", full=False) == [
+        "shop: MIGRATED: 1 migration, verified before COMMIT and after it",
+        "  reason      why not",
+        "  migrations  1_one: 3 statements, 0.500 s",
+        "  created     6 indexes",
+        "  rows        3 before and after; 1 table unchanged; 1 new (0 rows)",
+        "  checks      1 passed; 1 statement says nothing",
+        "  documents   /runs/one",
+    ]
+    documents["counts_after"] = counts(clients=2, labels=0)
+    lines = summary_lines(run("migrated"), documents, "/runs/one", full=False)
+    assert [line.split() for line in lines[lines.index("Rows") + 2 :]] == [
+        ["public.clients", "3", "2", "differs"],
+        ["public.labels", "-", "0", "new"],
+        ["total", "3", "2"],
+    ]
+
+
+def test_follow_ups_are_told_whether_they_failed_or_not() -> None:
+    documents: dict[str, Any] = {
+        "types": {"path": "/app/types.ts", "changed": True, "relations": 11, "enums": 1, "generator": "typegen 1.0"},
+        "publication": {"commit": "abc", "remote": "origin", "branch": "main", "files": ["a"]},
+    }
+    lines = summary_lines(run("migrated"), documents, None, full=False)
+    assert lines[1:] == [
+        "  types      /app/types.ts: changed; 11 relations, 1 enum",
+        "  published  abc on origin/main, 1 file",
+    ]
+    assert "  types by   typegen 1.0" in summary_lines(run("migrated"), documents, None)
+    lines = summary_lines(
+        run("migrated", follow_ups={"types": "no npm\nNext: install it"}), documents, None, full=False
+    )
+    assert lines[2:] == ["  types failed  no npm", "                Next: install it"]
+
+
+def test_in_short_a_hundred_migrations_are_not_a_hundred_lines() -> None:
+    many = [{**MIGRATIONS[0], "version": str(number)} for number in range(100)]
+    lines = summary_lines(run("migrated"), {"migration": {**MIGRATION, "migrations": many}}, None, full=False)
+    assert len(lines) == 11 and lines[9] == "              and 92 more: 276 statements, 46.000 s"
 
 
 def test_a_failure_is_shown_by_its_parts() -> None:
@@ -286,5 +336,7 @@ def test_probes_are_shown_with_what_needs_a_look_first() -> None:
     ]
     only = summary_lines(run, {"probes_before": before}, None)
     assert any(line.split() == "PASS page 0 10 / 12 / 500 - -".split() for line in only)
-    assert "  16 of 16 answered as they should" in summary_lines(run, {"probes_before": before}, None, full=False)
+    assert "  probes  16 of 16 answered as they should" in summary_lines(
+        run, {"probes_before": before}, None, full=False
+    )
     assert "Probes" not in summary_lines(run, {}, None)

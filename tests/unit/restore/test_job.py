@@ -31,7 +31,7 @@ def loss(in_backup: int | None, now: int | None, written: int | None, gone: int 
     ("one", "lost", "words"),
     [
         (loss(5, 5, 0, 0), False, ""),
-        (loss(5, 5, 2, 2), True, "2 rows written since are lost, 2 rows that were changed or deleted since come back"),
+        (loss(5, 5, 2, 2), True, "lost are 2 rows written since, back come 2 changed or deleted since"),
         (loss(5, 5, None, None), False, ""),
         (loss(5, 7, None, None), True, "7 rows now, 5 in the backup"),
         (loss(5, None, None, None), True, "comes back with 5 rows"),
