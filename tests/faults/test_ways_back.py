@@ -27,7 +27,7 @@ from tests.faults.figures import Figures
 from tests.faults.proxy import Moment, Phase, Then
 from tests.faults.stage import Stage, wait_until_alone
 from tests.faults.states import State
-from tests.faults.ways_back import Fault, Job, Story, dump_of, into_itself, prepare, run
+from tests.faults.ways_back import Fault, Job, Story, dump_of, into_itself, run
 from tests.integration.backups import content_of
 from tests.integration.live import LiveProject
 
@@ -40,12 +40,6 @@ if FULL:
     QUESTIONS = {**dict.fromkeys(QUESTIONS, 60), "restore in place": 6}
 # The same of those between COMMIT and the end: reading back, the statistics.
 AFTER_COMMIT = 4 if FULL else 1
-
-
-@pytest.fixture(scope="session")
-def story(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """Made once for each worker."""
-    return prepare(stage, tmp_path_factory.mktemp("ways_back"))
 
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value.replace(" ", "_"))

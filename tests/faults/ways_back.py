@@ -88,6 +88,7 @@ class Story:
     """A project with applied migrations, a backup of it, and the same project after an accident."""
 
     stage: Stage
+    fresh: Prepared
     whole: Prepared
     messed: Prepared
     # With the history that the Supabase CLI leaves, and no ledger.
@@ -122,7 +123,7 @@ def prepare(stage: Stage, place: Path) -> Story:
     with whole.database() as project:
         project.psql("set session_replication_role = replica; truncate pgops.ledger", SUPERUSER)
         by_the_cli = _template(prepared, project)
-    story = Story(stage, whole, messed, by_the_cli, backup, project_name, before, as_backed_up)
+    story = Story(stage, prepared, whole, messed, by_the_cli, backup, project_name, before, as_backed_up)
     for job in _jobs(story, place / "supabase"):
         story.jobs[job.name] = job
         _undisturbed(story, job, place / f"undisturbed-{job.name}")
