@@ -27,7 +27,7 @@ from tests.integration.application import TABLES, Application
 from tests.integration.live import LiveProject, run_module
 
 WAIVERS = {"git": "a test", "identity": "a test", "lint": "a test"}
-VERSION = "20260102000000"
+BEFORE, VERSION = "20260101000000_before", "20260102000000"
 FULL = os.environ.get("PGOPS_FAULTS") == "full"
 # What the application's own tasks do when the run lets the writes on again: by then it is committed and verified.
 FILLS_THE_DISK = """
@@ -161,6 +161,8 @@ def test_a_whole_run_that_is_killed(
     started = time.monotonic()
     project.psql(TABLES)
     application = Application(project, tmp_path / "app" / "supabase")
+    application.migration(BEFORE, "create table public.settings (name text primary key);")
+    assert application.apply()["changed"]
     application.migration(f"{VERSION}_labels", "create table public.labels (id int primary key);")
     application.validation("select case when count(*) = 3 then 'PASS: clients' else 'FAIL: clients' end from clients;")
     variables: dict[str, object] = {
@@ -171,7 +173,8 @@ def test_a_whole_run_that_is_killed(
     wait_until_alone(project)
 
     # History, ledger and objects agree, and a program that asks is told what is so.
-    expected = [VERSION] if point.committed else []
+    before = BEFORE.partition("_")[0]
+    expected = [before, VERSION] if point.committed else [before]
     assert application.versions() == expected
     assert [event for event in application.events() if event.startswith("applied")] == [
         f"applied {v}" for v in expected
@@ -187,8 +190,9 @@ def test_a_whole_run_that_is_killed(
     again = application.play("migrate", **variables)
     assert again.returncode == 0, again.stdout
     assert not point.committed or "nothing is pending" in again.stdout, again.stdout
-    assert application.versions() == [VERSION]
-    assert [event for event in application.events() if event.startswith("applied")] == [f"applied {VERSION}"]
+    assert application.versions() == [before, VERSION]
+    applied = [event for event in application.events() if event.startswith("applied")]
+    assert applied == [f"applied {before}", f"applied {VERSION}"]
     assert project.psql("select count(*) from pgops.maintenance") == "0"
     assert project.psql("show default_transaction_read_only") == "off"
     # A lease that the dead run still has keeps nobody off.
