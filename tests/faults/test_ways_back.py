@@ -35,7 +35,7 @@ FULL = os.environ.get("PGOPS_FAULTS") == "full"
 WANTED = os.environ.get("PGOPS_FAULT_POINTS", "").split(",")
 # Questions of each job at which each fault is made, besides those around COMMIT. A restore asks hundreds, one for each object; of
 # the one into the project itself, which is made in the same way and looked at longer, what it begins is marked.
-QUESTIONS = {"backup": 3, "restore": 1, "restore in place": 0, "rollback": 3, "adopt": 1}
+QUESTIONS = {"backup": 3, "restore": 1, "restore in place": 0, "rollback": 3, "adopt": 0}
 if FULL:
     QUESTIONS = {**dict.fromkeys(QUESTIONS, 60), "restore in place": 6}
 # The same of those between COMMIT and the end: reading back, the statistics.
@@ -81,14 +81,22 @@ def _points(job: Job, fault: Fault) -> Iterator[tuple[int, tuple[Phase, ...]]]:
     both = (Phase.BEFORE, Phase.UNANSWERED)
     turn = list(Fault).index(fault)
     chosen = _evenly(1, job.questions, QUESTIONS[job.name], turn)
-    if job.in_place:
-        chosen |= set(job.marked if FULL else job.marked[turn :: len(Fault)])
-    if job.commit is not None and (FULL or fault in (Fault.KILL, Fault.CUT)):
+    around: tuple[Phase, ...] = both
+    if job.in_place and FULL:
+        chosen |= set(job.marked)
+    elif job.in_place:
+        # Each of them takes as long as three of the others: one of what it begins, or COMMIT before its answer.
+        begun = {Fault.KILL_TOOL: job.marked[:1], Fault.STOP: job.marked[-2:-1], Fault.CUT: job.marked[-1:]}.get(fault)
+        chosen |= set(begun or ())
+        around = both[1:] if begun is None else ()
+    elif job.name == "adopt" and not FULL:
+        around = both[1:]
+    if job.commit is not None and (FULL or fault is Fault.KILL or (fault is Fault.CUT and not job.in_place)):
         chosen |= _evenly(job.commit + 1, job.questions, AFTER_COMMIT, turn)
     for number in sorted(chosen - {job.commit}):
         yield number, both if FULL else (both[number % 2],)
     if job.commit is not None:
-        yield job.commit, both if FULL or not job.in_place else both[1:]
+        yield job.commit, around
 
 
 def _evenly(first: int, last: int, how_many: int, turn: int) -> set[int]:
@@ -135,7 +143,7 @@ class _Cell:
             elif difference := job.target(start, job.start.state(project)):
                 complaints.append(f"after the next run it is not as if nothing had happened: {difference}")
             complaints += self._judge_backups(stage, again)
-            if job.in_place:
+            if job.in_place and (FULL or self.after == "complete"):
                 complaints += self._bring_back(project)
         shutil.rmtree(self._place)
         return "; ".join(complaints)
