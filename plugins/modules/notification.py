@@ -39,6 +39,11 @@ options:
       - The run to tell about, as returned by M(pgops.supabase.run_record). What is told during a run is told once, and kept in
         C(notification.json). In check mode it may be left out, and where O(project) says whom the event is of.
     type: path
+  run:
+    description:
+      - How the run in O(run_dir) ended, as RV(pgops.supabase.run_record#module:run) of a task that could not write it there. By
+        default it is read there.
+    type: dict
   project:
     description: The project that the event is of, where it is neither the beginning nor the end of a run.
     type: str
@@ -201,6 +206,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels import MailServer, Webhook
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.job import (
@@ -210,6 +216,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.notify.job import (
     check_channels,
     notify,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _SELDOM_WANTED = ("backed_up", "nothing_to_do")
@@ -273,6 +280,7 @@ def tell(module: AnsibleModule) -> dict[str, Any]:
     it = Occurrence(
         what=params["event"],
         run_dir=Path(params["run_dir"]) if params["run_dir"] else None,
+        run=from_dict(RunRecord, params["run"]) if params["run"] else None,
         project=params["project"],
         details={label: str(value) for label, value in params["details"].items()},
         expected_seconds=params["expected_seconds"],
@@ -282,6 +290,10 @@ def tell(module: AnsibleModule) -> dict[str, Any]:
     told = notify(channels, it, send=not module.check_mode)
     if told.template_error:
         module.warn(f"The text is ours and not your template's: {told.template_error}")
+    if told.not_kept:
+        module.warn(
+            f"What was told could not be written down, and is told again when this is run again: {told.not_kept}"
+        )
     for delivery in told.tried:
         if delivery.status == "failed":
             module.warn(f"The channel {delivery.channel} was not told: {delivery.detail}")
@@ -300,6 +312,7 @@ def main() -> None:
                 "default": "ended",
             },
             "run_dir": {"type": "path"},
+            "run": {"type": "dict"},
             "project": {"type": "str", "default": ""},
             "details": {"type": "dict", "default": {}},
             "expected_seconds": {"type": "float"},

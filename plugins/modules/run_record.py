@@ -105,7 +105,7 @@ changed:
   type: bool
 run:
   description: The run's identity and, when it is finished, its verdict.
-  returned: success
+  returned: success, and where the record of a run that has ended could not be written
   type: dict
 run_id:
   description: Its identifier.
@@ -123,7 +123,7 @@ document_files:
   type: dict
 headline:
   description: How the run ended, in one line.
-  returned: when O(state=finished) or O(state=amended)
+  returned: when O(state=finished) or O(state=amended), also where the record could not be written
   type: str
 summary:
   description: The report as lines of text.
@@ -249,10 +249,14 @@ def _after(record: RunRecord) -> Iterator[None]:
             outcome = "committed"
         elif record.verdict in _UNCHANGED:
             outcome = "unchanged"
+        said = f"{record.headline}; only the record of the run is not whole"
+        # The team is told all the same, from here: nothing else has it.
+        told = {**record.as_dict(), "headline": said}
         raise InputError(
             error.what,
             where=error.where,
-            state=State(f"{record.headline}; only the record of the run is not whole", outcome),
+            state=State(said, outcome),
+            details={"only_here": True, "result": {"run": told, "headline": said}},
             next_step=f"{error.next_step} What is applied: ansible-playbook pgops.supabase.status -l {record.project}",
         ) from error
 

@@ -26,7 +26,10 @@ from tests.integration.live import CLONE, MODULES, module_environment
 PRELOADED = (
     "psycopg2",
     "pglast",
-    *(f"{MODULES}.{name}" for name in ("migration", "row_counts", "backup", "backup_info", "restore", "rollback")),
+    *(
+        f"{MODULES}.{name}"
+        for name in ("migration", "migration_adopt", "row_counts", "backup", "backup_info", "restore", "rollback")
+    ),
 )
 
 

@@ -28,6 +28,8 @@ from tests.faults.figures import Figures, closing_line, table
 from tests.faults.kept import Kept, prepare
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage
+from tests.faults.ways_back import Story
+from tests.faults.ways_back import prepare as tell
 from tests.integration.live import LiveProject
 
 FIGURES = "figures"
@@ -54,6 +56,12 @@ def stage() -> Iterator[Stage]:
 def kept(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """A project with backups, which each worker makes once."""
     return prepare(stage, tmp_path_factory.mktemp("kept"))
+
+
+@pytest.fixture(scope="session")
+def story(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The ways back, with what they need, which each worker makes once."""
+    return tell(stage, tmp_path_factory.mktemp("ways_back"))
 
 
 @pytest.fixture

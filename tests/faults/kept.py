@@ -9,7 +9,7 @@ import dataclasses
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,12 @@ class Disk:
         """Have room for so many pages of 4 KB, or so many files and directories; None is more than enough."""
         room = f"size={(pages or 65536) * 4}k,nr_inodes={files or 100_000}"
         subprocess.run(["mount", "-o", f"remount,{room}", self.place], check=True, capture_output=True)
+
+    def fill(self) -> None:
+        """Leave no room for anything."""
+        with suppress(OSError), (self.place / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(65536)):
+                continue
 
     @property
     def pages(self) -> int:

@@ -154,16 +154,23 @@ def undisturbed(prepared: Prepared) -> Undisturbed:
 def points(subject: str, fault: Fault, run: Undisturbed) -> Iterator[Point]:
     """Every point of a run at which this fault is made.
 
-    Before, while and after whatever may change something. What only reads gets one fault each, in turn; of reading a catalog, a
-    series of like questions, the first and the last.
+    Before, while and after whatever may change something. What only reads gets one fault each, in turn, but after the last COMMIT
+    all of them; of reading a catalog, a series of like questions, the first and the last.
     """
     in_catalog = False
+    ended = max(asked.question.number for asked in run.asked if asked.question.words.lower() == "commit")
     for asked in run.asked:
         words, number = asked.question.words, asked.question.number
         inner, in_catalog = in_catalog and words != _CATALOG_ENDS, words == _CATALOG_BEGINS or (
             in_catalog and words != _CATALOG_ENDS
         )
         if inner:
+            continue
+        if asked.reads and number > ended:
+            # What is looked at after the last COMMIT: the next run may not take it for nothing, whatever the fault is.
+            for phase in (Phase.BEFORE, Phase.UNANSWERED):
+                if (fault, words, phase) != (Fault.TERMINATE, OPENING, Phase.BEFORE):
+                    yield Point(subject, fault, phase, asked)
             continue
         if asked.reads:
             faults = list(Fault)
@@ -187,11 +194,15 @@ def in_short(chosen: Sequence[Point]) -> list[Point]:
         if point.asked.before.difference(point.asked.after) and point.phase is not Phase.INSIDE
     ]
     rest = [point for point in chosen if point not in kept]
+    # What comes after the last COMMIT; of it another place with each fault.
+    after = [point for point in rest if kept and point.asked.question.number > kept[-1].asked.question.number]
+    rest = [point for point in rest if point not in after]
     records = [point for point in rest if "pgops.ledger (" in point.asked.question.sql and point.phase is Phase.BEFORE]
     inside = [point for point in rest if point.phase is Phase.INSIDE]
     others = [point for point in rest if point not in records and point not in inside]
     return [
         *kept[-4:],
+        *(after[list(Fault).index(after[0].fault) :: len(Fault)][:1] if after else ()),
         *records[:1],
         *inside[:: max(1, len(inside) // 2)][:2],
         *others[:: max(1, len(others) // 2)][:2],

@@ -94,10 +94,10 @@ class Prepared:
     arguments: dict[str, Any]
 
     @contextmanager
-    def database(self) -> Iterator[LiveProject]:
-        """A database as it is before the run."""
+    def database(self, name: str | None = None) -> Iterator[LiveProject]:
+        """A database as it is before the run, by a name of its own unless one is given."""
         server = self.stage.server
-        name = f"cell_{secrets.token_hex(6)}"
+        name = name or f"cell_{secrets.token_hex(6)}"
         with session(server.connection(user=SUPERUSER), autocommit=True) as connection:
             execute(
                 connection,

@@ -28,7 +28,10 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape impor
 from tests.faults.conftest import FIGURES
 from tests.faults.figures import Figures
 from tests.faults.kept import ACCIDENT, Disk, Kept, mounted
+from tests.faults.proxy import Moment, Phase
 from tests.faults.states import State
+from tests.faults.subject import FIRST, SECOND, THIRD
+from tests.faults.ways_back import Story
 from tests.integration.backups import content_of
 from tests.integration.live import LiveProject
 
@@ -145,6 +148,55 @@ def test_where_the_database_is(kept: Kept, tmp_path: Path, record_property: Call
     _conclude(record_property, job.name, "full disk: server", left, wrong, time.monotonic() - started)
 
 
+@pytest.mark.parametrize("name", ["migrate", "restore in place", "rollback", "adopt"])
+def test_where_the_document_is_written(
+    story: Story, name: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """It is committed by then, and that is what has to be said."""
+    started, recorded = time.monotonic(), list[str]()
+    stage, job = story.stage, story.jobs.get(name)
+    begin = job.start if job else story.fresh
+    with (
+        mounted(tmp_path / "disk") as disk,
+        begin.database(job.database if job else None) as project,
+    ):
+        disk.resize(pages=1024)
+        start = begin.state(project)
+
+        def fill(moment: Moment) -> None:
+            # When the server has committed what the records are of.
+            words = moment.question.words.lower()
+            recorded.extend([words] if words.startswith("insert into pgops.ledger") else [])
+            if words == "commit" and moment.phase is Phase.UNANSWERED and recorded:
+                disk.fill()
+
+        def once(place: Path, interfere: Callable[[Moment], None]) -> dict[str, Any]:
+            place.mkdir()
+            stage.proxy.next_run(interfere)
+            arguments = job.arguments(project, project.server.port, place) if job else begin.arguments
+            module = job.module if job else "migration"
+            login = {**project.login, "login_port": stage.proxy.port, "run_dir": str(disk.place)}
+            result = stage.applier.run(module, {**arguments, **login}).result
+            assert result is not None
+            return result
+
+        said = once(tmp_path / "first", fill)
+        found = begin.state(project)
+        assert said.get("failed") and said["changed"] and said["error"]["outcome"] == "committed", said
+        assert "No space left" in said["msg"] and said["error"]["next_step"], said
+        missing = job.target(start, found) if job else ""
+        assert start.difference(found) and not missing, missing
+        assert job is not None or found.versions - start.versions == {
+            v.partition("_")[0] for v in (FIRST, SECOND, THIRD)
+        }
+        disk.resize()
+        if name != "rollback":
+            again = once(tmp_path / "second", lambda _moment: None)
+            assert not again.get("failed") and again["changed"] is (name == "restore in place"), again
+    left = Counter({"points": 1, "complete": 1})
+    _record(record_property, name, "full disk: document", left, 0, time.monotonic() - started)
+
+
 def _point(kept: Kept, job: Job, project: LiveProject, place: Path) -> tuple[dict[str, Any], list[str]]:
     """Run it once: what it said, and what of it is not so."""
     place.mkdir(exist_ok=True)
@@ -221,6 +273,14 @@ def _clear(place: Path, files: dict[str, Any]) -> None:
                 path.unlink()
 
 
+def _record(
+    record_property: Callable[[str, object], None], name: str, fault: str, left: Counter[str], bad: int, seconds: float
+) -> None:
+    points = left["points"]
+    figures = Figures(name, fault, points, left["untouched"], 0, left["complete"], points - bad, seconds)
+    record_property(FIGURES, figures.as_properties())
+
+
 def _conclude(
     record_property: Callable[[str, object], None],
     name: str,
@@ -231,7 +291,6 @@ def _conclude(
 ) -> None:
     points = left["points"]
     bad = len({text.partition(":")[0] for text in wrong})
-    figures = Figures(name, fault, points, left["untouched"], 0, left["complete"], points - bad, seconds)
-    record_property(FIGURES, figures.as_properties())
+    _record(record_property, name, fault, left, bad, seconds)
     assert not wrong, f"{bad} of {points} points:\n" + "\n".join(wrong)
     assert left["untouched"] and left["complete"], "the room was never too small, or never enough"

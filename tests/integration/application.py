@@ -115,7 +115,7 @@ class Application:
     def play(self, playbook: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a playbook on the project, which the inventory knows as C(shop)."""
         command, options = self.command(playbook, **more)
-        done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=300, **options)
+        done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=900, **options)
         assert self.project.login["login_password"] not in done.stdout + done.stderr
         return done
 

@@ -347,8 +347,12 @@ def _earlier(run_dir: Path | None) -> MaintenanceReport | None:
 
 
 def _written(report: MaintenanceReport, run_dir: Path | None) -> MaintenanceReport:
+    """What is done is done: a disk that is full is said, and neither keeps the writes stopped nor ends the run."""
     if run_dir is not None:
-        write_json(run_dir / DOCUMENT_NAME, report.as_dict())
+        try:
+            write_json(run_dir / DOCUMENT_NAME, report.as_dict())
+        except OSError as error:
+            report.warnings.append(f"this could not be written down: {run_dir / DOCUMENT_NAME}: {error.strerror}")
     return report
 
 

@@ -33,6 +33,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.notify.forms import
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.message import ended, happened, started
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.templates import check_templates, written
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import is_loopback
+from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import load_documents, load_run
 
 NOTIFICATION_FILE = "notification.json"
@@ -71,6 +72,8 @@ class Occurrence:
     what: Occasion | Literal["ended"] = "ended"
     # Needed for the beginning and the end of a run; what else happens may have none.
     run_dir: Path | None = None
+    # How the run ended, where its directory could not take that up; None: as it stands in the directory.
+    run: RunRecord | None = None
     # Needed where there is no run.
     project: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +92,8 @@ class NotifyOutcome:
     # Why the user's template could not be used for it; empty where it could.
     template_error: str
     tried: Sequence[Delivery]
+    # Why the run's directory does not know of it, so that a second call tells the same people again; empty where it does.
+    not_kept: str = ""
 
     @property
     def changed(self) -> bool:
@@ -135,7 +140,7 @@ def notify(channels: Sequence[Channel], it: Occurrence, *, send: bool) -> Notify
         message.text = written(message, None)
     notification = _told_before(it.run_dir) if it.run_dir else Notification(deliveries=[])
     notification.messages = [m for m in notification.messages if m.event != message.event] + [message]
-    tried = []
+    tried, not_kept = [], ""
     for channel in channels:
         before = [d for d in notification.deliveries if d.channel == channel.name and d.event in _same(message, it)]
         if any(delivery.status == "delivered" for delivery in before):
@@ -150,8 +155,10 @@ def notify(channels: Sequence[Channel], it: Occurrence, *, send: bool) -> Notify
         tried.append(delivery)
         if send and it.run_dir:
             # At once: a run that is killed here does not tell the same people again.
-            _keep(it.run_dir, notification)
-    return NotifyOutcome(message=message, notification=notification, tried=tried, template_error=template_error)
+            not_kept = _keep(it.run_dir, notification)
+    return NotifyOutcome(
+        message=message, notification=notification, tried=tried, template_error=template_error, not_kept=not_kept
+    )
 
 
 def _message(it: Occurrence) -> Message:
@@ -166,7 +173,7 @@ def _message(it: Occurrence) -> Message:
         )
     if it.what == "ended":
         directory, machine = _run_dir(it), socket.gethostname()
-        run = load_run(directory)
+        run = it.run or load_run(directory)
         if run.verdict == "running":
             raise InputError(
                 f"The run {run.run_id} has not ended",
@@ -216,16 +223,13 @@ def _told_before(run_dir: Path) -> Notification:
         ) from error
 
 
-def _keep(run_dir: Path, notification: Notification) -> None:
+def _keep(run_dir: Path, notification: Notification) -> str:
+    """Write it down; why that cannot be done keeps none of the other channels from being told."""
     try:
         write_json(run_dir / NOTIFICATION_FILE, notification.as_dict())
     except OSError as error:
-        raise InputError(
-            f"What was told cannot be written down: {error.strerror}",
-            where=str(run_dir / NOTIFICATION_FILE),
-            state="the message was sent; the database is not touched by this",
-            next_step="Check the disk.",
-        ) from error
+        return f"{run_dir / NOTIFICATION_FILE}: {error.strerror}"
+    return ""
 
 
 def _check_webhook(channel: Channel, webhook: Webhook) -> None:
