@@ -63,6 +63,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.target impo
     drop_content,
     drop_large_objects,
     drop_schemas,
+    may_own_event_triggers,
     schemas_of_extensions,
     stored_tables,
     switch_triggers_off,
@@ -342,6 +343,9 @@ def _run(connection: PgConnection, plan: RestorePlan, entry: Entry, statements: 
             _move_forward(connection, entry, statements, done)
         elif entry.kind in IF_MISSING:
             _run_if_missing(connection, statements)
+        elif entry.kind == "EVENT TRIGGER":
+            with may_own_event_triggers(connection, entry.owner):
+                run_in(connection, statements)
         else:
             run_in(connection, statements)
     except psycopg2.Error as error:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ansible_collections.pgops.supabase.plugins.module_utils.servers import surface, surface_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.servers import surface, surface_functions, surface_tables
 
 SUPERUSER = "supabase_admin"
 OWNER = "postgres"
@@ -291,7 +291,9 @@ alter table auth.sessions enable row level security;
 
 grant all on all tables in schema auth to postgres, dashboard_user;
 
-grant execute on all functions in schema auth to postgres, dashboard_user;
+grant execute on all functions in schema auth to dashboard_user;
+
+grant execute on function auth.jwt() to postgres;
 """
 
 STORAGE = """
@@ -354,7 +356,7 @@ alter table storage.objects enable row level security;
 
 grant all on all tables in schema storage to postgres, anon, authenticated, service_role;
 
-grant execute on all functions in schema storage to postgres, anon, authenticated, service_role;
+grant execute on all functions in schema storage to postgres, anon, authenticated, service_role, dashboard_user;
 """
 
 PUBLIC = """
@@ -403,7 +405,8 @@ def shape_script(passwords: Mapping[str, str]) -> str:
     """
     logins = [f"alter role {role} password '{_plain(passwords[role])}';" for role in LOGIN_ROLES]
     parts = [ROLES, surface.ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, surface.AUTH, surface_tables.AUTH]
-    parts += [STORAGE, surface.STORAGE, surface_tables.STORAGE, surface.REALTIME, surface_tables.REALTIME]
+    parts += [STORAGE, surface.STORAGE, surface_tables.STORAGE, surface_functions.STORAGE]
+    parts += [surface.REALTIME, surface_tables.REALTIME, surface_functions.REALTIME]
     parts += [surface.FUNCTIONS, surface.DEFAULT_PRIVILEGES, PUBLIC]
     parts += [surface.EVENT_TRIGGERS, surface_tables.EVENT_TRIGGERS, DATABASES]
     return "\n\n".join(parts) + "\n\n"

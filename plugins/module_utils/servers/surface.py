@@ -120,8 +120,6 @@ $do$;
 
 grant all on all tables in schema auth to postgres, dashboard_user;
 
-grant select on all tables in schema auth to postgres with grant option;
-
 grant all on all sequences in schema auth to postgres, dashboard_user;
 """
 
@@ -174,18 +172,6 @@ create trigger enforce_bucket_name_length_trigger before insert or update of nam
 create function storage.operation() returns text language sql stable as $$
     select current_setting('storage.operation', true)
 $$;
-
-do $do$
-declare
-    made regprocedure;
-begin
-    for made in select oid from pg_catalog.pg_proc where pronamespace = 'storage'::regnamespace loop
-        execute pg_catalog.format('alter function %s owner to supabase_storage_admin', made);
-    end loop;
-end
-$do$;
-
-grant all on all functions in schema storage to postgres, anon, authenticated, service_role;
 """
 
 REALTIME = """
@@ -212,8 +198,6 @@ grant select, insert, update on realtime.messages to postgres, anon, authenticat
 create function realtime.topic() returns text language sql stable as $$
     select nullif(current_setting('realtime.topic', true), '')
 $$;
-
-alter function realtime.topic() owner to supabase_realtime_admin;
 
 create function realtime.send(payload jsonb, event text, topic text, private boolean default true) returns void
 language plpgsql as $$

@@ -138,7 +138,10 @@ begin
         if made like 'table %' then
             execute 'alter ' || made || ' enable row level security';
             execute 'grant all on ' || made || ' to postgres, dashboard_user';
-            execute 'grant select on ' || made || ' to postgres with grant option';
+            -- Tables that came after the platform had given postgres this right.
+            if made !~ 'auth\\.(custom_oauth_providers|oauth_.*|webauthn_.*)$' then
+                execute 'grant select on ' || made || ' to postgres with grant option';
+            end if;
         end if;
     end loop;
 end
@@ -210,6 +213,10 @@ grant all on storage.s3_multipart_uploads, storage.s3_multipart_uploads_parts to
 grant select on storage.s3_multipart_uploads, storage.s3_multipart_uploads_parts, storage.buckets_vectors,
     storage.vector_indexes to anon, authenticated, service_role;
 
+grant all on storage.buckets, storage.objects to postgres with grant option;
+
+grant all on storage.migrations to postgres, anon, authenticated, service_role;
+
 grant all on storage.buckets_analytics to anon, authenticated, service_role;
 
 create function storage.can_insert_object(bucketid text, name text, owner uuid, metadata jsonb) returns void
@@ -256,9 +263,10 @@ alter function storage.search(text, text, integer, integer, integer, text, text,
 REALTIME = """
 create table realtime.schema_migrations (version bigint primary key, inserted_at timestamp);
 
-create type realtime.equality_op as enum ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'in');
+create type realtime.equality_op as enum ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'in', 'like', 'ilike', 'is', 'match', 'imatch',
+    'isdistinct');
 
-create type realtime.user_defined_filter as (column_name text, op realtime.equality_op, value text);
+create type realtime.user_defined_filter as (column_name text, op realtime.equality_op, value text, negate boolean);
 
 create function realtime.to_regrole(role_name text) returns regrole language sql immutable as $$ select role_name::regrole $$;
 
@@ -266,12 +274,14 @@ create table realtime.subscription (
     id bigint generated always as identity constraint pk_subscription primary key, subscription_id uuid not null,
     entity regclass not null, filters realtime.user_defined_filter[] not null default '{}', claims jsonb not null,
     claims_role regrole not null generated always as (realtime.to_regrole(claims ->> 'role')) stored,
-    created_at timestamp not null default (now() at time zone 'utc')
+    created_at timestamp not null default (now() at time zone 'utc'), action_filter text default '*', selected_columns text[]
 );
 
-grant select on realtime.schema_migrations, realtime.subscription to anon, authenticated, service_role;
+alter table realtime.messages add column binary_payload bytea;
 
-grant all on realtime.schema_migrations, realtime.subscription to postgres, dashboard_user;
+grant select on realtime.subscription to anon, authenticated, service_role;
+
+grant all on realtime.subscription to postgres, dashboard_user;
 """
 
 # What the platform grants when one of these is made; the stand-ins bring their grants, an extension of a server's own does not.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.live import LiveProject
+from tests.integration.platform_privileges import PLATFORM_PRIVILEGES
 
 # By schema: the owner of its tables, and the tables.
 TABLES = {
@@ -193,3 +194,37 @@ def test_extensions_are_made_and_dropped_with_the_event_triggers_there(project: 
     project.psql("create extension pg_net with schema extensions; create extension pg_cron; drop extension pg_graphql")
     project.psql("create extension pg_graphql; drop extension pg_cron; drop extension pg_net")
     assert project.psql("select has_schema_privilege('anon', 'graphql', 'usage')") == "t"
+
+
+def test_owners_and_privileges_of_every_object(project: LiveProject) -> None:
+    found = project.psql("""
+        set search_path = pg_catalog;
+        with made as (
+            select case relkind when 'S' then 'sequence' else 'table' end as kind, oid::regclass::text as name, relowner as owner,
+                coalesce(relacl, acldefault((case relkind when 'S' then 's' else 'r' end)::"char", relowner)) as acl
+            from pg_class where relkind in ('r', 'p', 'v', 'S') and not relispartition
+                and relnamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace)
+            union all
+            select 'function', oid::regprocedure::text, proowner, coalesce(proacl, acldefault('f', proowner)) from pg_proc
+            where pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace)
+        ), given as (
+            select kind, name, owner::regrole::text as owner, split_part(item, '=', 1) as to_whom,
+                regexp_replace(split_part(split_part(item, '=', 2), '/', 1), 'm\\*?', '') as what
+            from made, unnest(acl::text[]) as item
+        )
+        select kind || ' ' || name, owner, string_agg(
+            coalesce(nullif(to_whom, ''), 'public') || '=' || what, ' ' order by to_whom collate "C") filter (where to_whom <> owner)
+        from given group by kind, name, owner
+        """)
+    there = {what: (owner, given) for what, owner, given in (line.split("|") for line in found.splitlines())}
+    listed = {
+        what.strip(): (owner, " ".join(sorted(given.split(), key=order_of_grantees)))
+        for owner, given, objects in PLATFORM_PRIVILEGES
+        for what in objects.strip().splitlines()
+    }
+    assert there == listed
+
+
+def order_of_grantees(item: str) -> str:
+    """Everybody comes first, as in access lists."""
+    return item.removeprefix("public")
