@@ -221,6 +221,20 @@ create unique index users_email_partial_key on auth.users (email) where not is_s
 
 create index users_instance_id_idx on auth.users (instance_id);
 
+create index users_instance_id_email_idx on auth.users (instance_id, lower(email));
+
+create index users_is_anonymous_idx on auth.users (is_anonymous);
+
+create unique index confirmation_token_idx on auth.users (confirmation_token) where confirmation_token !~ '^[0-9 ]*$';
+
+create unique index recovery_token_idx on auth.users (recovery_token) where recovery_token !~ '^[0-9 ]*$';
+
+create unique index email_change_token_current_idx on auth.users (email_change_token_current) where email_change_token_current !~ '^[0-9 ]*$';
+
+create unique index email_change_token_new_idx on auth.users (email_change_token_new) where email_change_token_new !~ '^[0-9 ]*$';
+
+create unique index reauthentication_token_idx on auth.users (reauthentication_token) where reauthentication_token !~ '^[0-9 ]*$';
+
 create table auth.identities (
     provider_id text not null,
     user_id uuid not null references auth.users on delete cascade,
@@ -231,7 +245,7 @@ create table auth.identities (
     updated_at timestamptz,
     email text generated always as (lower(identity_data ->> 'email')) stored,
     id uuid primary key default gen_random_uuid(),
-    unique (provider_id, provider)
+    constraint identities_provider_id_provider_unique unique (provider_id, provider)
 );
 
 create index identities_user_id_idx on auth.identities (user_id);
@@ -299,7 +313,7 @@ grant execute on function auth.jwt() to postgres;
 STORAGE = """
 create table storage.buckets (
     id text primary key,
-    name text not null unique,
+    name text not null,
     owner uuid,
     created_at timestamptz default now(),
     updated_at timestamptz default now(),
@@ -312,7 +326,7 @@ create table storage.buckets (
 
 create table storage.objects (
     id uuid primary key default gen_random_uuid(),
-    bucket_id text references storage.buckets,
+    bucket_id text constraint "objects_bucketId_fkey" references storage.buckets,
     name text,
     owner uuid,
     created_at timestamptz default now(),
@@ -322,11 +336,18 @@ create table storage.objects (
     path_tokens text[] generated always as (string_to_array(name, '/')) stored,
     version text,
     owner_id text,
-    user_metadata jsonb,
-    unique (bucket_id, name)
+    user_metadata jsonb
 );
 
-create index objects_name_prefix_idx on storage.objects (name text_pattern_ops);
+create unique index bname on storage.buckets (name);
+
+create unique index bucketid_objname on storage.objects (bucket_id, name);
+
+create index idx_objects_bucket_id_name on storage.objects (bucket_id, name collate "C");
+
+create index idx_objects_bucket_id_name_lower on storage.objects (bucket_id, lower(name) collate "C");
+
+create index name_prefix_search on storage.objects (name text_pattern_ops);
 
 create function storage.foldername(name text) returns text[] language sql immutable as $$
     select parts[:cardinality(parts) - 1] from (select string_to_array(name, '/') as parts) as path

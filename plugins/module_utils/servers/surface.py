@@ -44,7 +44,7 @@ alter table auth.sessions add column aal auth.aal_level;
 create table auth.refresh_tokens (
     instance_id uuid,
     id bigserial primary key,
-    token varchar(255) unique,
+    token varchar(255) constraint refresh_tokens_token_unique unique,
     user_id varchar(255),
     revoked boolean,
     created_at timestamptz,
@@ -86,7 +86,7 @@ create table auth.mfa_factors (
 
 create table auth.mfa_challenges (
     id uuid primary key,
-    factor_id uuid not null references auth.mfa_factors on delete cascade,
+    factor_id uuid not null constraint mfa_challenges_auth_factor_id_fkey references auth.mfa_factors on delete cascade,
     created_at timestamptz not null,
     verified_at timestamptz,
     ip_address inet not null,
@@ -98,8 +98,8 @@ create table auth.mfa_amr_claims (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     authentication_method text not null,
-    id uuid primary key,
-    unique (session_id, authentication_method)
+    id uuid constraint amr_id_pk primary key,
+    constraint mfa_amr_claims_session_id_authentication_method_pkey unique (session_id, authentication_method)
 );
 
 do $do$
