@@ -5,34 +5,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import VerificationFailed
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history import (
-    HistoryRow,
     LedgerEvent,
+    exists,
     newest_applied_events,
-    read_history,
     read_ledger,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_all
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
+# A column that a file adds to the table changes no row.
+_HASHES = """
+select row ->> 'version', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(
+    pg_catalog.jsonb_build_array(row -> 'version', row -> 'name', row -> 'statements')::text, 'UTF8')), 'hex')
+from (select pg_catalog.to_jsonb(m) as row from supabase_migrations.schema_migrations as m) as rows
+"""
+
+
 @dataclass(frozen=True)
 class Records:
-    """History and ledger as they were at one time."""
+    """History and ledger as they were at one time; of the history each version, and a hash of what its row says."""
 
-    history: tuple[HistoryRow, ...]
+    history: Mapping[str, str]
     ledger: tuple[LedgerEvent, ...]
 
 
 def read_records(connection: PgConnection) -> Records:
-    """History and ledger as the session sees them now."""
-    return Records(tuple(read_history(connection)), tuple(read_ledger(connection)))
+    """History and ledger as the session sees them now. The statements of years stay where they are: locks are held meanwhile."""
+    rows = fetch_all(connection, _HASHES) if exists(connection, "supabase_migrations.schema_migrations") else []
+    return Records(dict(rows), tuple(read_ledger(connection)))
 
 
 def require_recorded(
@@ -68,8 +77,8 @@ def unexpected_records(
 
     The ledger may have grown by events of other sessions, which record failures and verifications beside the run.
     """
-    old = {row.version: row for row in before.history if row.version not in rolled_back}
-    new = {row.version: row for row in after.history}
+    old = {version: row for version, row in before.history.items() if version not in rolled_back}
+    new = after.history
     lost = sorted((old.keys() | set(applied)) - new.keys())
     changed = sorted(version for version in old.keys() & new.keys() if old[version] != new[version])
     added = sorted(new.keys() - old.keys() - set(applied))
