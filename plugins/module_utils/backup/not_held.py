@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import NotHeld
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    PLATFORM_EVENT_TRIGGERS,
+    PLATFORM_SCHEMAS,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
@@ -34,6 +39,16 @@ where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog
 order by 2
 """
 
+# The archive has an event trigger, but not the function that a user made for it in a schema of the platform.
+_EVENT_TRIGGERS_AT_THE_PLATFORMS = """
+select count(*) from pg_catalog.pg_event_trigger as e
+join pg_catalog.pg_proc as p on p.oid = e.evtfoid join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+where n.nspname = any(%s) and e.evtname <> all(%s) and pg_catalog.pg_get_userbyid(e.evtowner) <> %s
+  and not exists (
+      select from pg_catalog.pg_depend as d
+      where d.classid = 'pg_catalog.pg_event_trigger'::regclass and d.objid = e.oid and d.deptype = 'e')
+"""
+
 
 def read_not_held(connection: PgConnection, *, cron_jobs_held: int) -> list[NotHeld]:
     """What is there and not in the archive, with how much of it, in the open transaction; what is empty is left out.
@@ -52,6 +67,9 @@ def read_not_held(connection: PgConnection, *, cron_jobs_held: int) -> list[NotH
         if table not in named:
             rows = _count(connection, str(identifier), str(condition))
             found.append(NotHeld(what=f"rows of an extension's table {table}", count=rows))
+    platform = [[*PLATFORM_SCHEMAS], [*PLATFORM_EVENT_TRIGGERS], SUPERUSER]
+    theirs = int(fetch_value(connection, _EVENT_TRIGGERS_AT_THE_PLATFORMS, platform))
+    found.append(NotHeld(what="event triggers of yours with functions in schemas of the platform", count=theirs))
     return [item for item in found if item.count != 0]
 
 

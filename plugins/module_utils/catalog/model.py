@@ -69,6 +69,18 @@ PLATFORM_SCHEMAS = (
 )
 """The schemas that Supabase or its extensions own, after the list of the Supabase CLI's C(db dump) of what it leaves out."""
 
+PLATFORM_EVENT_TRIGGERS = (
+    "graphql_watch_ddl",
+    "graphql_watch_drop",
+    "issue_graphql_placeholder",
+    "issue_pg_cron_access",
+    "issue_pg_graphql_access",
+    "issue_pg_net_access",
+    "pgrst_ddl_watch",
+    "pgrst_drop_watch",
+)
+"""The platform's event triggers, after supabase/postgres: their functions are in its schemas; some of them postgres owns."""
+
 OWN_SCHEMA = "pgops"
 """Where this collection keeps its ledger: neither the user's nor the platform's."""
 

@@ -89,8 +89,9 @@ class _Work:
         """Look at every difference."""
         renamed = self._renamed()
         anew = self._made_anew()
-        for key in sorted(self.created | anew):
-            if key not in renamed and not self._goes_with_another(key, self.after, self.created | anew):
+        made = self.created | anew
+        for key in sorted(made):
+            if key not in renamed and not self._goes_with_another(key, self.after, made):
                 self._drop(key)
         for key in sorted(self.dropped | anew):
             if key not in renamed and not self._goes_with_another(key, self.before, self.dropped):

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
+# A column that a file adds to the table changes no row.
+_HASHES = """
+select row ->> 'version', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(
+    pg_catalog.jsonb_build_array(row -> 'version', row -> 'name', row -> 'statements')::text, 'UTF8')), 'hex')
+from (select pg_catalog.to_jsonb(m) as row from supabase_migrations.schema_migrations as m) as rows
+"""
+
+
 @dataclass(frozen=True)
 class RecordedEvent:
     """An event of the ledger, with a hash of all that it says."""
@@ -34,7 +42,7 @@ class RecordedEvent:
 class Records:
     """History and ledger as they were at one time.
 
-    :param history: each version with a hash of its whole row.
+    :param history: each version, and a hash of what its row says.
     """
 
     history: Mapping[str, str]
@@ -42,11 +50,8 @@ class Records:
 
 
 def read_records(connection: PgConnection) -> Records:
-    """History and ledger as the session sees them now. The server hashes: their text may be many times what they tell."""
-    history: list[tuple[str, str]] = []
-    if exists(connection, "supabase_migrations.schema_migrations"):
-        query = "select version, pg_catalog.md5(to_jsonb(m)::text) from supabase_migrations.schema_migrations m"
-        history = [(str(version), str(digest)) for version, digest in fetch_all(connection, query)]
+    """History and ledger as the session sees them now. The server hashes: what years have written stays where it is."""
+    history = fetch_all(connection, _HASHES) if exists(connection, "supabase_migrations.schema_migrations") else []
     ledger: list[RecordedEvent] = []
     if exists(connection, "pgops.ledger"):
         query = (

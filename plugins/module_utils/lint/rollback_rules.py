@@ -11,6 +11,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import 
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.batch import LintBatch, LintFile, finding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.documents import LintFinding
 from ansible_collections.pgops.supabase.plugins.module_utils.lint.groups import in_project
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.concurrently import runs_without_concurrently
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import (
     Created,
     created_by,
@@ -18,7 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.sql.effects import 
     emptied_by,
     written_by,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable_rollback
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import Script
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.tree import DatabaseObject
 
@@ -42,10 +43,18 @@ def rollback_cannot_run(batch: LintBatch) -> Iterator[LintFinding]:
         if file.rollback is None:
             continue
         try:
-            runnable(file.rollback)
+            runnable_rollback(file.rollback)
         except SqlScriptError as error:
             place = error.where if isinstance(error.where, Position) else Position(file.rollback.file, 1, 1)
             yield finding("rollback-cannot-run", "warning", place, error.what, error.next_step or "")
+        for statement in filter(runs_without_concurrently, file.rollback.statements):
+            yield finding(
+                "rollback-locks",
+                "notice",
+                statement,
+                "The rollback is one transaction, so this runs without CONCURRENTLY, and whoever needs the table waits until it is over",
+                "Nothing to do, unless the table is large and busy: then leave the index to a migration of its own.",
+            )
 
 
 def rollback_loses_data(batch: LintBatch) -> Iterator[LintFinding]:

@@ -66,6 +66,8 @@ _OTHER_LOGINS = f"""
 select rolname from pg_catalog.pg_roles where rolcanlogin and not rolsuper and rolname <> '{LOGIN_OF_API}'
 and pg_catalog.has_database_privilege(oid, pg_catalog.current_database(), 'connect') order by 1
 """
+# A GRANT or REVOKE on the database writes its row anew even where it changes nothing.
+_ROW_WRITTEN_BY = "select xmin::text from pg_catalog.pg_database where datname = pg_catalog.current_database()"
 _EXISTING = "select rolname from pg_catalog.pg_roles where rolname = any(%s)"
 # A table of the application that the role may write to; where row level security lets it is not asked.
 _WRITABLE = """
@@ -87,11 +89,16 @@ def before_stopping(connection: PgConnection, *, close_api: bool) -> dict[str, A
     return before
 
 
-def stop(connection: PgConnection, before: Mapping[str, Any]) -> None:
-    """Have new sessions read-only, and the API's login closed where ``before`` has it, in the caller's transaction."""
+def stop(connection: PgConnection, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Have new sessions read-only, and the API's login closed where ``before`` has it, in the caller's transaction.
+
+    :returns: ``before``, with what tells later whether somebody else has changed who may connect.
+    """
     _set_default(connection, "on")
-    if "connect_revoked" in before:
-        _change_connect(connection, grant=before["connect_granted"], revoke=["", LOGIN_OF_API])
+    if "connect_revoked" not in before:
+        return dict(before)
+    _change_connect(connection, grant=before["connect_granted"], revoke=["", LOGIN_OF_API])
+    return {**before, "row_written_by": fetch_value(connection, _ROW_WRITTEN_BY)}
 
 
 def is_stopped(connection: PgConnection, before: Mapping[str, Any]) -> bool:
@@ -100,16 +107,36 @@ def is_stopped(connection: PgConnection, before: Mapping[str, Any]) -> bool:
     return bool(fetch_value(connection, _OWN_SETTING) == "on" and is_closed)
 
 
-def let_go(connection: PgConnection, before: Mapping[str, Any]) -> None:
-    """Have the database as it was before, in the caller's transaction."""
+def let_go(connection: PgConnection, before: Mapping[str, Any]) -> list[str]:
+    """Have the database as it was before, in the caller's transaction; what was left otherwise, and why, is returned.
+
+    A migration may have revoked CONNECT from PUBLIC meanwhile, which had been done already and left no other trace than that the
+    database's row is newer. Then PUBLIC gets nothing back; each role that could log in keeps a right of its own.
+    """
     from psycopg2 import sql
 
     _set_default(connection, before.get("default_transaction_read_only"))
-    if "connect_revoked" in before:
+    if "connect_revoked" not in before:
+        return []
+    written_by = before.get("row_written_by")
+    if (
+        written_by is None
+        or written_by == fetch_value(connection, _ROW_WRITTEN_BY)
+        or "" not in before["connect_revoked"]
+    ):
         _change_connect(connection, grant=before["connect_revoked"], revoke=before["connect_granted"])
-        if before.get("connect_grantable"):
-            statement = _on_database(connection, "grant connect on database {} to ")
-            execute(connection, statement + sql.Identifier(LOGIN_OF_API) + sql.SQL(" with grant option"))
+        left = []
+    else:
+        _change_connect(connection, grant=[LOGIN_OF_API], revoke=[])
+        give_back = _on_database(connection, "GRANT CONNECT ON DATABASE {} TO PUBLIC;").as_string(connection)
+        left = [
+            "rights on the database were changed while the writes were stopped, so CONNECT was not given back to PUBLIC, which a "
+            f"migration may have revoked; each role that logs in has it now. If it was not: {give_back}"
+        ]
+    if before.get("connect_grantable"):
+        statement = _on_database(connection, "grant connect on database {} to ")
+        execute(connection, statement + sql.Identifier(LOGIN_OF_API) + sql.SQL(" with grant option"))
+    return left
 
 
 def roles_that_write(connection: PgConnection) -> list[str]:

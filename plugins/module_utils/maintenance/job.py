@@ -180,7 +180,7 @@ def _stop(
         before: dict[str, Any] = present.before if present else {}
         if strategy == "database":
             before = before or database.before_stopping(connection, close_api=not how.keep_api_reads)
-            database.stop(connection, before)
+            before = database.stop(connection, before)
         if strategy == "sql":
             application.run_statements(connection, how.sql_on or "", "sql_on")
             proofs += [application.prove_flag(connection, how.sql_proof, True)] if how.sql_proof else []
@@ -264,6 +264,7 @@ def _let_go(
     earlier: MaintenanceReport | None,
 ) -> MaintenanceReport:
     proofs: list[Proof] = []
+    left: list[str] = []
     if record.strategy == "http" and how.http_off is not None:
         proofs.append(application.send(how.http_off, "http_off"))
     with short_transaction(connection):
@@ -275,7 +276,7 @@ def _let_go(
                 next_step="Run again.",
             )
         if record.strategy == "database":
-            database.let_go(connection, present.before)
+            left = database.let_go(connection, present.before)
         if record.strategy == "sql":
             application.run_statements(connection, how.sql_off or "", "sql_off")
             proofs += [application.prove_flag(connection, how.sql_proof, False)] if how.sql_proof else []
@@ -285,6 +286,7 @@ def _let_go(
     if earlier is not None:
         report.proofs, report.warnings, report.sessions_ended = earlier.proofs, earlier.warnings, earlier.sessions_ended
     report.proofs += proofs
+    report.warnings = [*report.warnings, *left]
     moment = str(fetch_value(connection, _NOW))
     report.seconds = round(
         (datetime.fromisoformat(report.until) - datetime.fromisoformat(record.since)).total_seconds(), 3

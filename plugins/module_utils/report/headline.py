@@ -51,8 +51,8 @@ def ending(run: RunRecord, documents: Documents) -> str:
         return f"{text}: the rollback failed, see below; unless it says otherwise the migrations are still applied"
     if run.verdict == "nothing_to_do" and run.operation == "rollback":
         return (
-            f"{text}: what it would take back is not applied any more. An earlier run: -e rollback_of_run=<run id>, the name of its "
-            "directory; or all after a version: -e rollback_to_version=<version>"
+            f"{text}: no run has applied anything, or what it would take back was taken back already. An earlier run: "
+            "-e rollback_of_run=<run id>, the name of its directory; or all after a version: -e rollback_to_version=<version>"
         )
     if run.verdict == "nothing_to_do" and run.operation == "migrate" and "migration" not in documents:
         return "NOTHING APPLIED: only other phases were asked for"

@@ -260,7 +260,7 @@ def _require_locks(connection: PgConnection, content: BackupContent, plan: Resto
             f"The restore locks about {needed} objects at once, and the server's lock table holds about {capacity}",
             where="setting max_locks_per_transaction",
             next_step=f"Set max_locks_per_transaction to {-(-needed * setting // capacity)} or more, restart the server and run again; "
-            "or restore into another database (playbook: restore_to).",
+            "or restore into another server (playbook: restore_to).",
             details={"locks_needed": needed, "locks_capacity": capacity},
         )
 

@@ -45,6 +45,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model impor
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_value
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.tables import Table, foreign_keys, present_schemas
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import server_error
+from ansible_collections.pgops.supabase.plugins.module_utils.restore.if_missing import run_if_missing
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.platform import platform_keys
 from ansible_collections.pgops.supabase.plugins.module_utils.restore.surroundings import (
     attach,
@@ -63,6 +64,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.restore.target impo
     drop_content,
     drop_large_objects,
     drop_schemas,
+    may_own_event_triggers,
     schemas_of_extensions,
     stored_tables,
     switch_triggers_off,
@@ -79,8 +81,6 @@ NOT_RESTORED: frozenset[Table] = frozenset(
     {(OWN_SCHEMA, "lease"), (OWN_SCHEMA, "maintenance"), (OWN_SCHEMA, "project_marker")}
 )
 
-_SAVEPOINT = "pgops_restore_entry"
-_DUPLICATE_OBJECT = "42710"
 _SETVAL = re.compile(rb"pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\)")
 # What pg_restore itself sets before anything else.
 _SETTINGS = {
@@ -341,24 +341,15 @@ def _run(connection: PgConnection, plan: RestorePlan, entry: Entry, statements: 
         if entry.kind == "SEQUENCE SET" and entry.schema in plan.rows_only:
             _move_forward(connection, entry, statements, done)
         elif entry.kind in IF_MISSING:
-            _run_if_missing(connection, statements)
+            note = run_if_missing(connection, entry, statements)
+            done.notes += [note] if note else []
+        elif entry.kind == "EVENT TRIGGER":
+            with may_own_event_triggers(connection, entry.owner):
+                run_in(connection, statements)
         else:
             run_in(connection, statements)
     except psycopg2.Error as error:
         raise _entry_failed(entry, error) from error
-
-
-def _run_if_missing(connection: PgConnection, statements: bytes) -> None:
-    import psycopg2
-
-    execute(connection, f"savepoint {_SAVEPOINT}")
-    try:
-        run_in(connection, statements)
-    except psycopg2.Error as error:
-        if error.pgcode != _DUPLICATE_OBJECT:
-            raise
-        execute(connection, f"rollback to savepoint {_SAVEPOINT}")
-    execute(connection, f"release savepoint {_SAVEPOINT}")
 
 
 def _move_forward(connection: PgConnection, entry: Entry, statements: bytes, done: RestoredArchive) -> None:

@@ -12,7 +12,11 @@ from typing import Any
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.documents import BackupManifest
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import major_version
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import PLATFORM_SCHEMAS, Catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
+    PLATFORM_EVENT_TRIGGERS,
+    PLATFORM_SCHEMAS,
+    Catalog,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.privileges import unquoted
 from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 
@@ -37,7 +41,8 @@ def _is_platforms(key: str, definition: Mapping[str, Any], manifest: BackupManif
         return unquoted(definition["schema"]) in (*PLATFORM_SCHEMAS, "pg_catalog")
     if kind == "event trigger":
         schema = str(definition["function"]).rpartition("(")[0].rpartition(".")[0]
-        return definition["owner"] == SUPERUSER and unquoted(schema) in PLATFORM_SCHEMAS
+        told = unquoted(name) in PLATFORM_EVENT_TRIGGERS or definition["owner"] == SUPERUSER
+        return told and unquoted(schema) in PLATFORM_SCHEMAS
     return False
 
 

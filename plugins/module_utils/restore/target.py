@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import execute, fetch_all, fetch_value
@@ -154,6 +155,28 @@ def switch_triggers_off(connection: PgConnection) -> bool:
     finally:
         execute(connection, f"release savepoint {_SAVEPOINT}")
     return True
+
+
+@contextmanager
+def may_own_event_triggers(connection: PgConnection, role: str | None) -> Iterator[None]:
+    """Let a role own event triggers for one block, as the platform's server does.
+
+    PostgreSQL wants a superuser for their owner when they are made, and asks no more then. Only a superuser can bring that
+    about; with another session the platform's server decides.
+    """
+    from psycopg2 import sql
+
+    asked = (
+        "select exists(select from pg_catalog.pg_roles where rolname = %s and not rolsuper) "
+        "and (select rolsuper from pg_catalog.pg_roles where rolname = current_user)"
+    )
+    if not fetch_value(connection, asked, [role]):
+        yield
+        return
+    name = sql.Identifier(str(role))
+    execute(connection, sql.SQL("alter role {} superuser").format(name))
+    yield
+    execute(connection, sql.SQL("alter role {} nosuperuser").format(name))
 
 
 def unwritable_tables(connection: PgConnection, tables: Sequence[Table]) -> list[Table]:

@@ -96,7 +96,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording 
     result_document,
     reverted_migration,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.concurrently import runs_without_concurrently
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable, runnable_rollback
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def roll_back(options: ConnectionOptions, how: RollbackOptions) -> RollbackResul
         ledger = read_ledger(connection)
     reverted = [_load(how.supabase_dir, version, name, ledger, progress.expected) for version, name in versions]
     progress.by_record = [item.version for item in reverted if item.by_record]
+    progress.notices += [told for item in reverted for told in _without_concurrently(item)]
     progress.rows_kept = [row for item in reverted if item.by_record for row in item.rows or []]
     if reverted:
         try:
@@ -192,7 +194,18 @@ def _load(
             next_step="Write what takes the migration back, select 1; where nothing does.",
         )
     by_record = nothing_to_return and not script.statements
-    return RevertedMigration(version, name, path, runnable(script), by_record, rows_written(version, ledger))
+    blocking = tuple(statement.position for statement in script.statements if runs_without_concurrently(statement))
+    return RevertedMigration(
+        version, name, path, runnable_rollback(script), by_record, rows_written(version, ledger), blocking
+    )
+
+
+def _without_concurrently(item: RevertedMigration) -> list[str]:
+    return [
+        f"{place}: runs without CONCURRENTLY, in the rollback's transaction: "
+        "whoever needs the table waits until it is over"
+        for place in item.blocking
+    ]
 
 
 def _transaction(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents import AppliedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification import Verification
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
@@ -21,6 +22,7 @@ class RevertedMigration:
 
     :param by_record: it changed no catalog and there is no script, or one without a statement: only the record of it goes.
     :param rows: what it did to the number of rows, None where that is not known.
+    :param blocking: where the script says CONCURRENTLY, which it runs without.
     """
 
     version: str
@@ -29,6 +31,7 @@ class RevertedMigration:
     script: RunnableScript
     by_record: bool = False
     rows: list[RowChange] | None = None
+    blocking: tuple[Position, ...] = ()
 
     @property
     def sha256(self) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ansible_collections.pgops.supabase.plugins.module_utils.servers import surface, surface_tables
+from ansible_collections.pgops.supabase.plugins.module_utils.servers import surface, surface_functions, surface_tables
 
 SUPERUSER = "supabase_admin"
 OWNER = "postgres"
@@ -221,6 +221,20 @@ create unique index users_email_partial_key on auth.users (email) where not is_s
 
 create index users_instance_id_idx on auth.users (instance_id);
 
+create index users_instance_id_email_idx on auth.users (instance_id, lower(email));
+
+create index users_is_anonymous_idx on auth.users (is_anonymous);
+
+create unique index confirmation_token_idx on auth.users (confirmation_token) where confirmation_token !~ '^[0-9 ]*$';
+
+create unique index recovery_token_idx on auth.users (recovery_token) where recovery_token !~ '^[0-9 ]*$';
+
+create unique index email_change_token_current_idx on auth.users (email_change_token_current) where email_change_token_current !~ '^[0-9 ]*$';
+
+create unique index email_change_token_new_idx on auth.users (email_change_token_new) where email_change_token_new !~ '^[0-9 ]*$';
+
+create unique index reauthentication_token_idx on auth.users (reauthentication_token) where reauthentication_token !~ '^[0-9 ]*$';
+
 create table auth.identities (
     provider_id text not null,
     user_id uuid not null references auth.users on delete cascade,
@@ -231,7 +245,7 @@ create table auth.identities (
     updated_at timestamptz,
     email text generated always as (lower(identity_data ->> 'email')) stored,
     id uuid primary key default gen_random_uuid(),
-    unique (provider_id, provider)
+    constraint identities_provider_id_provider_unique unique (provider_id, provider)
 );
 
 create index identities_user_id_idx on auth.identities (user_id);
@@ -291,13 +305,15 @@ alter table auth.sessions enable row level security;
 
 grant all on all tables in schema auth to postgres, dashboard_user;
 
-grant execute on all functions in schema auth to postgres, dashboard_user;
+grant execute on all functions in schema auth to dashboard_user;
+
+grant execute on function auth.jwt() to postgres;
 """
 
 STORAGE = """
 create table storage.buckets (
     id text primary key,
-    name text not null unique,
+    name text not null,
     owner uuid,
     created_at timestamptz default now(),
     updated_at timestamptz default now(),
@@ -310,7 +326,7 @@ create table storage.buckets (
 
 create table storage.objects (
     id uuid primary key default gen_random_uuid(),
-    bucket_id text references storage.buckets,
+    bucket_id text constraint "objects_bucketId_fkey" references storage.buckets,
     name text,
     owner uuid,
     created_at timestamptz default now(),
@@ -320,11 +336,18 @@ create table storage.objects (
     path_tokens text[] generated always as (string_to_array(name, '/')) stored,
     version text,
     owner_id text,
-    user_metadata jsonb,
-    unique (bucket_id, name)
+    user_metadata jsonb
 );
 
-create index objects_name_prefix_idx on storage.objects (name text_pattern_ops);
+create unique index bname on storage.buckets (name);
+
+create unique index bucketid_objname on storage.objects (bucket_id, name);
+
+create index idx_objects_bucket_id_name on storage.objects (bucket_id, name collate "C");
+
+create index idx_objects_bucket_id_name_lower on storage.objects (bucket_id, lower(name) collate "C");
+
+create index name_prefix_search on storage.objects (name text_pattern_ops);
 
 create function storage.foldername(name text) returns text[] language sql immutable as $$
     select parts[:cardinality(parts) - 1] from (select string_to_array(name, '/') as parts) as path
@@ -354,7 +377,7 @@ alter table storage.objects enable row level security;
 
 grant all on all tables in schema storage to postgres, anon, authenticated, service_role;
 
-grant execute on all functions in schema storage to postgres, anon, authenticated, service_role;
+grant execute on all functions in schema storage to postgres, anon, authenticated, service_role, dashboard_user;
 """
 
 PUBLIC = """
@@ -403,7 +426,8 @@ def shape_script(passwords: Mapping[str, str]) -> str:
     """
     logins = [f"alter role {role} password '{_plain(passwords[role])}';" for role in LOGIN_ROLES]
     parts = [ROLES, surface.ROLES, *logins, SCHEMAS, EXTENSIONS, AUTH, surface.AUTH, surface_tables.AUTH]
-    parts += [STORAGE, surface.STORAGE, surface_tables.STORAGE, surface.REALTIME, surface_tables.REALTIME]
+    parts += [STORAGE, surface.STORAGE, surface_tables.STORAGE, surface_functions.STORAGE]
+    parts += [surface.REALTIME, surface_tables.REALTIME, surface_functions.REALTIME]
     parts += [surface.FUNCTIONS, surface.DEFAULT_PRIVILEGES, PUBLIC]
     parts += [surface.EVENT_TRIGGERS, surface_tables.EVENT_TRIGGERS, DATABASES]
     return "\n\n".join(parts) + "\n\n"

@@ -44,7 +44,7 @@ alter table auth.sessions add column aal auth.aal_level;
 create table auth.refresh_tokens (
     instance_id uuid,
     id bigserial primary key,
-    token varchar(255) unique,
+    token varchar(255) constraint refresh_tokens_token_unique unique,
     user_id varchar(255),
     revoked boolean,
     created_at timestamptz,
@@ -86,7 +86,7 @@ create table auth.mfa_factors (
 
 create table auth.mfa_challenges (
     id uuid primary key,
-    factor_id uuid not null references auth.mfa_factors on delete cascade,
+    factor_id uuid not null constraint mfa_challenges_auth_factor_id_fkey references auth.mfa_factors on delete cascade,
     created_at timestamptz not null,
     verified_at timestamptz,
     ip_address inet not null,
@@ -98,8 +98,8 @@ create table auth.mfa_amr_claims (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     authentication_method text not null,
-    id uuid primary key,
-    unique (session_id, authentication_method)
+    id uuid constraint amr_id_pk primary key,
+    constraint mfa_amr_claims_session_id_authentication_method_pkey unique (session_id, authentication_method)
 );
 
 do $do$
@@ -119,8 +119,6 @@ end
 $do$;
 
 grant all on all tables in schema auth to postgres, dashboard_user;
-
-grant select on all tables in schema auth to postgres with grant option;
 
 grant all on all sequences in schema auth to postgres, dashboard_user;
 """
@@ -174,18 +172,6 @@ create trigger enforce_bucket_name_length_trigger before insert or update of nam
 create function storage.operation() returns text language sql stable as $$
     select current_setting('storage.operation', true)
 $$;
-
-do $do$
-declare
-    made regprocedure;
-begin
-    for made in select oid from pg_catalog.pg_proc where pronamespace = 'storage'::regnamespace loop
-        execute pg_catalog.format('alter function %s owner to supabase_storage_admin', made);
-    end loop;
-end
-$do$;
-
-grant all on all functions in schema storage to postgres, anon, authenticated, service_role;
 """
 
 REALTIME = """
@@ -212,8 +198,6 @@ grant select, insert, update on realtime.messages to postgres, anon, authenticat
 create function realtime.topic() returns text language sql stable as $$
     select nullif(current_setting('realtime.topic', true), '')
 $$;
-
-alter function realtime.topic() owner to supabase_realtime_admin;
 
 create function realtime.send(payload jsonb, event text, topic text, private boolean default true) returns void
 language plpgsql as $$

@@ -35,7 +35,7 @@ create table auth.flow_state (
     id uuid primary key, user_id uuid, auth_code text, code_challenge_method auth.code_challenge_method, code_challenge text,
     provider_type text not null, provider_access_token text, provider_refresh_token text, created_at timestamptz,
     updated_at timestamptz, authentication_method text not null, auth_code_issued_at timestamptz, invite_token text,
-    referrer text, oauth_client_state_id uuid
+    referrer text, oauth_client_state_id uuid, linking_target_id uuid, email_optional boolean not null default false
 );
 
 create table auth.one_time_tokens (
@@ -92,7 +92,8 @@ create table auth.oauth_authorizations (
 create table auth.oauth_consents (
     id uuid primary key, user_id uuid not null references auth.users on delete cascade,
     client_id uuid not null references auth.oauth_clients on delete cascade, scopes text not null,
-    granted_at timestamptz not null default now(), revoked_at timestamptz, unique (user_id, client_id)
+    granted_at timestamptz not null default now(), revoked_at timestamptz,
+    constraint oauth_consents_user_client_unique unique (user_id, client_id)
 );
 
 create table auth.oauth_client_states (
@@ -103,6 +104,7 @@ create table auth.custom_oauth_providers (
     id uuid primary key default gen_random_uuid(), provider_type text not null check (provider_type in ('oauth2', 'oidc')),
     identifier text not null unique, name text not null, client_id text not null, client_secret text not null,
     acceptable_client_ids text[] not null default '{}', scopes text[] not null default '{}',
+    custom_claims_allowlist text[] not null default '{}',
     pkce_enabled boolean not null default true, attribute_mapping jsonb not null default '{}',
     authorization_params jsonb not null default '{}', enabled boolean not null default true,
     email_optional boolean not null default false, issuer text, discovery_url text,
@@ -118,6 +120,26 @@ create table auth.webauthn_credentials (
     backed_up boolean not null default false, friendly_name text not null default '',
     created_at timestamptz not null default now(), updated_at timestamptz not null default now(), last_used_at timestamptz
 );
+
+alter table auth.sessions add constraint sessions_scopes_length check (char_length(scopes) <= 4096);
+
+create index identities_email_idx on auth.identities (email text_pattern_ops);
+
+create index refresh_tokens_instance_id_idx on auth.refresh_tokens (instance_id);
+
+create index refresh_tokens_instance_id_user_id_idx on auth.refresh_tokens (instance_id, user_id);
+
+create index refresh_tokens_parent_idx on auth.refresh_tokens (parent);
+
+create index refresh_tokens_session_id_revoked_idx on auth.refresh_tokens (session_id, revoked);
+
+create index refresh_tokens_updated_at_idx on auth.refresh_tokens (updated_at desc);
+
+create index sessions_not_after_idx on auth.sessions (not_after desc);
+
+create index sessions_oauth_client_id_idx on auth.sessions (oauth_client_id);
+
+create index user_id_created_at_idx on auth.sessions (user_id, created_at);
 
 create table auth.webauthn_challenges (
     id uuid primary key default gen_random_uuid(), user_id uuid references auth.users on delete cascade,
@@ -138,7 +160,10 @@ begin
         if made like 'table %' then
             execute 'alter ' || made || ' enable row level security';
             execute 'grant all on ' || made || ' to postgres, dashboard_user';
-            execute 'grant select on ' || made || ' to postgres with grant option';
+            -- Tables that came after the platform had given postgres this right.
+            if made !~ 'auth\\.(custom_oauth_providers|oauth_.*|webauthn_.*)$' then
+                execute 'grant select on ' || made || ' to postgres with grant option';
+            end if;
         end if;
     end loop;
 end
@@ -147,7 +172,9 @@ $do$;
 
 STORAGE = """
 alter table storage.buckets add column versioning_status text not null default 'DISABLED'
-    check (versioning_status = 'DISABLED');
+    check (versioning_status in ('DISABLED', 'ENABLED', 'SUSPENDED')),
+    add constraint buckets_versioning_standard_only_check check (type = 'STANDARD' or versioning_status = 'DISABLED'),
+    add constraint buckets_versioning_dark_check check (versioning_status = 'DISABLED');
 
 alter table storage.objects add column archived_at timestamptz, add column is_delete_marker boolean not null default false,
     add column is_versioned boolean not null default false;
@@ -210,6 +237,10 @@ grant all on storage.s3_multipart_uploads, storage.s3_multipart_uploads_parts to
 grant select on storage.s3_multipart_uploads, storage.s3_multipart_uploads_parts, storage.buckets_vectors,
     storage.vector_indexes to anon, authenticated, service_role;
 
+grant all on storage.buckets, storage.objects to postgres with grant option;
+
+grant all on storage.migrations to postgres, anon, authenticated, service_role;
+
 grant all on storage.buckets_analytics to anon, authenticated, service_role;
 
 create function storage.can_insert_object(bucketid text, name text, owner uuid, metadata jsonb) returns void
@@ -256,9 +287,10 @@ alter function storage.search(text, text, integer, integer, integer, text, text,
 REALTIME = """
 create table realtime.schema_migrations (version bigint primary key, inserted_at timestamp);
 
-create type realtime.equality_op as enum ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'in');
+create type realtime.equality_op as enum ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'in', 'like', 'ilike', 'is', 'match', 'imatch',
+    'isdistinct');
 
-create type realtime.user_defined_filter as (column_name text, op realtime.equality_op, value text);
+create type realtime.user_defined_filter as (column_name text, op realtime.equality_op, value text, negate boolean);
 
 create function realtime.to_regrole(role_name text) returns regrole language sql immutable as $$ select role_name::regrole $$;
 
@@ -266,12 +298,22 @@ create table realtime.subscription (
     id bigint generated always as identity constraint pk_subscription primary key, subscription_id uuid not null,
     entity regclass not null, filters realtime.user_defined_filter[] not null default '{}', claims jsonb not null,
     claims_role regrole not null generated always as (realtime.to_regrole(claims ->> 'role')) stored,
-    created_at timestamp not null default (now() at time zone 'utc')
+    created_at timestamp not null default (now() at time zone 'utc'), action_filter text default '*'
+        check (action_filter in ('*', 'INSERT', 'UPDATE', 'DELETE')),
+    selected_columns text[]
 );
 
-grant select on realtime.schema_migrations, realtime.subscription to anon, authenticated, service_role;
+create index ix_realtime_subscription_entity on realtime.subscription (entity);
 
-grant all on realtime.schema_migrations, realtime.subscription to postgres, dashboard_user;
+create unique index subscription_subscription_id_entity_filters_action_filter_selec on realtime.subscription
+    (subscription_id, entity, filters, action_filter, coalesce(selected_columns, '{}'));
+
+alter table realtime.messages add column binary_payload bytea,
+    add constraint messages_payload_exclusive check (payload is null or binary_payload is null);
+
+grant select on realtime.subscription to anon, authenticated, service_role;
+
+grant all on realtime.subscription to postgres, dashboard_user;
 """
 
 # What the platform grants when one of these is made; the stand-ins bring their grants, an extension of a server's own does not.

@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import SqlScriptError
+from ansible_collections.pgops.supabase.plugins.module_utils.sql.concurrently import (
+    runs_without_concurrently,
+    without_concurrently,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import (
     UNPARSED_COPY,
     Script,
@@ -75,7 +80,7 @@ def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableSc
         raise SqlScriptError(
             f"{reason_not_transactional(outside[0])} cannot run in a transaction, so a failure after it could not be undone",
             where=outside[0].position,
-            next_step="Use the form without CONCURRENTLY; a rollback has to be one transaction.",
+            next_step="A rollback has to be one transaction: take this statement out of the file, and run it by hand after the rollback.",
         )
     if outside and len(statements) != len(script.statements):
         raise _not_in_own_transaction(outside[0])
@@ -88,6 +93,15 @@ def runnable(script: Script, *, outside_transaction: bool = False) -> RunnableSc
             next_step="Put what cannot run in a transaction into a migration of its own.",
         )
     return RunnableScript(script, statements, bool(outside))
+
+
+def runnable_rollback(script: Script) -> RunnableScript:
+    """Check that a rollback can be run, which is one transaction: CONCURRENTLY is left out where the outcome is the same.
+
+    :raises SqlScriptError: as :func:`runnable`.
+    """
+    kept = tuple(without_concurrently(s) if runs_without_concurrently(s) else s for s in script.statements)
+    return runnable(dataclasses.replace(script, statements=kept))
 
 
 def alone_or_apart(script: RunnableScript) -> list[tuple[Statement, str]]:

@@ -232,6 +232,31 @@ def writing(project: LiveProject, user: str, first: str, begin: str) -> Iterator
         thread.join()
 
 
+@pytest.mark.parametrize("revoked", ["connect", "all"])
+def test_what_a_migration_revokes_of_the_database_meanwhile_stays_revoked(
+    shop: LiveProject, run_module: RunModule, revoked: str
+) -> None:
+    connect = "select has_database_privilege('{}', current_database(), 'connect')"
+    public = "select count(*) from pg_database, aclexplode(datacl) where datname = current_database() and grantee = 0 and privilege_type = 'CONNECT'"
+    for _round in range(2):
+        assert on(run_module, shop)["changed"]
+        shop.psql(f'begin read write; revoke {revoked} on database "{shop.database}" from public; commit')
+        let_on = off(run_module, shop)
+        assert let_on["changed"], let_on
+        assert any(
+            f'GRANT CONNECT ON DATABASE "{shop.database}" TO PUBLIC;' in w for w in let_on["maintenance"]["warnings"]
+        )
+        assert shop.psql(public) == "0"
+        # Nobody who logged in is locked out.
+        assert shop.psql("select 1", "authenticator") == "1"
+        assert shop.psql(connect.format("postgres")) == "t"
+        shop.psql(f'grant connect on database "{shop.database}" to public')
+    # Asked twice and put back in between, it is the module's own change.
+    assert on(run_module, shop)["changed"]
+    assert off(run_module, shop)["maintenance"]["warnings"] == []
+    assert shop.psql(public) == "1"
+
+
 @pytest.mark.parametrize(
     ("user", "first", "begin", "keep_api_reads"),
     [

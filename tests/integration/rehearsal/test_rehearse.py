@@ -38,6 +38,8 @@ class Rehearsed(Application):
         newest: dict[str, Any] = json.loads(documents[-1].read_text(encoding="utf-8")) if documents else {}
         for document in documents:
             assert not (document.parent / "scratch").exists()
+            # Rows that its rollback exported from the copy.
+            assert not (document.parent / "rollback-data").exists()
         return done, newest
 
     def gate(self, **params: Any) -> dict[str, Any]:

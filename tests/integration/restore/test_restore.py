@@ -364,6 +364,55 @@ def test_what_is_the_platforms_is_neither_demanded_nor_touched(restores: Restore
     assert restores.state() == before
 
 
+# One with a function in a schema of the project, one in a schema of the platform; theirs on the platform is postgres, who here
+# may not make them.
+EVENT_TRIGGERS_OF_OURS = """
+create function public.on_ddl() returns event_trigger language plpgsql as 'begin end';
+alter function public.on_ddl() owner to postgres;
+create event trigger ours on ddl_command_end execute function public.on_ddl();
+create function extensions.on_ddl() returns event_trigger language plpgsql as 'begin end';
+create event trigger ours_there on ddl_command_end execute function extensions.on_ddl();
+set allow_system_table_mods = on;
+update pg_event_trigger set evtowner = 'postgres'::regrole where evtname like 'ours%';
+"""
+
+
+def test_event_triggers_of_the_project_come_back_and_are_told_where_their_function_is_not_held(
+    restores: Restores,
+) -> None:
+    project = restores.project
+    project.psql(EVENT_TRIGGERS_OF_OURS, SUPERUSER)
+    listed = "select string_agg(evtname || ' ' || evtenabled::text, ' ' order by evtname) from pg_event_trigger"
+    before = project.psql(listed)
+    # Made in the scratch server, where the platform's are not: ours, whose function the archive has.
+    backup, manifest = restores.backup(verify="restore")
+    assert "event trigger ours" not in "\n".join(manifest["verification"]["notes"])
+    there = "event triggers of yours with functions in schemas of the platform"
+    assert {"what": there, "count": 1} in manifest["not_held"]
+    options = project.superuser_options
+    superuser: dict[str, Any] = {"login_user": options.login_user, "login_password": options.login_password}
+    for _time in range(2):
+        done = restores.restore(backup, **superuser)
+        assert done.get("changed"), done
+        assert project.psql(listed) == before
+    assert project.psql("select evtowner::regrole from pg_event_trigger where evtname = 'ours'") == "postgres"
+    assert project.psql("select rolsuper from pg_roles where rolname = 'postgres'") == "f"
+
+
+def test_event_triggers_of_the_platform_come_from_no_backup(restores: Restores, new_project: NewProject) -> None:
+    backup, _manifest = restores.backup()
+    elsewhere = new_project()
+    elsewhere.psql("drop event trigger pgrst_ddl_watch; drop event trigger issue_pg_cron_access", SUPERUSER)
+    listed = "select string_agg(evtname, ' ' order by evtname) from pg_event_trigger"
+    before = elsewhere.psql(listed)
+    for _time in range(2):
+        done = restores.restore(backup, into=elsewhere, elsewhere=True)
+        assert done.get("changed"), done
+        assert elsewhere.psql(listed) == before
+        elsewhere = new_project()
+        before = elsewhere.psql(listed)
+
+
 def test_rows_of_the_platforms_that_came_since_are_refused_where_they_cannot_be_replaced(restores: Restores) -> None:
     restores.project.psql(OF_THE_PLATFORM, SUPERUSER)
     backup, _manifest = restores.backup()

@@ -530,7 +530,7 @@ def test_a_rollback_that_fails_half_way(app: Rollbacks) -> None:
         ("drop view public.busy;\ncommit;\ndrop index public.orders_client;", "sql_script", "3_index.sql:2:1"),
         ("drop view public.busy;\ndrop indx public.orders_client;", "sql_script", "3_index.sql:2:6"),
         ("drop view public.busy;\x00", "sql_script", "3_index.sql"),
-        ("drop index concurrently public.orders_client;", "sql_script", "CONCURRENTLY"),
+        ("reindex table concurrently public.orders;", "sql_script", "run it by hand after the rollback"),
         ("drop view public.nothing;", "statement", "3_index.sql:1:1"),
     ],
 )
@@ -538,6 +538,21 @@ def test_a_rollback_file_that_cannot_run(app: Rollbacks, content: str, code: str
     two_migrations(app)
     app.way_back("3_index", content)
     app.keeps(code, text)
+
+
+def test_indexes_of_a_rollback_are_made_and_dropped_without_concurrently(app: Rollbacks) -> None:
+    app.migration("2_indexes", "create index made on public.orders (client);")
+    app.way_back("2_indexes", "drop index concurrently /* if exists */ public.made;")
+    app.migration("3_dropped", "drop index public.made;")
+    app.way_back("3_dropped", "-- as it was\ncreate index concurrently made on public.orders (client);")
+    before = app.snapshot()
+    for _round in range(2):
+        assert app.apply(transaction_scope="batch").get("changed")
+        done = app.roll_back()
+        assert done.get("changed"), done
+        told = [notice for notice in done["rollback"]["notices"] if "without CONCURRENTLY" in notice]
+        assert len(told) == 2 and "3_dropped.sql:2:1: " in told[0]
+        assert app.snapshot() == before
 
 
 def test_a_rollback_that_does_not_return_the_catalog(app: Rollbacks, tmp_path: Path) -> None:

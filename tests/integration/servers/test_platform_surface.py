@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.live import LiveProject
+from tests.integration.platform_privileges import PLATFORM_PRIVILEGES
 
 # By schema: the owner of its tables, and the tables.
 TABLES = {
@@ -46,6 +47,8 @@ ROLES = {
     "supabase_storage_admin": "f|t|f",
 }
 COLUMNS = {
+    "auth.custom_oauth_providers": "custom_claims_allowlist",
+    "auth.flow_state": "email_optional linking_target_id",
     "auth.sessions": "aal factor_id ip not_after oauth_client_id refresh_token_counter refresh_token_hmac_key scopes tag user_agent",
     "storage.buckets": "avif_autodetection file_size_limit owner_id public type versioning_status",
     "storage.objects": "archived_at is_delete_marker is_versioned owner_id path_tokens user_metadata version",
@@ -98,6 +101,42 @@ SETTINGS = {
     "supabase_admin": 'search_path="$user", public, auth, extensions',
     "supabase_auth_admin": "idle_in_transaction_session_timeout=60000 search_path=auth",
     "supabase_storage_admin": "search_path=storage",
+}
+# What a migration may name in ON CONFLICT, DROP INDEX or COMMENT: constraints and indexes of the tables that it reads.
+NAMED = {
+    "auth.identities": (
+        "identities_email_idx identities_pkey identities_provider_id_provider_unique identities_user_id_fkey "
+        "identities_user_id_idx"
+    ),
+    "auth.refresh_tokens": (
+        "refresh_tokens_instance_id_idx refresh_tokens_instance_id_user_id_idx refresh_tokens_parent_idx "
+        "refresh_tokens_pkey refresh_tokens_session_id_fkey refresh_tokens_session_id_revoked_idx "
+        "refresh_tokens_token_unique refresh_tokens_updated_at_idx"
+    ),
+    "auth.sessions": (
+        "sessions_not_after_idx sessions_oauth_client_id_fkey sessions_oauth_client_id_idx sessions_pkey "
+        "sessions_scopes_length sessions_user_id_fkey sessions_user_id_idx user_id_created_at_idx"
+    ),
+    "auth.users": (
+        "confirmation_token_idx email_change_token_current_idx email_change_token_new_idx reauthentication_token_idx "
+        "recovery_token_idx users_email_change_confirm_status_check users_email_partial_key users_instance_id_email_idx "
+        "users_instance_id_idx users_is_anonymous_idx users_phone_key users_pkey"
+    ),
+    "realtime.messages": "messages_payload_exclusive messages_pkey",
+    "realtime.subscription": (
+        "ix_realtime_subscription_entity pk_subscription subscription_action_filter_check "
+        "subscription_subscription_id_entity_filters_action_filter_selec"
+    ),
+    "storage.buckets": (
+        "bname buckets_pkey buckets_versioning_dark_check buckets_versioning_standard_only_check "
+        "buckets_versioning_status_check"
+    ),
+    "storage.migrations": "migrations_name_key migrations_pkey",
+    "storage.objects": (
+        "bucketid_objname idx_objects_bucket_id_name idx_objects_bucket_id_name_lower name_prefix_search "
+        "objects_bucketId_fkey objects_pkey"
+    ),
+    "storage.s3_multipart_uploads": "idx_multipart_uploads_list s3_multipart_uploads_bucket_id_fkey s3_multipart_uploads_pkey",
 }
 
 
@@ -193,3 +232,47 @@ def test_extensions_are_made_and_dropped_with_the_event_triggers_there(project: 
     project.psql("create extension pg_net with schema extensions; create extension pg_cron; drop extension pg_graphql")
     project.psql("create extension pg_graphql; drop extension pg_cron; drop extension pg_net")
     assert project.psql("select has_schema_privilege('anon', 'graphql', 'usage')") == "t"
+
+
+def test_owners_and_privileges_of_every_object(project: LiveProject) -> None:
+    found = project.psql("""
+        set search_path = pg_catalog;
+        with made as (
+            select case relkind when 'S' then 'sequence' else 'table' end as kind, oid::regclass::text as name, relowner as owner,
+                coalesce(relacl, acldefault((case relkind when 'S' then 's' else 'r' end)::"char", relowner)) as acl
+            from pg_class where relkind in ('r', 'p', 'v', 'S') and not relispartition
+                and relnamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace)
+            union all
+            select 'function', oid::regprocedure::text, proowner, coalesce(proacl, acldefault('f', proowner)) from pg_proc
+            where pronamespace in ('auth'::regnamespace, 'storage'::regnamespace, 'realtime'::regnamespace)
+        ), given as (
+            select kind, name, owner::regrole::text as owner, split_part(item, '=', 1) as to_whom,
+                regexp_replace(split_part(split_part(item, '=', 2), '/', 1), 'm\\*?', '') as what
+            from made, unnest(acl::text[]) as item
+        )
+        select kind || ' ' || name, owner, string_agg(
+            coalesce(nullif(to_whom, ''), 'public') || '=' || what, ' ' order by to_whom collate "C") filter (where to_whom <> owner)
+        from given group by kind, name, owner
+        """)
+    there = {what: (owner, given) for what, owner, given in (line.split("|") for line in found.splitlines())}
+    listed = {
+        what.strip(): (owner, " ".join(sorted(given.split(), key=order_of_grantees)))
+        for owner, given, objects in PLATFORM_PRIVILEGES
+        for what in objects.strip().splitlines()
+    }
+    assert there == listed
+
+
+def order_of_grantees(item: str) -> str:
+    """Everybody comes first, as in access lists."""
+    return item.removeprefix("public")
+
+
+@pytest.mark.parametrize("table", NAMED)
+def test_names_of_constraints_and_indexes(project: LiveProject, table: str) -> None:
+    there = project.psql(
+        "select conname from pg_constraint "
+        f"where conrelid = '{table}'::regclass and contype in ('p', 'u', 'f', 'c') union "
+        f"select relname from pg_index join pg_class c on c.oid = indexrelid where indrelid = '{table}'::regclass"
+    )
+    assert sorted(there.split()) == NAMED[table].split()

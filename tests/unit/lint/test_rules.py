@@ -133,7 +133,8 @@ def test_functions_with_their_owners_rights(definition: str, expected: bool) -> 
             [("rollback-loses-data", "notice")],
         ),
         # What a rollback would refuse when it is needed is said before the migration is applied.
-        ("create index i on app.u (id)", "drop index concurrently app.i", [("rollback-cannot-run", "warning")]),
+        ("create index i on app.u (id)", "drop index concurrently app.i", [("rollback-locks", "notice")]),
+        ("create index i on app.u (id)", "drop index app.i; reindex table concurrently app.u", [("rollback-cannot-run", "warning")]),
         ("create index i on app.u (id)", "drop index app.i; commit; select 1", [("rollback-cannot-run", "warning")]),
         ("create trigger g before insert on app.u execute function app.f()", "drop trigger g on app.u", []),
         ("create trigger g before insert on app.u execute function app.f()", "drop trigger g on app.w", [

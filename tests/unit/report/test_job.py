@@ -136,6 +136,11 @@ def run(verdict: RunVerdict, **parts: Any) -> RunRecord:
         (run("dry_run"), {"migration": MIGRATION}, "DRY RUN: everything was executed and rolled back; nothing stays"),
         (run("dry_run", failure="No."), {"migration": MIGRATION}, "DRY RUN FAILED: everything was rolled back"),
         (run("nothing_to_do"), {}, "NOTHING APPLIED: only other phases were asked for"),
+        (
+            run("nothing_to_do", operation="rollback"),
+            {},
+            "NOTHING TO DO: no run has applied anything, or what it would take back was",
+        ),
         (run("nothing_to_do", operation="rollback"), {}, "An earlier run: -e rollback_of_run=<run id>"),
         (run("adopted", operation="adopt"), {"adoption": ADOPTION}, "ADOPTED: 1 migration, 2 verified"),
         (

@@ -20,11 +20,15 @@ CATALOG: dict[str, dict[str, Any]] = {
     "extension pg_cron": {"schema": "pg_catalog", "version": "1.6"},
     "extension citext": {"schema": "public", "version": "1.6"},
     "event trigger platforms": {"owner": "supabase_admin", "function": "extensions.watch()"},
+    "event trigger pgrst_ddl_watch": {"owner": "postgres", "function": "extensions.pgrst_ddl_watch()"},
+    "event trigger pgrst_drop_watch": {"owner": "postgres", "function": "public.watch()"},
+    "event trigger ours_at_the_platforms": {"owner": "postgres", "function": "extensions.ours()"},
     "event trigger ours": {"owner": "postgres", "function": "public.watch()"},
     "event trigger ours_made_by_the_platform": {"owner": "supabase_admin", "function": "public.watch()"},
     "table public.t": {"owner": "postgres", "privileges": ["anon=arwdDxt/postgres"]},
 }
-OF_THE_PLATFORM = {'extension "uuid-ossp"', "extension pg_cron", "event trigger platforms"}
+EVENT_TRIGGERS = {"event trigger platforms", "event trigger pgrst_ddl_watch"}
+OF_THE_PLATFORM = {'extension "uuid-ossp"', "extension pg_cron", *EVENT_TRIGGERS}
 
 
 @pytest.mark.parametrize(
@@ -32,8 +36,8 @@ OF_THE_PLATFORM = {'extension "uuid-ossp"', "extension pg_cron", "event trigger 
     [
         (None, OF_THE_PLATFORM),
         (["uuid-ossp", "pg_cron"], OF_THE_PLATFORM),
-        ([], {"event trigger platforms"}),
-        (["citext"], {"extension citext", "event trigger platforms"}),
+        ([], EVENT_TRIGGERS),
+        (["citext"], {"extension citext", *EVENT_TRIGGERS}),
     ],
 )
 def test_whose_it_is_is_told_by_the_manifest_or_by_the_schema(told: list[str] | None, expected: set[str]) -> None:
