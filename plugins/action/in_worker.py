@@ -251,11 +251,13 @@ def _forget_ansible() -> None:
 
 
 def _open_standard_streams() -> None:
-    """New ones, as Python opens them: in those of Ansible's process there may be what it has not written yet."""
-    for number, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
-        encoding = getattr(getattr(sys, f"__{name}__"), "encoding", "utf-8")
-        stream = io.TextIOWrapper(
-            os.fdopen(number, "wb", closefd=False), encoding=encoding, errors=errors, line_buffering=number == 2
-        )
+    """New ones, as Python opens them here: in Ansible's there may be what it has not written yet, and they replace what they cannot write."""
+    for number, name, errors in (
+        (1, "stdout", getattr(sys.__stdin__, "errors", "strict")),
+        (2, "stderr", "backslashreplace"),
+    ):
+        encoding = getattr(sys, f"__{name}__").encoding
+        binary = os.fdopen(number, "wb", closefd=False)
+        stream = io.TextIOWrapper(binary, encoding=encoding, errors=errors, line_buffering=name == "stderr")
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)

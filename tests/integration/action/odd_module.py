@@ -45,7 +45,7 @@ def surroundings(module: AnsibleModule) -> dict[str, Any]:
         "program": program.stdout,
         "threads": list(ThreadPoolExecutor(4).map(lambda number: number * 2, range(8))),
         "check": module.check_mode,
-        "text": "zażółć ☃ \udce9",
+        "text": "zażółć ☃",
         "python": sys.executable,
     }
 
@@ -141,6 +141,8 @@ def main() -> None:
         sys.exit(0)
     if do == "return much":
         module.exit_json(much="x" * 300_000, stdout="a\nb", results="no list", ansible_facts={"fact": 1})
+    if do == "return no text":
+        module.exit_json(text="\udce9")
     if do == "use a directory":
         Path(module.tmpdir, "file").touch()
         module.exit_json(msg="used", place=module.tmpdir)
