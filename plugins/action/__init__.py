@@ -16,16 +16,15 @@ from collections.abc import Sequence
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
-_PLUGINS = __name__.rpartition(".")[0]
-_ENGINE = f"{_PLUGINS}.module_utils"
+_ENGINE = f"{__name__.rpartition('.')[0]}.module_utils"
 
 
 class _AsPythonLoads:
-    """Finds the files of the engine and of the modules, and leaves all else, and the folders themselves, to Ansible."""
+    """Finds the engine's files, and leaves all else to Ansible."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
-        if not name.startswith((f"{_ENGINE}.", f"{_PLUGINS}.modules.")):
+        if not name.startswith(f"{_ENGINE}."):
             return None
         found = (FileFinder(place, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(name) for place in path or ())
         return next((spec for spec in found if spec), None)
@@ -33,13 +32,16 @@ class _AsPythonLoads:
 
 def _import_engine() -> None:
     """Import what modules import. Without its libraries there is nothing to import: each module says which one it misses."""
+    engine = importlib.import_module(_ENGINE)
+    before = list(sys.meta_path)
     sys.meta_path.insert(0, _AsPythonLoads)
     try:
-        engine = importlib.import_module(_ENGINE)
         for module in pkgutil.walk_packages(engine.__path__, f"{_ENGINE}."):
             importlib.import_module(module.name)
     except ImportError:
         pass
+    finally:
+        sys.meta_path[:] = before
 
 
 _import_engine()
