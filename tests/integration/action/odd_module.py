@@ -46,7 +46,7 @@ def surroundings(module: AnsibleModule) -> dict[str, Any]:
         "threads": list(ThreadPoolExecutor(4).map(lambda number: number * 2, range(8))),
         "check": module.check_mode,
         "text": "zażółć ☃",
-        "python": sys.executable,
+        "python": str(Path(sys.executable).parent),
     }
 
 
