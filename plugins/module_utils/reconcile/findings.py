@@ -97,9 +97,9 @@ class Findings:
             reason=f"The next push would apply {kept.label} on {name} again, or be refused there.",
             evidence=f"{name} has as {other.label} what {where} has as {kept.label}: {PROOFS[pair.proof]}; "
             f"the row of {other.version} says {_told(other, side)}",
-            next_command=(f"{repair(*changes)} && {playbook('adopt', name)}" if sure else playbook("plan", name)),
+            next_command=repair(*changes) if sure else playbook("plan", name),
             would_change=(
-                f"two {_ROWS_ONLY.format(name)}, then the ledger's adoption of them"
+                f"two {_ROWS_ONLY.format(name)}; the playbook adopt takes them into the ledger"
                 if sure
                 else "nothing yet: a person has to compare the two texts first"
             ),
@@ -235,8 +235,8 @@ class Findings:
             risk="availability",
             reason=f"The next migrate fails on {name}: the objects are there already.",
             evidence=f"{name} has {evidence} of {migration.label}, which its history does not have; {proof}",
-            next_command=f"{repair(('applied', migration.version))} && {playbook('adopt', name)}",
-            would_change=f"one of the {_ROWS_ONLY.format(name)}, then the ledger's adoption of it",
+            next_command=repair(("applied", migration.version)),
+            would_change=f"one of the {_ROWS_ONLY.format(name)}; the playbook adopt takes it into the ledger",
         )
 
     def _otherwise_by_hand(self, migration: Migration, side: Side, keys: list[str]) -> HistoryFinding:

@@ -46,6 +46,10 @@ def _steps(
             if finding.finding in kinds and finding.next_command not in said:
                 said.add(finding.next_command)
                 yield f"{finding.next_command}   # on {_of(finding, source, target)}: {finding.finding.replace('_', ' ')} {finding.version}"
+    for side, name in (("source", source), ("target", target)):
+        # All or nothing: it can be done when no row is without its file any more.
+        if any(f.on == side and "--status applied" in f.next_command for f in history):
+            yield f"{playbook('adopt', name)}   # what was repaired is taken into the ledger, where the files are what was applied"
     # The two may wait for the same files: a playbook takes all that are pending, and its widest form is enough.
     for side, name in (("source", source), ("target", target)):
         waiting = [f for f in history if f.finding in _FILES and (f.on == side or f.finding == "not_applied")]
