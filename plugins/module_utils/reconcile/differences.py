@@ -37,6 +37,7 @@ Rows = Mapping[str, int] | None
 # From the target to the source: what the source has more would be created on the target.
 _DIRECTIONS: Mapping[str, Direction] = {"created": "only_source", "dropped": "only_target", "changed": "differs"}
 _ON_TABLE = re.compile(r' ON (?:ONLY )?((?:"(?:[^"]|"")*"|[^\s."(]+)\.(?:"(?:[^"]|"")*"|[^\s."(]+))')
+_WORD = re.compile(r'"(?:[^"]|"")*"|\w+')
 
 
 class Differences:
@@ -55,7 +56,8 @@ class Differences:
         rows: tuple[Rows, Rows] = (None, None),
         migrations: Iterable[Migration] = (),
     ) -> None:
-        self._source, self._target, self._names, self._rows = source, target, names, rows
+        self._source, self._target = _in_one_order(source, target)
+        self._names, self._rows = names, rows
         self._causes = _causes(migrations)
 
     def of_schema(self) -> list[Difference]:
@@ -124,6 +126,18 @@ class Differences:
             whole = changes.get(f"{kind} {on}")
             if whole is not None and whole.change == change.change:
                 return f"{kind} {on}"
+        if parsed.kind in ("index", "statistics", "constraint") and on:
+            return self._column_of(str(definition.get("definition", "")), on, change, changes)
+        return None
+
+    def _column_of(
+        self, definition: str, on: str, change: CatalogChange, changes: Mapping[str, CatalogChange]
+    ) -> str | None:
+        """The column that came or went and took along an index or a constraint that names it."""
+        for word in dict.fromkeys(_WORD.findall(definition.rpartition(f"{on} ")[2])):
+            column = changes.get(f"column {on}.{word}")
+            if column is not None and column.change == change.change:
+                return f"column {on}.{word}"
         return None
 
     def _difference(self, key: str, change: CatalogChange, parts: list[str]) -> Difference:
@@ -194,6 +208,24 @@ class Differences:
         if exact or not table or direction == "differs":
             return exact
         return self._causes["source" if direction == "only_source" else "target"].get(identity_of_key(f"table {table}"))
+
+
+def _in_one_order(source: Catalog, target: Catalog) -> tuple[Catalog, Catalog]:
+    """The catalogs without the places of columns whose order is the same: one more before them is told by that one alone."""
+    common: dict[str, list[str]] = {}
+    for key in source.keys() & target.keys():
+        if key.startswith("column ") and source[key]["position"] != target[key]["position"]:
+            common.setdefault(CatalogKey.parse(key).on, [])
+    if not common:
+        return source, target
+    for key in source.keys() & target.keys():
+        if key.startswith("column ") and (on := CatalogKey.parse(key).on) in common:
+            common[on].append(key)
+    moved: Catalog = {}
+    for keys in common.values():
+        if sorted(keys, key=lambda k: source[k]["position"]) == sorted(keys, key=lambda k: target[k]["position"]):
+            moved |= {key: {**target[key], "position": source[key]["position"]} for key in keys}
+    return source, {**target, **moved}
 
 
 def rows_of_tables(source: Rows, target: Rows) -> list[TableRows]:

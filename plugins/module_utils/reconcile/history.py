@@ -65,16 +65,16 @@ class Migration:
         return len(self.places) == 3
 
     @cached_property
-    def texts(self) -> tuple[str, ...]:
-        """Its statements as anybody has them: git's, else those that a project recorded."""
-        if self.file:
-            return (read_as_others_do(self.file.path),)
-        return next((row.statements for row in self.rows.values() if row.statements), ())
-
-    @cached_property
     def effects(self) -> Effects:
-        """What its text makes."""
-        return effects_of_text(self.texts)
+        """What its text makes, and all that it names in whatever text it was applied by."""
+        texts: list[Sequence[str]] = [[read_as_others_do(self.file.path)]] if self.file else []
+        known = {self._of_git}
+        for side, row in self.rows.items():
+            if row.statements and self.statements(side) not in known:
+                texts.append(row.statements)
+                known.add(self.statements(side))
+        each = [effects_of_text(text) for text in texts]
+        return Effects(each[0].made if each else frozenset(), frozenset().union(*(one.touched for one in each)))
 
     def statements(self, place: Place) -> tuple[str, ...] | None:
         """What identifies its SQL in one place; None where that is not known there."""

@@ -84,7 +84,6 @@ def tone(found: Reconciliation) -> str:
 
 def _tiles(found: Reconciliation) -> list[Tile]:
     tiles = [
-        Tile("Projects", f"{found.source.name}, {found.target.name}"),
         Tile("Read", found.taken_at[11:19], f"UTC, {found.taken_at[:10]}"),
         Tile("Took", f"{found.duration_seconds:.1f} s"),
         Tile("History", number(len(found.history), "finding")),

@@ -17,9 +17,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.report.section impo
 
 _SVG = "http://www.w3.org/2000/svg"
 # Units of the drawing: as wide as a phone, so that its letters stay legible there.
-_WIDTH, _TOP, _ROW = 380, 44, 34
-_LANES = (("on_source", 236, "--before"), ("in_git", 290, "--keep"), ("on_target", 344, "--after"))
-_LETTERS = 32
+_WIDTH, _TOP, _ROW = 380, 48, 34
+_LANES = (("on_source", 204, "--before"), ("in_git", 254, "--keep"), ("on_target", 304, "--after"))
+_LETTERS = 30
 # Of a longer row of migrations that are everywhere only the number is of interest.
 _MOST_ALIKE = 3
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents import RISKS, Direction, Impact, Risk
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import number
 
 Rated = tuple[Risk, str]
 
@@ -63,7 +64,7 @@ _SECURITY_KINDS = {
 _MISSING = {
     "schema": "What is in it cannot be reached on {1}.",
     "extension": "Functions and types of it are missing on {1}.",
-    "index": "Queries that use it on {0} read the whole table on {1}, or a key is not unique there.",
+    "index": "Queries that use it on {0} read the whole table on {1}.",
     "constraint": "Rows that break it can be written on {1} only.",
     "trigger": "What it does with each write on {0} is not done on {1}.",
     "rule": "What it does with each statement on {0} is not done on {1}.",
@@ -103,9 +104,11 @@ def _by_availability(compared: Compared) -> Iterator[Rated]:
     """What is left: a difference that is none in what a statement does, and else one that may break who relies on it."""
     present, absent = _with_and_without(compared)
     if compared.direction != "differs":
-        if compared.kind == "statistics":
-            yield "cosmetic", _MISSING["statistics"].format(present, absent)
-        yield "availability", _MISSING.get(compared.kind, "What uses it on {0} fails on {1}.").format(present, absent)
+        held = str((compared.source or compared.target or {}).get("definition", ""))
+        if compared.kind == "index" and held.startswith("CREATE UNIQUE INDEX"):
+            yield "availability", f"A key that is unique on {present} can be written twice on {absent}."
+        risk: Risk = "cosmetic" if compared.kind == "statistics" else "availability"
+        yield risk, _MISSING.get(compared.kind, "What uses it on {0} fails on {1}.").format(present, absent)
         return
     rest = [name for name in compared.attributes if name not in _COSMETIC]
     if rest:
@@ -145,11 +148,11 @@ def _data_loss(compared: Compared) -> Iterator[Rated]:
         held = (
             "its rows"
             if rows is None
-            else f"the values of {rows} rows" if compared.kind == "column" else f"{rows} rows"
+            else f"the values of {number(rows, 'row')}" if compared.kind == "column" else number(rows, "row")
         )
         yield "data_loss", f"Bringing {target} to {source} drops it with {held}."
     if compared.kind == "column" and "type" in compared.attributes and rows != 0:
-        held = "rows" if rows is None else f"{rows} rows"
+        held = "rows" if rows is None else number(rows, "row")
         yield "data_loss", f"Another type can refuse or cut the values of {held} on {target}."
     if compared.kind == "table" and "persistence" in compared.attributes:
         yield "data_loss", "A crash empties an unlogged table, and no replica has it."
