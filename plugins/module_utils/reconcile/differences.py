@@ -212,15 +212,16 @@ class Differences:
 
 def _in_one_order(source: Catalog, target: Catalog) -> tuple[Catalog, Catalog]:
     """The catalogs without the places of columns whose order is the same: one more before them is told by that one alone."""
-    common: dict[str, list[str]] = {}
-    for key in source.keys() & target.keys():
-        if key.startswith("column ") and source[key]["position"] != target[key]["position"]:
-            common.setdefault(CatalogKey.parse(key).on, [])
+    both = [key for key in source if key.startswith("column ") and key in target]
+    common: dict[str, list[str]] = {
+        CatalogKey.parse(key).on: [] for key in both if source[key]["position"] != target[key]["position"]
+    }
     if not common:
         return source, target
-    for key in source.keys() & target.keys():
-        if key.startswith("column ") and (on := CatalogKey.parse(key).on) in common:
-            common[on].append(key)
+    of_these = tuple(f"column {relation}." for relation in common)
+    for key in both:
+        if key.startswith(of_these):
+            common[CatalogKey.parse(key).on].append(key)
     moved: Catalog = {}
     for keys in common.values():
         if sorted(keys, key=lambda k: source[k]["position"]) == sorted(keys, key=lambda k: target[k]["position"]):

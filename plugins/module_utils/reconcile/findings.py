@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cached_property
 
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents import (
     Direction,
@@ -49,7 +49,11 @@ class Findings:
     def __init__(self, found: Mapping[str, Migration], paired: list[Pair], states: Mapping[Side, ProjectState]) -> None:
         self._found, self._pairs, self._states = found, paired, states
         self._names = {side: state.name for side, state in states.items()}
-        self._identities = {side: by_identity(state.catalog) for side, state in states.items()}
+
+    @cached_property
+    def _identities(self) -> dict[Side, dict[Identity, list[str]]]:
+        """The objects of each project by what text calls them; of a large schema only where a file asks for them."""
+        return {side: by_identity(state.catalog) for side, state in self._states.items()}
 
     def all(self) -> list[HistoryFinding]:
         """Every finding, in the order of versions; of one version first what is nearest to its own history."""
@@ -256,8 +260,8 @@ class Findings:
 
     def _there(self, migration: Migration, side: Side) -> tuple[list[str], str]:
         """The keys of what the migration makes, where all of it is there, and how that is known."""
-        known = self._identities[side]
         made = self._of_no_other(migration, side)
+        known = self._identities[side] if made else {}
         if made and all(what in known for what in made):
             keys = sorted(key for what in made for key in known[what])
             return keys, f"all {len(made)} objects" if len(made) > 1 else f"the one object ({keys[0]})"
@@ -356,9 +360,3 @@ def _told(migration: Migration, side: Side) -> str:
 
 def _listed(keys: list[str], most: int = 5) -> str:
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
-
-
-def as_row(finding: HistoryFinding, names: Mapping[Side, str]) -> tuple[Any, ...]:
-    """A finding for a table of the report."""
-    word = finding.finding.replace("_", " ")
-    return finding.risk, word, f"{finding.version}_{finding.name}".rstrip("_"), names[finding.on], finding.evidence

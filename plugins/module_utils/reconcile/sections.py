@@ -137,12 +137,11 @@ def _history(found: Reconciliation) -> Iterator[Section]:
             f.finding.replace("_", " "),
             f"{f.version}_{f.name}".rstrip("_"),
             names[f.on],
-            f.evidence,
-            f.reason,
+            f"{f.evidence}. {f.reason}",
         )
         for f in found.history
     ]
-    yield Section("History", ("risk", "finding", "migration", "on", "evidence", "why it matters"), rows)
+    yield Section("History", ("risk", "finding", "migration", "on", "evidence, and why it matters"), rows)
 
 
 def _next(found: Reconciliation) -> Iterator[Section]:
@@ -151,28 +150,15 @@ def _next(found: Reconciliation) -> Iterator[Section]:
 
 
 def _differences(found: Reconciliation) -> Iterator[Section]:
-    rows = [
-        (
-            RISK_WORDS[d.risk],
-            d.object_type,
-            d.object_name,
-            where(d, found),
-            d.reason,
-            "; ".join(filter(None, (d.detail, f"with {number(len(d.parts), 'part')}" if d.parts else ""))),
-            d.cause or "no migration",
+    rows = []
+    for d in found.differences:
+        detail = "; ".join(filter(None, (d.detail, f"with {number(len(d.parts), 'part')}" if d.parts else "")))
+        why = f"{d.reason} ({detail})" if detail else d.reason
+        rows.append(
+            (RISK_WORDS[d.risk], f"{d.object_type} {d.object_name}", where(d, found), why, d.cause or "no migration")
         )
-        for d in found.differences
-    ]
-    header = (
-        "risk",
-        "kind",
-        "object",
-        "where",
-        "why it matters",
-        f"from {found.target.name} to {found.source.name}",
-        "comes from",
-    )
-    yield Section("Differences", header, rows)
+    changes = f"why it matters (and from {found.target.name} to {found.source.name})"
+    yield Section("Differences", ("risk", "object", "where", changes, "comes from"), rows)
 
 
 def _impact(found: Reconciliation) -> Iterator[Section]:

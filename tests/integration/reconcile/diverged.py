@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,3 +97,46 @@ def history(document: dict[str, Any]) -> list[tuple[str, ...]]:
 def differences(document: dict[str, Any]) -> list[tuple[str, ...]]:
     """The differences in short: object, direction, risk."""
     return [(f"{d['object_type']} {d['object_name']}", d["direction"], d["risk"]) for d in document["differences"]]
+
+
+def variables(project: LiveProject, two: Two) -> dict[str, Any]:
+    """What the inventory says of a project."""
+    login = project.login
+    return {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "project_db_host": login["login_host"],
+        "project_db_port": login["login_port"],
+        "project_db_name": login["login_db"],
+        "project_db_user": login["login_user"],
+        "project_db_password": login["login_password"],
+        "project_ssl_mode": "disable",
+        "project_supabase_dir": str(two.folder),
+        "project_state_dir": str(two.folder.parent / "runs"),
+    }
+
+
+def play(two: Two, *options: str, callback: str = "pgops.supabase.runbook") -> subprocess.CompletedProcess[str]:
+    """Run the playbook on prod, which promotes from dev."""
+    inventory = two.folder.parent / "inventory.json"
+    hosts = {DEV: variables(two.dev, two), PROD: {**variables(two.prod, two), "project_promotes_from": DEV}}
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+    inventory.chmod(0o600)
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            "pgops.supabase.reconcile",
+            "-i",
+            str(inventory),
+            *options,
+        ],
+        cwd=CLONE,
+        env={**os.environ, "ANSIBLE_CONFIG": str(CLONE / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": callback},
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+    for project in (two.dev, two.prod):
+        assert project.login["login_password"] not in done.stdout + done.stderr
+    return done
