@@ -36,6 +36,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifier
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactions import taken_back
 
 if TYPE_CHECKING:
+    import psycopg2
     from psycopg2.extensions import connection as PgConnection
 
 # Jobs without a name are told apart by when they run and by their place among those of the same time.
@@ -113,12 +114,7 @@ def read_project(
                 cron_jobs=(jobs := _cron_jobs(connection)) or {},
             )
         except psycopg2.errors.LockNotAvailable as error:
-            raise BusyError(
-                f"{name} could not be read: another session holds a lock on one of its objects",
-                where=options.place,
-                next_step="Run it again when that session is done (pg_locks shows it), or raise lock_timeout_seconds.",
-                details={"sqlstate": error.pgcode},
-            ) from error
+            raise _locked(name, options, error) from error
         except psycopg2.errors.InsufficientPrivilege as error:
             raise PrivilegeError(
                 f"The role may not read what is applied on {name}: {error.diag.message_primary}",
@@ -128,6 +124,15 @@ def read_project(
             ) from error
     state.notes.extend(_notes(state, jobs_readable=jobs is not None))
     return state
+
+
+def _locked(name: str, options: ConnectionOptions, error: psycopg2.Error) -> BusyError:
+    return BusyError(
+        f"{name} could not be read: another session holds a lock on one of its objects",
+        where=options.place,
+        next_step="Run it again when that session is done (pg_locks shows it), or raise lock_timeout_seconds.",
+        details={"sqlstate": error.pgcode},
+    )
 
 
 def _rows(connection: PgConnection, schemas: Sequence[str]) -> dict[str, int]:

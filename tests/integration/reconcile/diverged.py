@@ -25,7 +25,9 @@ COMMON = (
     "20250902090000_soft_delete",
 )
 FEATURES = ("20251014220000_bridge_add_audit_system", "20251014220100_bridge_add_upload_errors_table")
-NOTES = "create table public.customer_notes (id int primary key, body text not null);\nalter table public.customer_notes enable row level security;\n"
+NOTES = """create table public.customer_notes (id int primary key, body text not null);
+alter table public.customer_notes enable row level security;
+"""
 TOUCH = "create or replace function public.touch() returns trigger language plpgsql as $$ begin return new; end $$;\n"
 HOURS = "create table public.opening_hours (weekday int primary key, opens time not null);\n"
 

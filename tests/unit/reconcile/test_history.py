@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,9 @@ def test_a_name_alone_is_no_proof_and_repairs_nothing(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_two_ledgers_prove_it_where_the_statements_do_not(here: dict, there: dict, proof: str, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_two_ledgers_prove_it_where_the_statements_do_not(
+    here: dict[str, Any], there: dict[str, Any], proof: str, tmp_path: Path
+) -> None:
     unknown = {"recorded": False}
     dev = state("dev", [FIRST, row("3", "c", **unknown)], ledger=[event(1, "3", "c", **here)])
     prod = state("prod", [FIRST, row("2", "b", **unknown)], ledger=[event(2, "2", "b", **there)])
