@@ -57,6 +57,11 @@ def data(project: LiveProject) -> list[str]:
     return sorted(_pg_dump(project, "--data-only", "--inserts", "--schema=public").splitlines())
 
 
+def schema_dump(project: LiveProject) -> str:
+    """What pg_dump writes of the schema, but for the schemas in which what was applied is recorded."""
+    return _pg_dump(project, "--schema-only", "--exclude-schema=pgops", "--exclude-schema=supabase_migrations")
+
+
 def _pg_dump(project: LiveProject, *options: str) -> str:
     """What pg_dump writes, less the lines with a random word (since the fix of CVE-2025-8714)."""
     environment = {

@@ -86,6 +86,9 @@ def _parsed(text: str) -> CatalogKey:
 
 def cut(text: str, separator: str) -> tuple[str, str]:
     """What stands before and after the first separator outside quotes; without one, all of it and nothing."""
+    if '"' not in text:
+        before, _separator, after = text.partition(separator)
+        return before, after
     in_quotes = False
     for place, character in enumerate(text):
         if character == '"':
@@ -97,6 +100,8 @@ def cut(text: str, separator: str) -> tuple[str, str]:
 
 def relation_of(column: str) -> str:
     """The relation in a column's name: what stands before the last dot outside quotes."""
+    if '"' not in column:
+        return column.rpartition(".")[0]
     quoted, last_dot = False, 0
     for place, character in enumerate(column):
         if character == '"':

@@ -61,6 +61,8 @@ def without_ignored(catalog: Catalog, patterns: Sequence[str]) -> Remainder:
     A pattern is compared with an object's key, C(table public.orders), and with an attribute's, which is the attribute, the
     word V(on) and the object's key, C(comment on table public.orders). A relation that is left out takes its columns along.
     """
+    if not patterns:
+        return Remainder(catalog, 0, frozenset())
     kept: Catalog = {}
     matched: set[str] = set()
     left_out = 0
