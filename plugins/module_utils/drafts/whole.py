@@ -1,0 +1,554 @@
+# Copyright (c) 2026 pgops.supabase contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A draft that leads from one project's catalog to another's: what holds data is made empty, or destroyed where it is said. Pure.
+
+Beside what a rollback's draft does (:mod:`drafts.steps`) it makes tables, columns and sequences, converts types, and can take
+the forms that lock a table in use for a moment only (PostgreSQL, ALTER TABLE, "Notes"; CREATE INDEX, "Building Indexes
+Concurrently"). Each step has the phase that it belongs to, because those forms want transactions of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.changes import alter_statements, must_be_made_anew
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions import (
+    Conversion,
+    column_conversion,
+    enum_additions,
+    enum_rebuild,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
+    ROUTINES,
+    mentions,
+    owner_relation,
+    text_of,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
+    Maker,
+    NotMechanical,
+    create_statements,
+    drop_statements,
+    node_text,
+    relation_word,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step, dependencies, ordered
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import Followers, NotCovered, Work
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.tables import (
+    EMPTY_MAKERS,
+    column_statements,
+    extension_statements,
+    range_statements,
+)
+
+VALUES, MAIN, INDEXES, VALIDATION = range(4)
+"""The phases: values of enums that later statements use; nearly all; indexes made CONCURRENTLY; what is validated, or needs those."""
+
+_LOST = {
+    "table": "its rows would be lost",
+    "foreign table": "its definition would be lost",
+    "column": "its values would be lost",
+    "sequence": "where it stands would be lost",
+    "extension": "what it keeps in its own tables, and what is of its types, would be lost",
+}
+_MADE_ANEW = frozenset({"aggregate", "operator", "collation"})
+_ON_EVERY = frozenset({"owner", "comment", "privileges"})
+_INDEX = re.compile(r"^CREATE (UNIQUE )?INDEX ")
+_KEY_CONSTRAINTS = ("PRIMARY KEY", "UNIQUE")
+
+
+@dataclass
+class WholeDraft:
+    """The steps of each phase in order, and what they leave to a person. A step that destroys says what."""
+
+    phases: Mapping[int, list[Step]] = field(default_factory=dict)
+    not_covered: list[NotCovered] = field(default_factory=list)
+
+    @property
+    def steps(self) -> list[Step]:
+        """All of them in order."""
+        return [step for phase in sorted(self.phases) for step in self.phases[phase]]
+
+
+def draft_whole(
+    wanted: Catalog,
+    present: Catalog,
+    requires: Mapping[str, Sequence[str]] | None = None,
+    *,
+    missing_values: Callable[[str, str | None], int] | None = None,
+) -> WholeDraft:
+    """What leads from the present catalog to the wanted one.
+
+    :param requires: the keys of the extensions that an extension, by its key, requires.
+    :param missing_values: how many rows of a relation have no value in a column, or how many there are of it for a new column
+        (None). With it the draft is for a project in use, in safe forms; without it, for the way back, all is one transaction.
+    """
+    work = _WholeWork(wanted, present, requires or {}, missing_values)
+    work.find_steps()
+    return WholeDraft(work.in_phases(), sorted(work.not_covered, key=lambda item: item.key))
+
+
+class _WholeWork(Work):
+    """In it C(before) is the wanted catalog and C(after) the present one."""
+
+    def __init__(
+        self,
+        wanted: Catalog,
+        present: Catalog,
+        requires: Mapping[str, Sequence[str]],
+        missing_values: Callable[[str, str | None], int] | None,
+    ) -> None:
+        super().__init__(wanted, present, requires)
+        self._missing = missing_values or (lambda relation, column: 0)
+        self._safe = missing_values is not None
+        self._anew: set[str] = set()
+
+    def renamed(self) -> set[str]:
+        """Nothing is left out for it: what is dropped is destroyed only where somebody says so."""
+        return set()
+
+    def made_anew(self) -> set[str]:
+        """With what stands on a column that is dropped or converted, on a key, or on an enum that is made again."""
+        followers = _WholeFollowers(self.before, self.after)
+        waiting = [key for key in sorted(self.changed) if self._wants_anew(key)]
+        for key in sorted(self.created | self.changed):
+            waiting += followers.of_step(key, key in self.created)
+        while waiting:
+            key = waiting.pop()
+            if key not in self._anew and key in self.before and key in self.after:
+                self._anew.add(key)
+                waiting += (followers.of(key) | followers.of_step(key, True)) - self._anew
+        return self._anew
+
+    def _wants_anew(self, key: str) -> bool:
+        kind = CatalogKey.parse(key).kind
+        then, now = self.before[key], self.after[key]
+        differs = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
+        if (
+            kind in _MADE_ANEW
+            or kind == "type"
+            and then["kind"] == now["kind"] == "range"
+            or then.get("kind") != now.get("kind")
+        ):
+            return kind != "policy" and bool(differs - _ON_EVERY) or must_be_made_anew(key, self.before, self.after)
+        if kind == "column":
+            return "generated" in then and "generated" in now and "generated" in differs
+        return not _only_to_validate(then, now) and must_be_made_anew(key, self.before, self.after)
+
+    def goes_with_another(self, key: str, catalog: CatalogWithParts, together: set[str]) -> bool:
+        """What comes with a table are its columns and what PostgreSQL makes; the rest of its parts have steps of their own."""
+        kind, name = CatalogKey.parse(key)
+        relation = owner_relation(key, catalog[key])
+        if catalog is self.after or relation is None or kind == "function":
+            return super().goes_with_another(key, catalog, together)
+        told, parents = catalog[key], catalog.get(f"table {relation}", {}).get("inherits") or []
+        is_new = bool({f"{word} {relation}" for word in ("table", "foreign table", "type")} & together)
+        if kind == "column":
+            return is_new or super().goes_with_another(key, catalog, together)
+        if kind == "constraint":
+            same = (k for parent in parents for k in catalog.parts.get(parent, ()) if k.startswith("constraint "))
+            inherited = any(catalog[k]["definition"] == told["definition"] for k in same)
+            return (
+                told["definition"].startswith("NOT NULL")
+                or inherited
+                and (is_new or super().goes_with_another(key, catalog, together))
+            )
+        if kind == "index":
+            return "parent" in told and is_new or super().goes_with_another(key, catalog, together)
+        if kind == "sequence":
+            column = f"column {told['owned by']}"
+            is_identity = "identity" in catalog.get(column, {})
+            return is_identity and (column in together or is_new or column in self.changed)
+        return False
+
+    def drop(self, key: str) -> None:
+        """Add the step that drops it; it destroys where that held data."""
+        kind, _name = CatalogKey.parse(key)
+        known = len(self.steps)
+        super().drop(key)
+        reason = _LOST.get(kind, "")
+        if kind == "column" and ("generated" in self.after[key] and (key in self._anew or key not in self.before)):
+            reason = ""
+        if reason and len(self.steps) > known:
+            self.steps[-1] = replace(self.steps[-1], destroys=reason)
+
+    def create(self, key: str) -> None:
+        """Add the steps that make it, in the forms that fit a table in use."""
+        try:
+            statements = self._made(key)
+        except NotMechanical as reason:
+            self.leave(key, str(reason))
+            return
+        except ForeignGrant as item:
+            self.leave(key, f"somebody else than the owner granted {item}")
+            return
+        kind, name = CatalogKey.parse(key)
+        step = Step("create", key, tuple(statements), needs=self._needs(key), phase=MAIN)
+        if kind == "sequence" and "owned by" in self.before[key]:
+            owner = self.before[key]["owned by"]
+            self.steps += [
+                step,
+                Step("alter", key, (f"alter sequence {name} owned by {owner};",), needs=owner, phase=MAIN),
+            ]
+        elif kind == "column":
+            self.steps += [step, *self._filled(key)]
+        elif kind == "table":
+            self.steps += [step, *self._of_index(key)]
+        elif self._is_in_use(key):
+            self.steps += list(self._safely(step))
+        else:
+            self.steps.append(step)
+
+    def _made(self, key: str) -> list[str]:
+        kind, _name = CatalogKey.parse(key)
+        told = self.before[key]
+        if kind == "extension":
+            return extension_statements(key, self.before)
+        if kind == "column":
+            return column_statements(key, self.before, nullable=self._must_be_filled(key))
+        more: dict[str, Maker] = dict(EMPTY_MAKERS)
+        if kind == "type" and told["kind"] not in ("enum", "composite"):
+            more["type"] = range_statements
+        statements = create_statements(key, self.before, more)
+        if kind == "index":
+            # On a partitioned table ONLY would leave the index invalid.
+            statements[0] = statements[0].replace(" ON ONLY ", " ON ", 1)
+        return statements
+
+    def _needs(self, key: str) -> str:
+        kind, name = CatalogKey.parse(key)
+        told = self.before[key]
+        if kind == "table":
+            return "\n".join([text_of(told), *(text_of(column) for _key, _name, column in self.before.columns(name))])
+        own = text_of({n: v for n, v in told.items() if not (kind == "sequence" and n == "owned by")})
+        relation = None if kind == "sequence" else owner_relation(key, told)
+        if kind in ("view", "materialized view"):
+            own = node_text(key, self.before) if False else own
+        return f"{own}\n{relation or ''}"
+
+    def _must_be_filled(self, key: str) -> bool:
+        """Whether a new column is NOT NULL and nothing would fill it in the rows that there are."""
+        told = self.before[key]
+        fills = {"default", "identity", "generated"} & told.keys()
+        relation = relation_of(CatalogKey.parse(key).name)
+        return bool(told["not null"] and not fills and self._safe and self._missing(relation, None))
+
+    def _filled(self, key: str) -> Iterator[Step]:
+        if self._must_be_filled(key):
+            yield self._not_null(key, self._missing(relation_of(CatalogKey.parse(key).name), None))
+
+    def _not_null(self, key: str, without: int) -> Step:
+        name = CatalogKey.parse(key).name
+        statement = f"alter table {relation_of(name)} alter column {column_of(name)} set not null;"
+        rows = "row has" if without == 1 else "rows have"
+        reason = f"{without} {rows} no value in it; fill them first, then take the comment away"
+        return Step("alter", key, (statement,), destroys=reason, phase=VALIDATION)
+
+    def _of_index(self, key: str) -> Iterator[Step]:
+        """What a new table says of its indexes."""
+        told = dict(self.before[key])
+        now = {**told, "clustered on": None}
+        if told["replica identity"].startswith("index "):
+            now["replica identity"] = "default"
+        bare = CatalogWithParts({key: now})
+        statements, _reasons = alter_statements(key, self.before, bare)
+        if statements:
+            yield Step("alter", key, tuple(statements), needs=CatalogKey.parse(key).name, phase=MAIN)
+
+    def _is_in_use(self, key: str) -> bool:
+        relation = owner_relation(key, self.before[key])
+        return self._safe and any(
+            f"{kind} {relation}" in self.before and f"{kind} {relation}" in self.after
+            for kind in ("table", "materialized view", "domain")
+        )
+
+    def _safely(self, step: Step) -> Iterator[Step]:
+        kind, name = CatalogKey.parse(step.key)
+        told, relation = self.before[step.key], owner_relation(step.key, self.before[step.key]) or ""
+        partitioned = self.before.get(f"table {relation}", {}).get("partitioned", False)
+        if kind == "index" and not partitioned:
+            first = _INDEX.sub(lambda match: f"CREATE {match[1] or ''}INDEX CONCURRENTLY ", step.statements[0])
+            yield replace(step, statements=(first, *step.statements[1:]), phase=INDEXES)
+        elif kind == "constraint" and told["definition"].startswith(("FOREIGN KEY", "CHECK")):
+            if told["definition"].endswith(" NOT VALID") or partitioned and told["definition"].startswith("FOREIGN"):
+                yield step
+                return
+            first = step.statements[0].removesuffix(";") + " not valid;"
+            yield replace(step, statements=(first, *step.statements[1:]))
+            yield self._validated(step.key)
+        elif kind == "constraint" and told["definition"].startswith(_KEY_CONSTRAINTS) and not partitioned:
+            yield from self._by_index(step, relation)
+        else:
+            yield step
+
+    def _validated(self, key: str) -> Step:
+        constraint, relation = cut(CatalogKey.parse(key).name, " on ")
+        word = relation_word(relation, self.before)
+        return Step("alter", key, (f"alter {word} validate constraint {constraint};",), phase=VALIDATION)
+
+    def _by_index(self, step: Step, relation: str) -> Iterator[Step]:
+        constraint = cut(CatalogKey.parse(step.key).name, " on ")[0]
+        index = f"index {cut(relation, '.')[0]}.{constraint}"
+        told = self.before[step.key]["definition"]
+        deferrable = told.find(" DEFERRABLE")
+        if index not in self.before or not _INDEX.match(self.before[index]["definition"]):
+            yield step
+            return
+        made = _INDEX.sub("CREATE UNIQUE INDEX CONCURRENTLY ", self.before[index]["definition"])
+        word = "primary key" if told.startswith("PRIMARY KEY") else "unique"
+        ending = told[deferrable:].lower() if deferrable >= 0 else ""
+        using = f"alter table {relation} add constraint {constraint} {word} using index {constraint}{ending};"
+        yield Step("create", index, (f"{made};",), needs=step.needs, phase=INDEXES)
+        yield replace(step, statements=(using, *step.statements[1:]), phase=VALIDATION)
+
+    def alter(self, key: str) -> None:
+        """Add the steps that change it, a conversion of what it holds by itself."""
+        kind, name = CatalogKey.parse(key)
+        then, now = self.before[key], self.after[key]
+        if kind == "column":
+            self._alter_column(key)
+        elif kind == "constraint" and _only_to_validate(then, now):
+            self.steps.append(replace(self._validated(key), phase=VALIDATION if self._safe else MAIN))
+        elif kind == "type" and then.get("labels") != now.get("labels"):
+            self._alter_enum(key)
+        else:
+            self._plainly(key)
+
+    def _plainly(self, key: str, *leave_out: str) -> None:
+        """Alter all but some attributes."""
+        then = {name: value for name, value in self.before[key].items() if name not in leave_out}
+        now = {name: value for name, value in self.after[key].items() if name not in leave_out}
+        if then == now:
+            return
+        kept = self.before[key], self.after[key], len(self.steps)
+        self.before[key], self.after[key] = then, now
+        super().alter(key)
+        self.before[key], self.after[key] = kept[0], kept[1]
+        self.steps[kept[2] :] = [replace(step, phase=MAIN) for step in self.steps[kept[2] :]]
+
+    def _alter_column(self, key: str) -> None:
+        name = CatalogKey.parse(key).name
+        relation = relation_of(name)
+        if self._follows_parent(key):
+            return
+        then, now = self.before[key], self.after[key]
+        leave_out = ["position"]
+        if f"table {relation}" in self.before and (done := column_conversion(key, then, now, self.before)):
+            self._convert(key, done)
+            leave_out += done.attributes
+        if self._safe and then["not null"] and not now["not null"] and f"table {relation}" in self.before:
+            if not any(
+                "set not null" in statement for step in self.steps if step.key == key for statement in step.statements
+            ):
+                self.steps += list(self._not_null_safely(key, relation))
+            leave_out.append("not null")
+        self._plainly(key, *leave_out)
+
+    def _not_null_safely(self, key: str, relation: str) -> Iterator[Step]:
+        """A check that is validated lets SET NOT NULL look at no row (PostgreSQL 12 and later)."""
+        without = self._missing(relation, column_of(CatalogKey.parse(key).name))
+        if without:
+            yield self._not_null(key, without)
+            return
+        column = column_of(CatalogKey.parse(key).name)
+        alter, check = f"alter table {relation}", "pgops_not_null_" + re.sub(r"\W", "_", column)[:40]
+        yield Step(
+            "alter", key, (f"{alter} add constraint {check} check ({column} is not null) not valid;",), phase=MAIN
+        )
+        validate = (f"{alter} validate constraint {check};", f"{alter} alter column {column} set not null;")
+        yield Step("alter", key, (*validate, f"{alter} drop constraint {check};"), phase=VALIDATION)
+
+    def _follows_parent(self, key: str) -> bool:
+        """Whether ALTER TABLE on its parent changes it in the same way."""
+        name = CatalogKey.parse(key).name
+        parents = self.before.get(f"table {relation_of(name)}", {}).get("inherits") or []
+        then, now = self.before[key], self.after[key]
+        differs = {n for n in then.keys() | now.keys() if then.get(n) != now.get(n)} - {"position"}
+        above = [k for parent in parents if (k := f"column {parent}.{column_of(name)}") in self.changed]
+        return any(all(self.before[k].get(n) == then.get(n) for n in differs) for k in above)
+
+    def _convert(self, key: str, done: Conversion) -> None:
+        destroys = done.destroys if self._safe else ""
+        needs = text_of({name: self.before[key].get(name) for name in done.attributes})
+        leaves = text_of({name: self.after[key].get(name) for name in done.attributes})
+        self.steps.append(
+            Step("alter", key, tuple(done.statements), leaves=leaves, needs=needs, destroys=destroys, phase=MAIN)
+        )
+
+    def _alter_enum(self, key: str) -> None:
+        then, now = self.before[key]["labels"], self.after[key].get("labels") or []
+        added = enum_additions(key, then, now)
+        if added is not None:
+            self.steps.append(Step("alter", key, tuple(added), phase=MAIN))
+        else:
+            statements = enum_rebuild(key, then, self.before, self.after)
+            reason = "values of the type would be taken away or change their order" if self._safe else ""
+            self.steps.append(Step("alter", key, tuple(statements), destroys=reason, phase=MAIN))
+        self._plainly(key, "labels")
+
+    def in_phases(self) -> Mapping[int, list[Step]]:
+        """Every step in its phase, not before what it needs; what waits for something commented is commented with it."""
+        hard = list(dependencies(self.steps))
+        soft = list(_more_dependencies(self.steps, self.before, self.after))
+        self._spread(hard, soft)
+        phases: dict[int, list[Step]] = {}
+        for phase in range(VALIDATION + 1):
+            places = [number for number, step in enumerate(self.steps) if step.phase == phase]
+            inside = {number: place for place, number in enumerate(places)}
+            more = [(inside[a], inside[b]) for a, b in soft if a in inside and b in inside]
+            phases[phase] = list(ordered([self.steps[number] for number in places], more))
+        return phases
+
+    def _spread(self, hard: Sequence[tuple[int, int]], soft: Sequence[tuple[int, int]]) -> None:
+        for number, step in enumerate(self.steps):
+            if self._safe and _adds_values(step) and _are_used(step, self.steps):
+                self.steps[number] = replace(step, phase=VALUES)
+            elif step.phase == VALUES:
+                self.steps[number] = replace(step, phase=MAIN)
+        again = True
+        while again:
+            again = False
+            for place, (first, second) in enumerate([*hard, *soft]):
+                one, other = self.steps[first], self.steps[second]
+                changed = replace(other, phase=max(one.phase, other.phase))
+                if place < len(hard) and one.destroys and not other.destroys:
+                    what = f"{one.action}s {one.key}" if one.action != "alter" else f"changes {one.key}"
+                    changed = replace(changed, destroys=f"it waits for what {what}")
+                if changed != other:
+                    self.steps[second], again = changed, True
+
+
+class _WholeFollowers(Followers):
+    """With what a column, a key or an enum holds up."""
+
+    def of_step(self, key: str, is_dropped: bool) -> set[str]:
+        """What is to be made anew because this is dropped or converted."""
+        kind, name = CatalogKey.parse(key)
+        then, now = self._before.get(key), self._after[key]
+        if kind == "column":
+            relation = relation_of(name)
+            if not is_dropped and (then is None or then["type"] == now["type"]):
+                return set()
+            found = self._saying(relation, column_of(name))
+            # Dropped or converted, its constraints and indexes are PostgreSQL's to take along.
+            return found - {k for k in found if k.startswith(("constraint ", "index ", "statistics "))}
+        if kind == "constraint" and is_dropped and now["definition"].startswith(_KEY_CONSTRAINTS):
+            relation = CatalogKey.parse(key).on
+            return {
+                k
+                for k in self._after.of_kind.get("constraint", ())
+                if f" REFERENCES {relation}(" in self._after[k]["definition"]
+            }
+        if kind == "type" and then is not None and then.get("labels") != now.get("labels"):
+            if enum_additions(key, then["labels"], now.get("labels") or []) is None:
+                return self._of_enum(name)
+        return set()
+
+    def _of_enum(self, name: str) -> set[str]:
+        found: set[str] = set()
+        for key in self._after.of_kind.get("column", ()):
+            if self._after[key]["type"] in (name, f"{name}[]"):
+                column = CatalogKey.parse(key).name
+                found |= self._saying(relation_of(column), column_of(column))
+        routines = [key for kind in ROUTINES for key in self._after.of_kind.get(kind, ())]
+        found |= {key for key in routines if mentions(text_of(self._after[key]) + "\n" + key, f"type {name}")}
+        others = [
+            k
+            for kind in ("constraint", "index", "policy", "trigger", "view")
+            for k in self._after.of_kind.get(kind, ())
+        ]
+        return found | {key for key in others if mentions(text_of(self._after[key]), f"type {name}")}
+
+    def _saying(self, relation: str, column: str) -> set[str]:
+        table = f"table {relation}"
+        near = {self._keys[n] for n in self._words.that_may_mention(table) if mentions(self._texts[n], table)}
+        near |= {key for key in self._after.parts.get(relation, ()) if not key.startswith(("column ", "sequence "))}
+        return {key for key in near if key in self._before and _says_word(text_of(self._after[key]), column)}
+
+
+def _more_dependencies(
+    steps: Sequence[Step], wanted: CatalogWithParts, present: CatalogWithParts
+) -> Iterator[tuple[int, int]]:
+    """What names alone do not tell: a column within its table, a key behind a foreign key, an index behind a setting."""
+    for place, step in enumerate(steps):
+        kind, name = CatalogKey.parse(step.key)
+        if kind == "column":
+            yield from _of_column(place, step, steps)
+        elif kind in ("constraint", "index") and step.action in ("create", "drop"):
+            catalog = wanted if step.action == "create" else present
+            told = catalog.get(step.key)
+            if told is None or not told["definition"].startswith((*_KEY_CONSTRAINTS, "CREATE UNIQUE")):
+                continue
+            relation = owner_relation(step.key, told)
+            for other, user in enumerate(steps):
+                if other == place:
+                    continue
+                of_step = step.action == "create" and user.needs or step.action == "drop" and user.leaves or ""
+                if user.action == step.action and f" REFERENCES {relation}(" in of_step and "FOREIGN KEY" in of_step:
+                    yield (place, other) if step.action == "create" else (other, place)
+                own = cut(name, " on ")[0] if kind == "constraint" else column_of(name)
+                if (
+                    step.action == "create"
+                    and user.action != "drop"
+                    and user.key != step.key
+                    and _uses_index(user, own)
+                ):
+                    yield place, other
+
+
+def _uses_index(user: Step, index: str) -> bool:
+    endings = (f"using index {index}", f"cluster on {index}")
+    return any(ending in statement for statement in user.statements for ending in endings)
+
+
+def _of_column(place: int, step: Step, steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
+    name = CatalogKey.parse(step.key).name
+    relation, column = relation_of(name), column_of(name)
+    for other, user in enumerate(steps):
+        if other == place:
+            continue
+        if user.key == step.key:
+            if step.action == "create" and user.action == "alter":
+                yield place, other
+            continue
+        if step.action in ("create", "alter") and user.action in ("create", "alter"):
+            on = relation in user.needs or CatalogKey.parse(user.key).on == relation
+            first = step.action == "create" or user.action == "create"
+            if first and on and _says_word(user.needs, column):
+                yield place, other
+        if step.action in ("drop", "alter") and user.action in ("drop", "alter"):
+            on = relation in user.leaves or CatalogKey.parse(user.key).on == relation
+            first = step.action == "drop" or user.action == "drop"
+            if first and on and CatalogKey.parse(user.key).kind != "column" and _says_word(user.leaves, column):
+                yield other, place
+
+
+def _says_word(text: str, name: str) -> bool:
+    return re.search(rf'(?<![\w$"]){re.escape(name)}(?![\w$"])', text) is not None
+
+
+def _only_to_validate(then: Mapping[str, object], now: Mapping[str, object]) -> bool:
+    return "definition" in then and f"{then['definition']} NOT VALID" == now.get("definition")
+
+
+def _adds_values(step: Step) -> bool:
+    return step.action == "alter" and any(" add value " in statement for statement in step.statements)
+
+
+def _are_used(step: Step, steps: Sequence[Step]) -> bool:
+    values = [
+        match[1] for statement in step.statements if (match := re.search(r" add value ('(?:[^']|'')*')", statement))
+    ]
+    return any(
+        value in statement for other in steps if other is not step for value in values for statement in other.statements
+    )
+
+
+__all__ = ["INDEXES", "MAIN", "VALIDATION", "VALUES", "WholeDraft", "draft_whole", "drop_statements"]
