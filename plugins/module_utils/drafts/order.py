@@ -111,6 +111,7 @@ def _together(steps: list[Step]) -> Iterator[Step]:
     if len(tables) > 1:
         names = ", ".join(CatalogKey.parse(step.key).name for step in tables)
         yield replace(tables[0], statements=(f"drop table {names};",))
+        yield from (replace(step, statements=()) for step in tables[1:])
     yield from (step for step in steps if len(tables) < 2 or not _drops_a_table(step))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import WITH_COLUMNS, Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.changes import alter_statements, must_be_made_anew
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions import (
     Conversion,
@@ -23,10 +23,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions 
     enum_additions,
     enum_rebuild,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant, column_grant_changes
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
-    ROUTINES,
-    mentions,
     owner_relation,
     text_of,
 )
@@ -34,18 +32,28 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
     Maker,
     NotMechanical,
     create_statements,
-    drop_statements,
-    node_text,
     relation_word,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step, dependencies, ordered
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import Followers, NotCovered, Work
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import NotCovered, Work
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.tables import (
     EMPTY_MAKERS,
     column_statements,
     extension_statements,
     range_statements,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_followers import (
+    KEY_CONSTRAINTS,
+    WholeFollowers,
+    index_of,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_order import (
+    adds_values,
+    are_used,
+    in_transaction,
+    merged,
+    more_dependencies,
 )
 
 VALUES, MAIN, INDEXES, VALIDATION = range(4)
@@ -61,7 +69,6 @@ _LOST = {
 _MADE_ANEW = frozenset({"aggregate", "operator", "collation"})
 _ON_EVERY = frozenset({"owner", "comment", "privileges"})
 _INDEX = re.compile(r"^CREATE (UNIQUE )?INDEX ")
-_KEY_CONSTRAINTS = ("PRIMARY KEY", "UNIQUE")
 
 
 @dataclass
@@ -116,7 +123,7 @@ class _WholeWork(Work):
 
     def made_anew(self) -> set[str]:
         """With what stands on a column that is dropped or converted, on a key, or on an enum that is made again."""
-        followers = _WholeFollowers(self.before, self.after)
+        followers = WholeFollowers(self.before, self.after)
         waiting = [key for key in sorted(self.changed) if self._wants_anew(key)]
         for key in sorted(self.created | self.changed):
             waiting += followers.of_step(key, key in self.created)
@@ -190,7 +197,7 @@ class _WholeWork(Work):
             self.leave(key, f"somebody else than the owner granted {item}")
             return
         kind, name = CatalogKey.parse(key)
-        step = Step("create", key, tuple(statements), needs=self._needs(key), phase=MAIN)
+        step = Step("create", key, tuple(merged(statements)), needs=self._needs(key), phase=MAIN)
         if kind == "sequence" and "owned by" in self.before[key]:
             owner = self.before[key]["owned by"]
             self.steps += [
@@ -201,7 +208,7 @@ class _WholeWork(Work):
             self.steps += [step, *self._filled(key)]
         elif kind == "table":
             self.steps += [step, *self._of_index(key)]
-        elif self._is_in_use(key):
+        elif self._is_in_use(key) or kind == "constraint" and self._stands(key, index_of(key)):
             self.steps += list(self._safely(step))
         else:
             self.steps.append(step)
@@ -229,8 +236,6 @@ class _WholeWork(Work):
             return "\n".join([text_of(told), *(text_of(column) for _key, _name, column in self.before.columns(name))])
         own = text_of({n: v for n, v in told.items() if not (kind == "sequence" and n == "owned by")})
         relation = None if kind == "sequence" else owner_relation(key, told)
-        if kind in ("view", "materialized view"):
-            own = node_text(key, self.before) if False else own
         return f"{own}\n{relation or ''}"
 
     def _must_be_filled(self, key: str) -> bool:
@@ -283,7 +288,7 @@ class _WholeWork(Work):
             first = step.statements[0].removesuffix(";") + " not valid;"
             yield replace(step, statements=(first, *step.statements[1:]))
             yield self._validated(step.key)
-        elif kind == "constraint" and told["definition"].startswith(_KEY_CONSTRAINTS) and not partitioned:
+        elif kind == "constraint" and told["definition"].startswith(KEY_CONSTRAINTS) and not partitioned:
             yield from self._by_index(step, relation)
         else:
             yield step
@@ -295,18 +300,24 @@ class _WholeWork(Work):
 
     def _by_index(self, step: Step, relation: str) -> Iterator[Step]:
         constraint = cut(CatalogKey.parse(step.key).name, " on ")[0]
-        index = f"index {cut(relation, '.')[0]}.{constraint}"
+        index = index_of(step.key)
         told = self.before[step.key]["definition"]
         deferrable = told.find(" DEFERRABLE")
         if index not in self.before or not _INDEX.match(self.before[index]["definition"]):
             yield step
             return
+        stands = self._stands(step.key, index)
         made = _INDEX.sub("CREATE UNIQUE INDEX CONCURRENTLY ", self.before[index]["definition"])
         word = "primary key" if told.startswith("PRIMARY KEY") else "unique"
         ending = told[deferrable:].lower() if deferrable >= 0 else ""
         using = f"alter table {relation} add constraint {constraint} {word} using index {constraint}{ending};"
-        yield Step("create", index, (f"{made};",), needs=step.needs, phase=INDEXES)
-        yield replace(step, statements=(using, *step.statements[1:]), phase=VALIDATION)
+        if not stands:
+            yield Step("create", index, (f"{made};",), needs=step.needs, phase=INDEXES)
+        yield replace(step, statements=(using, *step.statements[1:]), phase=MAIN if stands else VALIDATION)
+
+    def _stands(self, key: str, index: str) -> bool:
+        """Whether the index of a constraint is there already, as one of its own."""
+        return index in self.after and key not in self.after and index not in self._anew
 
     def alter(self, key: str) -> None:
         """Add the steps that change it, a conversion of what it holds by itself."""
@@ -331,7 +342,21 @@ class _WholeWork(Work):
         self.before[key], self.after[key] = then, now
         super().alter(key)
         self.before[key], self.after[key] = kept[0], kept[1]
-        self.steps[kept[2] :] = [replace(step, phase=MAIN) for step in self.steps[kept[2] :]]
+        more = self._column_grants(key) if then.get("privileges") != now.get("privileges") else []
+        self.steps[kept[2] :] = [
+            replace(step, statements=(*step.statements, *more), phase=MAIN) for step in self.steps[kept[2] :]
+        ]
+
+    def _column_grants(self, key: str) -> list[str]:
+        """The privileges of a relation's columns: what is revoked on the relation is revoked on them too."""
+        name, owner = CatalogKey.parse(key).name, self.before[key].get("owner", "")
+        columns = self.before.columns(name) if CatalogKey.parse(key).kind in WITH_COLUMNS else []
+        return [
+            statement
+            for column_key, column, told in columns
+            if "privileges" in told and column_key in self.after
+            for statement in column_grant_changes(name, column, None, told["privileges"], owner)
+        ]
 
     def _alter_column(self, key: str) -> None:
         name = CatalogKey.parse(key).name
@@ -396,11 +421,14 @@ class _WholeWork(Work):
     def in_phases(self) -> Mapping[int, list[Step]]:
         """Every step in its phase, not before what it needs; what waits for something commented is commented with it."""
         hard = list(dependencies(self.steps))
-        soft = list(_more_dependencies(self.steps, self.before, self.after))
+        soft = list(more_dependencies(self.steps, self.before, self.after))
         self._spread(hard, soft)
         phases: dict[int, list[Step]] = {}
         for phase in range(VALIDATION + 1):
             places = [number for number, step in enumerate(self.steps) if step.phase == phase]
+            if phase == VALIDATION:
+                for number in places:
+                    self.steps[number] = in_transaction(self.steps[number])
             inside = {number: place for place, number in enumerate(places)}
             more = [(inside[a], inside[b]) for a, b in soft if a in inside and b in inside]
             phases[phase] = list(ordered([self.steps[number] for number in places], more))
@@ -408,7 +436,7 @@ class _WholeWork(Work):
 
     def _spread(self, hard: Sequence[tuple[int, int]], soft: Sequence[tuple[int, int]]) -> None:
         for number, step in enumerate(self.steps):
-            if self._safe and _adds_values(step) and _are_used(step, self.steps):
+            if self._safe and adds_values(step) and are_used(step, self.steps):
                 self.steps[number] = replace(step, phase=VALUES)
             elif step.phase == VALUES:
                 self.steps[number] = replace(step, phase=MAIN)
@@ -425,130 +453,5 @@ class _WholeWork(Work):
                     self.steps[second], again = changed, True
 
 
-class _WholeFollowers(Followers):
-    """With what a column, a key or an enum holds up."""
-
-    def of_step(self, key: str, is_dropped: bool) -> set[str]:
-        """What is to be made anew because this is dropped or converted."""
-        kind, name = CatalogKey.parse(key)
-        then, now = self._before.get(key), self._after[key]
-        if kind == "column":
-            relation = relation_of(name)
-            if not is_dropped and (then is None or then["type"] == now["type"]):
-                return set()
-            found = self._saying(relation, column_of(name))
-            # Dropped or converted, its constraints and indexes are PostgreSQL's to take along.
-            return found - {k for k in found if k.startswith(("constraint ", "index ", "statistics "))}
-        if kind == "constraint" and is_dropped and now["definition"].startswith(_KEY_CONSTRAINTS):
-            relation = CatalogKey.parse(key).on
-            return {
-                k
-                for k in self._after.of_kind.get("constraint", ())
-                if f" REFERENCES {relation}(" in self._after[k]["definition"]
-            }
-        if kind == "type" and then is not None and then.get("labels") != now.get("labels"):
-            if enum_additions(key, then["labels"], now.get("labels") or []) is None:
-                return self._of_enum(name)
-        return set()
-
-    def _of_enum(self, name: str) -> set[str]:
-        found: set[str] = set()
-        for key in self._after.of_kind.get("column", ()):
-            if self._after[key]["type"] in (name, f"{name}[]"):
-                column = CatalogKey.parse(key).name
-                found |= self._saying(relation_of(column), column_of(column))
-        routines = [key for kind in ROUTINES for key in self._after.of_kind.get(kind, ())]
-        found |= {key for key in routines if mentions(text_of(self._after[key]) + "\n" + key, f"type {name}")}
-        others = [
-            k
-            for kind in ("constraint", "index", "policy", "trigger", "view")
-            for k in self._after.of_kind.get(kind, ())
-        ]
-        return found | {key for key in others if mentions(text_of(self._after[key]), f"type {name}")}
-
-    def _saying(self, relation: str, column: str) -> set[str]:
-        table = f"table {relation}"
-        near = {self._keys[n] for n in self._words.that_may_mention(table) if mentions(self._texts[n], table)}
-        near |= {key for key in self._after.parts.get(relation, ()) if not key.startswith(("column ", "sequence "))}
-        return {key for key in near if key in self._before and _says_word(text_of(self._after[key]), column)}
-
-
-def _more_dependencies(
-    steps: Sequence[Step], wanted: CatalogWithParts, present: CatalogWithParts
-) -> Iterator[tuple[int, int]]:
-    """What names alone do not tell: a column within its table, a key behind a foreign key, an index behind a setting."""
-    for place, step in enumerate(steps):
-        kind, name = CatalogKey.parse(step.key)
-        if kind == "column":
-            yield from _of_column(place, step, steps)
-        elif kind in ("constraint", "index") and step.action in ("create", "drop"):
-            catalog = wanted if step.action == "create" else present
-            told = catalog.get(step.key)
-            if told is None or not told["definition"].startswith((*_KEY_CONSTRAINTS, "CREATE UNIQUE")):
-                continue
-            relation = owner_relation(step.key, told)
-            for other, user in enumerate(steps):
-                if other == place:
-                    continue
-                of_step = step.action == "create" and user.needs or step.action == "drop" and user.leaves or ""
-                if user.action == step.action and f" REFERENCES {relation}(" in of_step and "FOREIGN KEY" in of_step:
-                    yield (place, other) if step.action == "create" else (other, place)
-                own = cut(name, " on ")[0] if kind == "constraint" else column_of(name)
-                if (
-                    step.action == "create"
-                    and user.action != "drop"
-                    and user.key != step.key
-                    and _uses_index(user, own)
-                ):
-                    yield place, other
-
-
-def _uses_index(user: Step, index: str) -> bool:
-    endings = (f"using index {index}", f"cluster on {index}")
-    return any(ending in statement for statement in user.statements for ending in endings)
-
-
-def _of_column(place: int, step: Step, steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
-    name = CatalogKey.parse(step.key).name
-    relation, column = relation_of(name), column_of(name)
-    for other, user in enumerate(steps):
-        if other == place:
-            continue
-        if user.key == step.key:
-            if step.action == "create" and user.action == "alter":
-                yield place, other
-            continue
-        if step.action in ("create", "alter") and user.action in ("create", "alter"):
-            on = relation in user.needs or CatalogKey.parse(user.key).on == relation
-            first = step.action == "create" or user.action == "create"
-            if first and on and _says_word(user.needs, column):
-                yield place, other
-        if step.action in ("drop", "alter") and user.action in ("drop", "alter"):
-            on = relation in user.leaves or CatalogKey.parse(user.key).on == relation
-            first = step.action == "drop" or user.action == "drop"
-            if first and on and CatalogKey.parse(user.key).kind != "column" and _says_word(user.leaves, column):
-                yield other, place
-
-
-def _says_word(text: str, name: str) -> bool:
-    return re.search(rf'(?<![\w$"]){re.escape(name)}(?![\w$"])', text) is not None
-
-
 def _only_to_validate(then: Mapping[str, object], now: Mapping[str, object]) -> bool:
     return "definition" in then and f"{then['definition']} NOT VALID" == now.get("definition")
-
-
-def _adds_values(step: Step) -> bool:
-    return step.action == "alter" and any(" add value " in statement for statement in step.statements)
-
-
-def _are_used(step: Step, steps: Sequence[Step]) -> bool:
-    values = [
-        match[1] for statement in step.statements if (match := re.search(r" add value ('(?:[^']|'')*')", statement))
-    ]
-    return any(
-        value in statement for other in steps if other is not step for value in values for statement in other.statements
-    )
-
-
-__all__ = ["INDEXES", "MAIN", "VALIDATION", "VALUES", "WholeDraft", "draft_whole", "drop_statements"]

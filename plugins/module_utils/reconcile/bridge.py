@@ -115,7 +115,7 @@ def make_bridge(how: BridgeOptions) -> Bridge:
     tools = find_dump_tools(how.pg_bin)
     sides = _read(how)
     require_client_for(tools, sides.target.version)
-    with _Rows(how, sides.target.options) as rows:
+    with _Rows(how, sides.target) as rows:
         draft = draft_whole(
             placed(sides.source, sides.target.catalog), sides.target.catalog, missing_values=rows.missing
         )
@@ -174,8 +174,9 @@ def _side(live: LiveSchema) -> SchemaSide:
 class _Rows:
     """The target's rows, counted in one read-only session and no more often than asked for."""
 
-    def __init__(self, how: BridgeOptions, options: ConnectionOptions) -> None:
-        self._session = session(options, replace(how.settings, row_security=False, read_only=True))
+    def __init__(self, how: BridgeOptions, target: LiveSchema) -> None:
+        self._catalog = target.catalog
+        self._session = session(target.options, replace(how.settings, row_security=False, read_only=True))
         self._known: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> _Rows:
@@ -192,12 +193,13 @@ class _Rows:
     def lost(self, step: Step) -> int | None:
         """How many rows would lose something by a step; None where it is not of rows."""
         kind, name = CatalogKey.parse(step.key)
+        if step.key not in self._catalog:
+            return None
         if kind == "table":
             return self._count(name, "")
-        if kind == "column" and step.action == "drop" or any(" type " in statement for statement in step.statements):
-            relation, column = relation_of(name), column_of(name)
-            return self._count(relation, f"where {column} is not null") if kind == "column" else None
-        return None
+        if kind != "column" or f"table {relation_of(name)}" not in self._catalog:
+            return None
+        return self._count(relation_of(name), f"where {column_of(name)} is not null")
 
     def _count(self, relation: str, where: str) -> int:
         if (relation, where) not in self._known:

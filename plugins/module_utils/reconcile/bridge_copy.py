@@ -65,7 +65,12 @@ def dump_schemas(
     :raises ToolError: when pg_dump fails.
     """
     names = ['"' + schema.replace('"', '""') + '"' for schema in schemas]
-    command: list[Path | str] = [tools.pg_dump, "--schema-only", "--no-security-labels", *(f"--schema={name}" for name in names)]
+    command: list[Path | str] = [
+        tools.pg_dump,
+        "--schema-only",
+        "--no-security-labels",
+        *(f"--schema={name}" for name in names),
+    ]
     run_program([*command, f"--file={file}"], env=libpq_environment(options, settings))
     return file.read_text("utf-8")
 

@@ -187,12 +187,18 @@ class _Explaining:
             told = catalog.get(key)
             if told is None:
                 continue
-            if owner_relation(key, told) in self._names:
+            if owner_relation(key, told) in self._names or self._of_parent(key, catalog):
                 return True
             text = f"{text_of(told)}\n{CatalogKey.parse(key).on}"
             if any(_speaks_of(text, other) for other in self._keys):
                 return True
         return False
+
+    def _of_parent(self, key: str, catalog: Catalog) -> bool:
+        """Whether it is the column of a child, and its parent's is one of them."""
+        kind, name = CatalogKey.parse(key)
+        parents = catalog.get(f"table {relation_of(name)}", {}).get("inherits") or [] if kind == "column" else []
+        return any(f"column {parent}.{column_of(name)}" in self._keys for parent in parents)
 
 
 def _speaks_of(text: str, key: str) -> bool:
