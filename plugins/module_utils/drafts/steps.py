@@ -179,8 +179,8 @@ class Work:
             identity = catalog.get(column, {}).get("identity")
             return column in together or (identity is not None and column in self.changed)
         if object_type == "index":
-            return _backs_a_constraint(key, relation, catalog) or _index_of_parent(definition, together)
-        return _inherited(key, relation, catalog, together)
+            return backs_a_constraint(key, relation, catalog) or index_of_parent(definition, together)
+        return inherited(key, relation, catalog, together)
 
     def renamed(self) -> set[str]:
         """What may have been renamed: dropped and created look just the same, and to drop would lose the data."""
@@ -242,17 +242,18 @@ def _made_with_ranges(catalog: CatalogWithParts, together: set[str]) -> set[str]
     return names
 
 
-def _backs_a_constraint(key: str, relation: str, catalog: CatalogWithParts) -> bool:
+def backs_a_constraint(key: str, relation: str, catalog: CatalogWithParts) -> bool:
     """The index of a primary key, a unique or an exclusion constraint has its name and goes with it."""
     constraint = catalog.get(f"constraint {column_of(CatalogKey.parse(key).name)} on {relation}")
     return constraint is not None and constraint["definition"].startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
 
 
-def _index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
+def index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
+    """Whether it is a part of a partitioned index that is among them."""
     return f"index {definition.get('parent')}" in together
 
 
-def _inherited(key: str, relation: str, catalog: CatalogWithParts, together: set[str]) -> bool:
+def inherited(key: str, relation: str, catalog: CatalogWithParts, together: set[str]) -> bool:
     """A column or a constraint that a table has from its parent goes with the parent's."""
     object_type, name = CatalogKey.parse(key)
     parents = catalog.get(f"table {relation}", {}).get("inherits") or []

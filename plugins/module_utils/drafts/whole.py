@@ -36,7 +36,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects impo
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step, dependencies, ordered
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import NotCovered, Work
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import (
+    NotCovered,
+    Work,
+    backs_a_constraint,
+    index_of_parent,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.tables import (
     EMPTY_MAKERS,
     column_statements,
@@ -168,7 +173,12 @@ class _WholeWork(Work):
                 and (is_new or super().goes_with_another(key, catalog, together))
             )
         if kind == "index":
-            return "parent" in told and is_new or super().goes_with_another(key, catalog, together)
+            return (
+                "parent" in told
+                and is_new
+                or backs_a_constraint(key, relation, catalog)
+                or index_of_parent(told, together)
+            )
         if kind == "sequence":
             column = f"column {told['owned by']}"
             is_identity = "identity" in catalog.get(column, {})

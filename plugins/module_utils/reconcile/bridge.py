@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -63,7 +65,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_fi
     rollback_text,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_proof import Judge, Proof, placed, prove
-from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import scratch_server
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.scratch import ScratchServer, scratch_server
 
 DOCUMENT = "bridge.json"
 _SHOWN = 5
@@ -101,11 +103,12 @@ class _Sides:
     schemas: list[str]
 
 
-def make_bridge(how: BridgeOptions) -> Bridge:
+def make_bridge(how: BridgeOptions, scratch: ScratchServer | None = None) -> Bridge:
     """Draft the migrations that bring the target to the source and their rollbacks, prove them, and write all of it down.
 
     Nothing is written to either project. What would lose data is commented out, with the number of rows that would.
 
+    :param scratch: a server to prove it on, of at least the target's major version; by default one of its own.
     :raises InputError: when the source's file holds no catalog, or a name cannot be one of a migration.
     :raises PrivilegeError: when row level security would hide rows that have to be counted.
     :raises ToolError: when no server of the target's major version, or no pg_dump for it, is installed.
@@ -124,7 +127,7 @@ def make_bridge(how: BridgeOptions) -> Bridge:
     bridge = _described(how, sides, draft, files, counts)
     proof = Proof()
     if files or draft.not_covered:
-        proof = _prove(how, sides, tools, draft, files, bridge)
+        proof = _prove(how, sides, tools, draft, files, bridge, scratch)
     _judge(bridge, sides, draft, files, proof)
     bridge.duration_seconds = round(time.monotonic() - started, 3)
     if not how.dry_run:
@@ -267,12 +270,14 @@ def _prove(
     draft: WholeDraft,
     files: Sequence[DraftedFile],
     bridge: Bridge,
+    given: ScratchServer | None,
 ) -> Proof:
     """Run it on a scratch server; where the copies cannot be made, it stays unproven, and says why."""
     major = major_version(sides.target.version)
-    with scratch_server(major=major, pg_bin=how.pg_bin, place=how.scratch_dir) as scratch:
+    own = scratch_server(major=major, pg_bin=how.pg_bin, place=how.scratch_dir)
+    with nullcontext(given) if given else own as scratch:
         bridge.proven_with = scratch.version.text
-        place = scratch.directory
+        place, mark = scratch.directory, secrets.token_hex(4)
 
         def copy(live: LiveSchema, name: str) -> tuple[Copy, str]:
             file = place / f"{name}.sql"
@@ -282,16 +287,15 @@ def _prove(
 
         try:
             make_roles(scratch, sides.source)
-            target, target_dump = copy(sides.target, "bridge_target")
+            target, target_dump = copy(sides.target, f"target_{mark}")
             bridge.notes += _copy_notes("target", target.differs)
-            source, source_dump = sides.source, None
+            source_dump = None
             if sides.live_source is not None:
-                copied, source_dump = copy(sides.live_source, "bridge_source")
+                copied, source_dump = copy(sides.live_source, f"source_{mark}")
                 bridge.notes += _copy_notes("source", copied.differs)
-                source = _with_versions_of(copied.catalog, source)
             judge = Judge(
                 scratch=scratch,
-                source=_with_versions_of(target.catalog, source),
+                source=sides.source,
                 schemas=sides.schemas,
                 target=target,
                 target_dump=target_dump,
@@ -306,14 +310,6 @@ def _prove(
         except PgopsError as error:
             bridge.reasons.append(f"it could not be tried on a copy: {reason_of(error)}")
             return Proof()
-
-
-def _with_versions_of(copied: Catalog, source: Catalog) -> Catalog:
-    """Extensions have the versions of the scratch server's files, whichever the projects have."""
-    return {
-        key: {**told, "version": copied[key]["version"]} if key.startswith("extension ") and key in copied else told
-        for key, told in source.items()
-    }
 
 
 def _copy_notes(side: str, differs: Sequence[CatalogChange]) -> list[str]:

@@ -43,7 +43,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape impor
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
 
-_AS_DRAFTED, _IN_FULL = "bridge_as_drafted", "bridge_in_full"
+_AS_DRAFTED, _IN_FULL = "as_drafted", "in_full"
 # SQLSTATE insufficient_privilege.
 _NOT_ALLOWED = "42501"
 _SHOWN = 20
@@ -96,7 +96,7 @@ class _NotAllowed(Exception):
 
 def _prove(judge: Judge, files: Sequence[DraftedFile], left: Sequence[NotCovered], role: str) -> Proof | None:
     proof = Proof(applied_as=role)
-    names = {name: f"{name}_{role}" for name in (_AS_DRAFTED, _IN_FULL)}
+    names = {name: f"{judge.target.database}_{name}_{role}" for name in (_AS_DRAFTED, _IN_FULL)}
     for name in names.values():
         clone(judge.scratch, judge.target.database, name)
     commented = [step.key for file in files for step in file.steps if step.destroys]
@@ -163,7 +163,7 @@ def _explain(trial: Trial, options: ConnectionOptions, judge: Judge, explaining:
     """Tell what is left, and which of it nothing that was left to a person accounts for."""
     if not trial.executed:
         return
-    found = placed(_catalog(options, judge), judge.source)
+    found = _with_extensions_of(judge, placed(_catalog(options, judge), judge.source))
     trial.differences = compare_catalogs(found, judge.source)
     rest = {key for key in found.keys() | judge.source.keys() if found.get(key) != judge.source.get(key)}
     unexplained = {key for key in rest if not explaining.accounts_for(key)}
@@ -216,6 +216,17 @@ def placed(found: Catalog, wanted: Catalog) -> Catalog:
         if key.startswith("column ") and f"table {relation_of(CatalogKey.parse(key).name)}" in wanted:
             at_places[key] = {**found[key], "position": wanted[key]["position"]}
     return at_places
+
+
+def _with_extensions_of(judge: Judge, found: Catalog) -> Catalog:
+    """An extension has the version, and when it is made the comment, of the server's own files: here those of the scratch server."""
+    known = dict(found)
+    for key in (key for key in found.keys() & judge.source.keys() if key.startswith("extension ")):
+        told = {**found[key], "version": judge.source[key]["version"]}
+        if key not in judge.target.catalog:
+            told = {**judge.source[key], "schema": found[key]["schema"]}
+        known[key] = told
+    return known
 
 
 def _compare_dumps(trial: Trial, wanted: str, options: ConnectionOptions, judge: Judge) -> None:
