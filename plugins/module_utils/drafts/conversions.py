@@ -115,7 +115,11 @@ def enum_rebuild(key: str, then: Sequence[str], wanted: CatalogWithParts, presen
         told = present[column_key]
         place = CatalogKey.parse(column_key).name
         relation, column = relation_of(place), column_of(place)
-        if told["type"] not in (name, f"{name}[]") or f"table {relation}" not in present:
+        if told["type"] not in (name, f"{name}[]"):
+            continue
+        if f"type {relation}" in present:
+            statements.append(f"alter type {relation} alter attribute {column} type {told['type']};")
+        if f"table {relation}" not in present:
             continue
         if present[f"table {relation}"].get("inherits"):
             continue

@@ -166,7 +166,7 @@ def _explain(trial: Trial, options: ConnectionOptions, judge: Judge, explaining:
     found = _with_extensions_of(judge, placed(_catalog(options, judge), judge.source))
     trial.differences = compare_catalogs(found, judge.source)
     rest = {key for key in found.keys() | judge.source.keys() if found.get(key) != judge.source.get(key)}
-    unexplained = {key for key in rest if not explaining.accounts_for(key)}
+    unexplained = {key for key in rest if not explaining.accounts_for(key, found)}
     names = {(CatalogKey.parse(key).kind, CatalogKey.parse(key).name) for key in unexplained}
     trial.unexplained = [change for change in trial.differences if (change.object_type, change.object_name) in names]
 
@@ -179,11 +179,11 @@ class _Explaining:
         self._names = {CatalogKey.parse(key).name for key in self._keys}
         self._catalogs = catalogs
 
-    def accounts_for(self, key: str) -> bool:
-        """Whether the object is one of them, belongs to one, or speaks of one."""
+    def accounts_for(self, key: str, found: Catalog) -> bool:
+        """Whether the object, in the catalog that was found or before, is one of them, belongs to one, or speaks of one."""
         if key in self._keys:
             return True
-        for catalog in self._catalogs:
+        for catalog in (*self._catalogs, found):
             told = catalog.get(key)
             if told is None:
                 continue

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import SessionSettings
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge import BridgeOptions, make_bridge
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_documents import Bridge
+from ansible_collections.pgops.supabase.plugins.module_utils.servers.shape import SUPERUSER
 from tests.integration.live import LiveProject
 
 # What both have. The superuser makes it, so that publications and event triggers can be made as the platform lets postgres.
@@ -104,6 +109,29 @@ SOURCE_ONLY = {
     "create trigger on_signup after insert on auth.users for each row execute function public.touch();",
     "schemas": "create schema reports; create view reports.all_people as select * from public.people; grant usage on schema reports to anon;",
 }
+
+
+def login(project: LiveProject) -> dict[str, Any]:
+    """The connection as the superuser, as a module's parameters."""
+    options = project.superuser_options
+    names = ("login_host", "login_port", "login_user", "login_password", "login_db", "ssl_mode")
+    return {name: getattr(options, name) for name in names}
+
+
+def dumped(project: LiveProject) -> Counter[str]:
+    """The lines of pg_dump of the schema in no order: columns may stand at other places, and then the comma of the last."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PGHOST": project.server.host,
+        "PGPORT": str(project.server.port),
+        "PGUSER": SUPERUSER,
+        "PGPASSWORD": project.server.passwords[SUPERUSER],
+        "PGDATABASE": project.database,
+    }
+    command = [str(Path(project.server.pg_bin) / "pg_dump"), "--schema-only"]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, encoding="utf-8", timeout=300)
+    lines = (line.rstrip().removesuffix(",") for line in done.stdout.splitlines())
+    return Counter(line for line in lines if line and not line.startswith(("--", "\\restrict", "\\unrestrict", "SET ")))
 
 
 def bridge(target: LiveProject, source: LiveProject | Path, directory: Path) -> Bridge:
