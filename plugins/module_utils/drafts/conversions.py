@@ -38,6 +38,22 @@ class Conversion:
     destroys: str
 
 
+# Within one of these, to and from text, and within arrays, PostgreSQL has a cast (pg_cast).
+_CAST_AMONG = (
+    ("smallint", "integer", "bigint", "numeric", "real", "double precision", "money"),
+    ("timestamp without time zone", "timestamp with time zone", "date"),
+    ("json", "jsonb"),
+    ("boolean", "integer"),
+)
+_TEXTS = ("text", "character varying", "character")
+
+
+def _is_cast(now: str, then: str) -> bool:
+    one, other = (re.sub(r"\(.*?\)", "", kind) for kind in (now, then))
+    among = any(one in kinds and other in kinds for kinds in _CAST_AMONG)
+    return one == other or one in _TEXTS or other in _TEXTS or among
+
+
 def keeps_every_value(now: str, then: str) -> bool:
     """Whether every value of one type is one of the other, by the types' names."""
     old, new = _SIZED.match(now), _SIZED.match(then)
@@ -77,7 +93,8 @@ def column_conversion(
         return None
     collation = f" collate {then['collation']}" if "collation" in then else ""
     keeps = keeps_every_value(now["type"], then["type"]) or then["type"] == now["type"]
-    using = "" if keeps else f" using {column}::{then['type']}"
+    by_text = "" if _is_cast(now["type"], then["type"]) else "::text"
+    using = "" if keeps else f" using {column}{by_text}::{then['type']}"
     statements = [f"{alter} type {then['type']}{collation}{using};"]
     if "default" in now:
         statements.insert(0, f"{alter} drop default;")
