@@ -68,13 +68,8 @@ def keeps_every_value(now: str, then: str) -> bool:
     return then in _WIDER.get(base, ())
 
 
-def column_conversion(
-    key: str, then: Mapping[str, Any], now: Mapping[str, Any], catalog: CatalogWithParts
-) -> Conversion | None:
-    """What changes a column's type, collation or expression; None when these are the same.
-
-    :param catalog: the wanted one.
-    """
+def column_conversion(key: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> Conversion | None:
+    """What changes a column's type, collation or expression; None when these are the same."""
     name = CatalogKey.parse(key).name
     relation, column = relation_of(name), column_of(name)
     alter = f"alter table {relation} alter column {column}"
@@ -132,7 +127,7 @@ def enum_rebuild(key: str, then: Sequence[str], wanted: CatalogWithParts, presen
         told = present[column_key]
         place = CatalogKey.parse(column_key).name
         relation, column = relation_of(place), column_of(place)
-        if told["type"] not in (name, f"{name}[]"):
+        if told["type"] not in (name, f"{name}[]") or wanted.get(column_key, {}).get("type") != told["type"]:
             continue
         if f"type {relation}" in present:
             statements.append(f"alter type {relation} alter attribute {column} type {told['type']};")

@@ -60,7 +60,7 @@ def table_statements(key: str, catalog: CatalogWithParts) -> list[str]:
     statements = [f"{head};"]
     for k, column, definition in columns:
         statements += _of_inherited_column(k, column, definition, name, parents, catalog)
-        statements += _identity_details(k, catalog)
+        statements += identity_details(k, catalog)
         statements += column_details(k, column, definition, name, catalog)
     if told["row security"]:
         statements.append(f"alter table {name} enable row level security;")
@@ -85,7 +85,7 @@ def clause(key: str, told: Definition, catalog: CatalogWithParts, *, nullable: b
     if "identity" in told:
         sequence = identity_sequence(key, catalog)
         options = (
-            f" (sequence name {CatalogKey.parse(sequence).name} {_counting(catalog[sequence])})" if sequence else ""
+            f" (sequence name {CatalogKey.parse(sequence).name} {counting(catalog[sequence])})" if sequence else ""
         )
         text += f" generated {told['identity']} as identity{options}"
     return text + (" not null" if told["not null"] and not nullable else "")
@@ -100,7 +100,8 @@ def identity_sequence(key: str, catalog: CatalogWithParts) -> str | None:
     return next((k for k in parts if k.startswith("sequence ") and catalog[k].get("owned by") == column), None)
 
 
-def _identity_details(key: str, catalog: CatalogWithParts) -> list[str]:
+def identity_details(key: str, catalog: CatalogWithParts) -> list[str]:
+    """What gives the sequence of an identity column its privileges and comment."""
     sequence = identity_sequence(key, catalog)
     statements = finish_statements(sequence, catalog) if sequence else []
     # Its owner is its table's.
@@ -117,8 +118,9 @@ def column_statements(key: str, catalog: CatalogWithParts, *, nullable: bool = F
         return [f"alter {word} add attribute {column} {told['type']}{collation};"]
     return [
         f"alter {word} add column {column} {clause(key, told, catalog, nullable=nullable)};",
-        *_identity_details(key, catalog),
+        *identity_details(key, catalog),
         *column_details(key, column, told, relation, catalog),
+        *column_grant_changes(relation, column, None, told.get("privileges"), catalog.get(word, {}).get("owner", "")),
     ]
 
 
@@ -135,12 +137,19 @@ def column_details(key: str, column: str, told: Definition, relation: str, catal
     ]
     if "options" in told:
         statements.append(f"alter table {relation} alter column {column} set ({options_list(told['options'])});")
-    owner = catalog.get(f"table {relation}", {}).get("owner")
-    if owner:
-        statements += column_grant_changes(relation, column, None, told.get("privileges"), owner)
     if "comment" in told:
         statements.append(comment_statement(key, told["comment"], catalog))
     return statements
+
+
+def column_grants(relation: str, catalog: CatalogWithParts) -> list[str]:
+    """The privileges of a table's columns, for after those of the table: what is revoked on that is revoked on them too."""
+    owner = catalog.get(f"table {relation}", {}).get("owner", "")
+    return [
+        statement
+        for _key, column, told in catalog.columns(relation)
+        for statement in column_grant_changes(relation, column, None, told.get("privileges"), owner)
+    ]
 
 
 def _of_inherited_column(
@@ -169,11 +178,12 @@ def sequence_statements(key: str, catalog: CatalogWithParts) -> list[str]:
     name, told = CatalogKey.parse(key).name, catalog[key]
     unlogged = "unlogged " if told["persistence"] == "unlogged" and "owned by" not in told else ""
     return [
-        f"create {unlogged}sequence {name} as {told['type']} {_counting(told)};",
+        f"create {unlogged}sequence {name} as {told['type']} {counting(told)};",
     ]
 
 
-def _counting(told: Definition) -> str:
+def counting(told: Definition) -> str:
+    """The options of CREATE SEQUENCE but for its type."""
     return (
         f"increment by {told['increment']} minvalue {told['minimum']} maxvalue {told['maximum']} "
         f"start with {told['start']} cache {told['cache']} {'' if told['cycle'] else 'no '}cycle"

@@ -14,16 +14,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
-from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import WITH_COLUMNS, Catalog
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, cut
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.changes import alter_statements, must_be_made_anew
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions import (
-    Conversion,
-    column_conversion,
     enum_additions,
     enum_rebuild,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant, column_grant_changes
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants import ForeignGrant
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.identities import made_with_identity
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import (
     owner_relation,
     text_of,
@@ -38,15 +37,22 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import (
     NotCovered,
-    Work,
     backs_a_constraint,
     index_of_parent,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.tables import (
     EMPTY_MAKERS,
+    column_grants,
     column_statements,
     extension_statements,
     range_statements,
+)
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_columns import (
+    INDEXES,
+    MAIN,
+    VALIDATION,
+    VALUES,
+    ColumnWork,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_followers import (
     KEY_CONSTRAINTS,
@@ -60,9 +66,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_order 
     merged,
     more_dependencies,
 )
-
-VALUES, MAIN, INDEXES, VALIDATION = range(4)
-"""The phases: values of enums that later statements use; nearly all; indexes made CONCURRENTLY; what is validated, or needs those."""
 
 _LOST = {
     "table": "its rows would be lost",
@@ -107,20 +110,8 @@ def draft_whole(
     return WholeDraft(work.in_phases(), sorted(work.not_covered, key=lambda item: item.key))
 
 
-class _WholeWork(Work):
+class _WholeWork(ColumnWork):
     """In it C(before) is the wanted catalog and C(after) the present one."""
-
-    def __init__(
-        self,
-        wanted: Catalog,
-        present: Catalog,
-        requires: Mapping[str, Sequence[str]],
-        missing_values: Callable[[str, str | None], int] | None,
-    ) -> None:
-        super().__init__(wanted, present, requires)
-        self._missing = missing_values or (lambda relation, column: 0)
-        self._safe = missing_values is not None
-        self._anew: set[str] = set()
 
     def renamed(self) -> set[str]:
         """Nothing is left out for it: what is dropped is destroyed only where somebody says so."""
@@ -158,6 +149,9 @@ class _WholeWork(Work):
         """What comes with a table are its columns and what PostgreSQL makes; the rest of its parts have steps of their own."""
         kind, name = CatalogKey.parse(key)
         relation = owner_relation(key, catalog[key])
+        if catalog is self.after and kind == "index" and key in self.before and relation is not None:
+            # Another table has one of that name, so it cannot wait for the drop of its own.
+            return backs_a_constraint(key, relation, catalog) or index_of_parent(catalog[key], together)
         if catalog is self.after or relation is None or kind == "function":
             return super().goes_with_another(key, catalog, together)
         told, parents = catalog[key], catalog.get(f"table {relation}", {}).get("inherits") or []
@@ -215,7 +209,7 @@ class _WholeWork(Work):
                 Step("alter", key, (f"alter sequence {name} owned by {owner};",), needs=owner, phase=MAIN),
             ]
         elif kind == "column":
-            self.steps += [step, *self._filled(key)]
+            self.steps += [step, *self.filled(key)]
         elif kind == "table":
             self.steps += [step, *self._of_index(key)]
         elif self._is_in_use(key) or kind == "constraint" and self._stands(key, index_of(key)):
@@ -229,11 +223,13 @@ class _WholeWork(Work):
         if kind == "extension":
             return extension_statements(key, self.before)
         if kind == "column":
-            return column_statements(key, self.before, nullable=self._must_be_filled(key))
+            return column_statements(key, self.before, nullable=self.must_be_filled(key))
         more: dict[str, Maker] = dict(EMPTY_MAKERS)
         if kind == "type" and told["kind"] not in ("enum", "composite"):
             more["type"] = range_statements
         statements = create_statements(key, self.before, more)
+        if kind == "table":
+            statements += column_grants(CatalogKey.parse(key).name, self.before)
         if kind == "index":
             # On a partitioned table ONLY would leave the index invalid.
             statements[0] = statements[0].replace(" ON ONLY ", " ON ", 1)
@@ -248,24 +244,6 @@ class _WholeWork(Work):
         relation = None if kind == "sequence" else owner_relation(key, told)
         return f"{own}\n{relation or ''}"
 
-    def _must_be_filled(self, key: str) -> bool:
-        """Whether a new column is NOT NULL and nothing would fill it in the rows that there are."""
-        told = self.before[key]
-        fills = {"default", "identity", "generated"} & told.keys()
-        relation = relation_of(CatalogKey.parse(key).name)
-        return bool(told["not null"] and not fills and self._safe and self._missing(relation, None))
-
-    def _filled(self, key: str) -> Iterator[Step]:
-        if self._must_be_filled(key):
-            yield self._not_null(key, self._missing(relation_of(CatalogKey.parse(key).name), None))
-
-    def _not_null(self, key: str, without: int) -> Step:
-        name = CatalogKey.parse(key).name
-        statement = f"alter table {relation_of(name)} alter column {column_of(name)} set not null;"
-        rows = "row has" if without == 1 else "rows have"
-        reason = f"{without} {rows} no value in it; fill them first, then take the comment away"
-        return Step("alter", key, (statement,), destroys=reason, phase=VALIDATION)
-
     def _of_index(self, key: str) -> Iterator[Step]:
         """What a new table says of its indexes."""
         told = dict(self.before[key])
@@ -279,7 +257,7 @@ class _WholeWork(Work):
 
     def _is_in_use(self, key: str) -> bool:
         relation = owner_relation(key, self.before[key])
-        return self._safe and any(
+        return self.is_safe and any(
             f"{kind} {relation}" in self.before and f"{kind} {relation}" in self.after
             for kind in ("table", "materialized view", "domain")
         )
@@ -334,88 +312,15 @@ class _WholeWork(Work):
         kind, name = CatalogKey.parse(key)
         then, now = self.before[key], self.after[key]
         if kind == "column":
-            self._alter_column(key)
+            self.alter_column(key)
+        elif kind == "sequence" and made_with_identity(key, self.before, self.after):
+            return
         elif kind == "constraint" and _only_to_validate(then, now):
-            self.steps.append(replace(self._validated(key), phase=VALIDATION if self._safe else MAIN))
+            self.steps.append(replace(self._validated(key), phase=VALIDATION if self.is_safe else MAIN))
         elif kind == "type" and then.get("labels") != now.get("labels"):
             self._alter_enum(key)
         else:
-            self._plainly(key)
-
-    def _plainly(self, key: str, *leave_out: str) -> None:
-        """Alter all but some attributes."""
-        then = {name: value for name, value in self.before[key].items() if name not in leave_out}
-        now = {name: value for name, value in self.after[key].items() if name not in leave_out}
-        if then == now:
-            return
-        kept = self.before[key], self.after[key], len(self.steps)
-        self.before[key], self.after[key] = then, now
-        super().alter(key)
-        self.before[key], self.after[key] = kept[0], kept[1]
-        more = self._column_grants(key) if then.get("privileges") != now.get("privileges") else []
-        self.steps[kept[2] :] = [
-            replace(step, statements=(*step.statements, *more), phase=MAIN) for step in self.steps[kept[2] :]
-        ]
-
-    def _column_grants(self, key: str) -> list[str]:
-        """The privileges of a relation's columns: what is revoked on the relation is revoked on them too."""
-        name, owner = CatalogKey.parse(key).name, self.before[key].get("owner", "")
-        columns = self.before.columns(name) if CatalogKey.parse(key).kind in WITH_COLUMNS else []
-        return [
-            statement
-            for column_key, column, told in columns
-            if "privileges" in told and column_key in self.after
-            for statement in column_grant_changes(name, column, None, told["privileges"], owner)
-        ]
-
-    def _alter_column(self, key: str) -> None:
-        name = CatalogKey.parse(key).name
-        relation = relation_of(name)
-        if self._follows_parent(key):
-            return
-        then, now = self.before[key], self.after[key]
-        leave_out = ["position"]
-        if f"table {relation}" in self.before and (done := column_conversion(key, then, now, self.before)):
-            self._convert(key, done)
-            leave_out += done.attributes
-        if self._safe and then["not null"] and not now["not null"] and f"table {relation}" in self.before:
-            if not any(
-                "set not null" in statement for step in self.steps if step.key == key for statement in step.statements
-            ):
-                self.steps += list(self._not_null_safely(key, relation))
-            leave_out.append("not null")
-        self._plainly(key, *leave_out)
-
-    def _not_null_safely(self, key: str, relation: str) -> Iterator[Step]:
-        """A check that is validated lets SET NOT NULL look at no row (PostgreSQL 12 and later)."""
-        without = self._missing(relation, column_of(CatalogKey.parse(key).name))
-        if without:
-            yield self._not_null(key, without)
-            return
-        column = column_of(CatalogKey.parse(key).name)
-        alter, check = f"alter table {relation}", "pgops_not_null_" + re.sub(r"\W", "_", column)[:40]
-        yield Step(
-            "alter", key, (f"{alter} add constraint {check} check ({column} is not null) not valid;",), phase=MAIN
-        )
-        validate = (f"{alter} validate constraint {check};", f"{alter} alter column {column} set not null;")
-        yield Step("alter", key, (*validate, f"{alter} drop constraint {check};"), phase=VALIDATION)
-
-    def _follows_parent(self, key: str) -> bool:
-        """Whether ALTER TABLE on its parent changes it in the same way."""
-        name = CatalogKey.parse(key).name
-        parents = self.before.get(f"table {relation_of(name)}", {}).get("inherits") or []
-        then, now = self.before[key], self.after[key]
-        differs = {n for n in then.keys() | now.keys() if then.get(n) != now.get(n)} - {"position"}
-        above = [k for parent in parents if (k := f"column {parent}.{column_of(name)}") in self.changed]
-        return any(all(self.before[k].get(n) == then.get(n) for n in differs) for k in above)
-
-    def _convert(self, key: str, done: Conversion) -> None:
-        destroys = done.destroys if self._safe else ""
-        needs = text_of({name: self.before[key].get(name) for name in done.attributes})
-        leaves = text_of({name: self.after[key].get(name) for name in done.attributes})
-        self.steps.append(
-            Step("alter", key, tuple(done.statements), leaves=leaves, needs=needs, destroys=destroys, phase=MAIN)
-        )
+            self.plainly(key)
 
     def _alter_enum(self, key: str) -> None:
         then, now = self.before[key]["labels"], self.after[key].get("labels") or []
@@ -424,9 +329,9 @@ class _WholeWork(Work):
             self.steps.append(Step("alter", key, tuple(added), phase=MAIN))
         else:
             statements = enum_rebuild(key, then, self.before, self.after)
-            reason = "values of the type would be taken away or change their order" if self._safe else ""
+            reason = "values of the type would be taken away or change their order" if self.is_safe else ""
             self.steps.append(Step("alter", key, tuple(statements), destroys=reason, phase=MAIN))
-        self._plainly(key, "labels")
+        self.plainly(key, "labels")
 
     def in_phases(self) -> Mapping[int, list[Step]]:
         """Every step in its phase, not before what it needs; what waits for something commented is commented with it."""
@@ -446,7 +351,7 @@ class _WholeWork(Work):
 
     def _spread(self, hard: Sequence[tuple[int, int]], soft: Sequence[tuple[int, int]]) -> None:
         for number, step in enumerate(self.steps):
-            if self._safe and adds_values(step) and are_used(step, self.steps):
+            if self.is_safe and adds_values(step) and are_used(step, self.steps):
                 self.steps[number] = replace(step, phase=VALUES)
             elif step.phase == VALUES:
                 self.steps[number] = replace(step, phase=MAIN)

@@ -27,11 +27,13 @@ class WholeFollowers(Followers):
         then, now = self._before.get(key), self._after[key]
         if kind == "column":
             relation = relation_of(name)
-            if not is_dropped and (then is None or then["type"] == now["type"]):
+            is_dropped = is_dropped or then is None or ("generated" in then) > ("generated" in now)
+            if not is_dropped and then is not None and then["type"] == now["type"]:
                 return set()
-            found = self._saying(relation, column_of(name))
-            # Dropped or converted, its constraints and indexes are PostgreSQL's to take along.
-            return found - {k for k in found if k.startswith(("constraint ", "index ", "statistics "))}
+            found = self._saying(relation, column_of(name)) | self._computed_from(relation, column_of(name), key)
+            # Only converted, its constraints and indexes are PostgreSQL's to take along.
+            taken = () if is_dropped else ("constraint ", "index ", "statistics ")
+            return {k for k in found if not k.startswith(taken or "-")}
         if kind == "constraint" and is_dropped and now["definition"].startswith(KEY_CONSTRAINTS):
             relation, others = CatalogKey.parse(key).on, self._after.of_kind.get("constraint", ())
             # An index that stays although its constraint goes has to be made again: it goes with it.
@@ -56,6 +58,14 @@ class WholeFollowers(Followers):
             for k in self._after.of_kind.get(kind, ())
         ]
         return found | {key for key in others if mentions(text_of(self._after[key]), f"type {name}")}
+
+    def _computed_from(self, relation: str, column: str, key: str) -> set[str]:
+        columns = self._after.columns(relation)
+        return {
+            k
+            for k, _n, told in columns
+            if k != key and k in self._before and says_word(told.get("generated", ""), column)
+        }
 
     def _saying(self, relation: str, column: str) -> set[str]:
         table = f"table {relation}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, cut, relation_of
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import owner_relation
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import mentions, owner_relation
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import CatalogWithParts
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_followers import (
@@ -30,6 +30,8 @@ def more_dependencies(
         kind, name = CatalogKey.parse(step.key)
         if kind == "column":
             yield from _of_column(place, step, steps)
+        elif kind == "type" and step.action == "alter" and " rename to " in step.statements[0]:
+            yield from _of_enum(place, step, steps)
         elif kind in ("constraint", "index") and step.action in ("create", "drop"):
             catalog = wanted if step.action == "create" else present
             told = catalog.get(step.key)
@@ -59,6 +61,17 @@ def _uses_index(user: Step, index: str) -> bool:
     return any(ending in statement for statement in user.statements for ending in endings)
 
 
+def _of_enum(place: int, step: Step, steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
+    """An enum that is made again: what stops to be of it comes first, what comes to be of it later."""
+    for other, user in enumerate(steps):
+        if user.key == step.key:
+            continue
+        if user.action != "create" and mentions(f"{user.leaves}\n{user.key}", step.key):
+            yield other, place
+        elif user.action != "drop" and mentions(f"{user.needs}\n{user.key}", step.key):
+            yield place, other
+
+
 def _of_column(place: int, step: Step, steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
     name = CatalogKey.parse(step.key).name
     relation, column = relation_of(name), column_of(name)
@@ -82,7 +95,7 @@ def _of_column(place: int, step: Step, steps: Sequence[Step]) -> Iterator[tuple[
             if says_word(user.needs, column) and (step.action == "create" or user.action == "create"):
                 yield place, other
         if step.action != "create" and user.action != "create" and (is_on or relation in user.leaves):
-            if CatalogKey.parse(user.key).kind != "column" and says_word(user.leaves, column):
+            if says_word(user.leaves, column):
                 yield other, place
 
 

@@ -14,7 +14,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import 
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.names import ROUTINES
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.steps import NotCovered
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole import INDEXES, MAIN, VALIDATION, VALUES
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_columns import (
+    INDEXES,
+    MAIN,
+    VALIDATION,
+    VALUES,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import DRAFT_MARK
 
 _ENDINGS = {VALUES: "_values", MAIN: "", INDEXES: "_indexes", VALIDATION: "_validation"}

@@ -183,6 +183,11 @@ class _Explaining:
         """Whether the object, in the catalog that was found or before, is one of them, belongs to one, or speaks of one."""
         if key in self._keys:
             return True
+        if key.startswith("column "):
+            relation = relation_of(CatalogKey.parse(key).name)
+            views = (f"{kind} {relation}" for kind in ("view", "materialized view"))
+            if any(view in found and self.accounts_for(view, found) for view in views):
+                return True
         for catalog in (*self._catalogs, found):
             told = catalog.get(key)
             if told is None:

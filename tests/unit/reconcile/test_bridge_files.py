@@ -13,13 +13,12 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions 
     enum_additions,
     keeps_every_value,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole import (
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole import WholeDraft, draft_whole
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_columns import (
     INDEXES,
     MAIN,
     VALIDATION,
     VALUES,
-    WholeDraft,
-    draft_whole,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_followers import references
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_order import merged
