@@ -152,6 +152,10 @@ class _WholeWork(ColumnWork):
         if catalog is self.after and kind == "index" and key in self.before and relation is not None:
             # Another table has one of that name, so it cannot wait for the drop of its own.
             return backs_a_constraint(key, relation, catalog) or index_of_parent(catalog[key], together)
+        if catalog is self.after and kind == "constraint" and catalog[key]["definition"].startswith(KEY_CONSTRAINTS):
+            if index_of(key) in self.before and key not in self.before:
+                # The same for the index behind it.
+                return False
         if catalog is self.after or relation is None or kind == "function":
             return super().goes_with_another(key, catalog, together)
         told, parents = catalog[key], catalog.get(f"table {relation}", {}).get("inherits") or []

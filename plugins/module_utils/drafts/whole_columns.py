@@ -104,7 +104,12 @@ class ColumnWork(Work):
             if self.is_safe and then["not null"] and not now["not null"] and "not null" not in leave_out:
                 self.steps += list(self._not_null_safely(key, relation))
                 leave_out.append("not null")
+        known = len(self.steps)
         self.plainly(key, *leave_out)
+        if "identity" in leave_out and any(step.destroys for step in self.steps if step.key == key):
+            # As long as it counts by itself, it takes neither a default nor NULL.
+            waits = f"it waits for what changes {key}"
+            self.steps[known:] = [replace(step, destroys=waits) for step in self.steps[known:]]
 
     def _not_null_safely(self, key: str, relation: str) -> Iterator[Step]:
         """A check that is validated lets SET NOT NULL look at no row (PostgreSQL 12 and later)."""

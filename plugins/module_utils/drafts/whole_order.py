@@ -80,6 +80,9 @@ def _of_column(place: int, step: Step, steps: Sequence[Step]) -> Iterator[tuple[
             if other != place and step.action == "create" and user.action == "alter":
                 yield place, other
             continue
+        if user.key.startswith("sequence ") and step.action != "create":
+            # It names the column that it belongs to, and the column's default names it.
+            continue
         if (
             user.key == f"table {relation}"
             and user.action == "alter"

@@ -145,7 +145,7 @@ def test_nothing_differs_and_a_kept_schema(
     new_project: NewProject, run_module: RunModule, tmp_path: Path, again: int
 ) -> None:
     target, source = new_project(), new_project()
-    assert bridged(run_module, target, source, tmp_path)["changed"] is False
+    assert bridged(run_module, target, source, tmp_path / "equal")["changed"] is False
     source.psql("create table public.kept (id int primary key)")
     kept = tmp_path / "kept.json"
     run_module("schema_info", **login(source), dest=str(kept))

@@ -177,3 +177,13 @@ def test_a_foreign_key_stands_on_the_key_of_the_same_columns() -> None:
     assert not references(key, "public.t", "PRIMARY KEY (a)")
     assert not references(key, "public.tt", "UNIQUE (a, b)")
     assert not references("CHECK (a > 0)", "public.t", "UNIQUE (a)")
+
+
+def test_a_sequence_goes_after_the_default_that_names_it() -> None:
+    sequence = {"owner": "postgres", "persistence": "permanent", "type": "integer", "owned by": "public.orders.id"}
+    default = "nextval('public.orders_id_seq'::regclass)"
+    counted = {"column public.orders.id": column(1, default=default), "sequence public.orders_id_seq": sequence}
+    wanted = {**ORDERS, "column public.orders.id": column(1, "uuid")}
+    draft = drafted(wanted, {**ORDERS, **counted})
+    assert [step.key for step in draft.steps] == ["column public.orders.id", "sequence public.orders_id_seq"]
+    assert all(step.destroys for step in draft.steps)
