@@ -19,6 +19,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_follow
     says_word,
 )
 
+_CONVERTED = re.compile(r"alter table (.+?) alter column (.+?) type ")
 _GRANT = re.compile(r"(grant .+ on .+ to )([^;]+?)( with grant option)?;")
 
 
@@ -62,13 +63,17 @@ def _uses_index(user: Step, index: str) -> bool:
 
 
 def _of_enum(place: int, step: Step, steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
-    """An enum that is made again: what stops to be of it comes first, what comes to be of it later."""
+    """An enum that is made again: what stops to be of it comes first, what comes to be of it later; so what stands on its columns."""
+    columns = [match for text in step.statements if (match := _CONVERTED.match(text))]
     for other, user in enumerate(steps):
-        if user.key == step.key:
+        if user.key == step.key or user.key.startswith("sequence "):
             continue
-        if user.action != "create" and mentions(f"{user.leaves}\n{user.key}", step.key):
+        on = CatalogKey.parse(user.key).on
+        stops = any((on == c[1] or c[1] in user.leaves) and says_word(user.leaves, c[2]) for c in columns)
+        comes = any((on == c[1] or c[1] in user.needs) and says_word(user.needs, c[2]) for c in columns)
+        if user.action != "create" and (stops or mentions(f"{user.leaves}\n{user.key}", step.key)):
             yield other, place
-        elif user.action != "drop" and mentions(f"{user.needs}\n{user.key}", step.key):
+        elif user.action != "drop" and (comes or mentions(f"{user.needs}\n{user.key}", step.key)):
             yield place, other
 
 
