@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.pgops.supabase.plugins.module_utils.archive.store import DumpTools
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
+from ansible_collections.pgops.supabase.plugins.module_utils.catalog.expressions import canonical_expression
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import (
     Catalog,
@@ -76,9 +77,12 @@ def dump_schemas(
 
 
 def dump_lines(text: str) -> Counter[str]:
-    """The lines of a dump without what tells nothing of the schema, in no order: columns may stand at other places."""
+    """The lines of a dump without what tells nothing of the schema, in no order: columns may stand at other places.
+
+    Expressions are in one form: PostgreSQL writes some otherwise once it has read its own writing.
+    """
     lines = (line.rstrip().removesuffix(",") for line in text.splitlines() if not _NOT_COMPARED.match(line))
-    return Counter(lines)
+    return Counter(map(canonical_expression, lines))
 
 
 def make_copy(scratch: ScratchServer, name: str, catalog: Catalog, schemas: Sequence[str], dump: Path) -> Copy:

@@ -22,6 +22,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_column
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_followers import references
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_order import merged
+from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_copy import dump_lines
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_files import (
     drafted_files,
     migration_text,
@@ -187,3 +188,10 @@ def test_a_sequence_goes_after_the_default_that_names_it() -> None:
     draft = drafted(wanted, {**ORDERS, **counted})
     assert [step.key for step in draft.steps] == ["column public.orders.id", "sequence public.orders_id_seq"]
     assert all(step.destroys for step in draft.steps)
+
+
+def test_dumps_are_compared_without_order_and_wording() -> None:
+    one = "-- Name: t\nCREATE TABLE t (\n    a integer,\n    b integer,\n    CHECK ((((a > 0) AND (b > 0)) AND (a < 9)))\n);\n"
+    other = "\nCREATE TABLE t (\n    b integer,\n    CHECK (((a > 0) AND (b > 0) AND (a < 9))),\n    a integer\n);\n"
+    assert dump_lines(one) == dump_lines(other)
+    assert dump_lines(one) != dump_lines(other.replace("a integer", "a bigint"))
