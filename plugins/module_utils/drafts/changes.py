@@ -20,6 +20,8 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.grants impor
     column_grant_changes,
     default_privileges_changes,
     grant_changes,
+    grantees,
+    grants_of_a_new_object,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.objects import (
     NotMechanical,
@@ -72,7 +74,7 @@ def alter_statements(key: str, before: CatalogWithParts, after: CatalogWithParts
     """What gives the object its earlier definition back, and what of it is not mechanical, each as a reason."""
     object_type, _name = CatalogKey.parse(key)
     then, now = before[key], after[key]
-    differs = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+    differs = [name for name in dict.fromkeys(["owner", *then, *now]) if then.get(name) != now.get(name)]
     statements: list[str] = []
     reasons: list[str] = []
     if object_type == "column":
@@ -102,7 +104,8 @@ def _attribute(key: str, attribute: str, before: CatalogWithParts, after: Catalo
         return [comment_statement(key, then, before)]
     if attribute == "privileges" and target:
         if before[key]["owner"] != after[key]["owner"]:
-            raise NotMechanical("its owner changed as well; grant and revoke by hand")
+            # The change of owner, which comes first, rewrote who granted what.
+            return grants_of_a_new_object(target, then, before[key]["owner"], grantees(now))
         return grant_changes(target, now, then, before[key]["owner"])
     if attribute == "enabled":
         return [switch_statement(key, before[key])]

@@ -28,6 +28,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.parts import
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.identifiers import literal, quoted
 
 Definition = Mapping[str, Any]
+Maker = Callable[[str, CatalogWithParts], list[str]]
 
 _WITH_DATA = {
     "table": "its rows are gone with it, and only a backup has them",
@@ -54,6 +55,8 @@ _GRANT_WORD = {
 }
 _DEFAULTS_OF = {
     "table": "tables",
+    "sequence": "sequences",
+    "aggregate": "functions",
     "view": "tables",
     "materialized view": "tables",
     "function": "functions",
@@ -99,15 +102,17 @@ def drop_statements(key: str, catalog: CatalogWithParts) -> list[str]:
     return [f"drop {word_of(key)};"]
 
 
-def create_statements(key: str, catalog: CatalogWithParts) -> list[str]:
+def create_statements(key: str, catalog: CatalogWithParts, more: Mapping[str, Maker] | None = None) -> list[str]:
     """What makes the object as the catalog describes it, with its owner, privileges and comment.
 
+    :param more: what makes objects of other types, beside or instead of those that can be made again as they were.
     :raises NotMechanical: when it held data, or when a catalog does not hold enough of it.
     """
     object_type, _name = CatalogKey.parse(key)
-    if object_type in _WITH_DATA:
+    maker = (more or {}).get(object_type) or _MAKERS.get(object_type)
+    if maker is None:
         raise NotMechanical(_WITH_DATA[object_type])
-    return [*_MAKERS[object_type](key, catalog), *_finish(key, catalog)]
+    return [*maker(key, catalog), *finish_statements(key, catalog)]
 
 
 def options_list(options: list[str]) -> str:
@@ -129,7 +134,11 @@ def publish_options(definition: Definition) -> str:
     return f"(publish = {literal(commands)}, publish_via_partition_root = {via_root})"
 
 
-def _finish(key: str, catalog: CatalogWithParts) -> list[str]:
+def finish_statements(key: str, catalog: CatalogWithParts) -> list[str]:
+    """What gives an object that was just made its owner, privileges, switches and comment.
+
+    :raises NotMechanical: when somebody else than the owner granted something.
+    """
     object_type, name = CatalogKey.parse(key)
     definition, statements = catalog[key], []
     if "owner" in definition and object_type != "schema":
@@ -167,7 +176,7 @@ def _view_columns(view: str, definition: Definition, catalog: CatalogWithParts) 
 
 def _granted_by_default(object_type: str, catalog: CatalogWithParts) -> set[str]:
     """The roles to which default privileges may give something on a new object of the type."""
-    kind = _DEFAULTS_OF[object_type]
+    kind = _DEFAULTS_OF.get(object_type, "none")
     roles: set[str] = set()
     for key in catalog.of_kind.get("default privileges", ()):
         if f" for {kind}" in key:
@@ -263,7 +272,7 @@ def _event_trigger(key: str, catalog: CatalogWithParts) -> list[str]:
     return [f"create event trigger {name} on {definition['event']}{tags} execute function {definition['function']};"]
 
 
-_MAKERS: Mapping[str, Callable[[str, CatalogWithParts], list[str]]] = {
+_MAKERS: Mapping[str, Maker] = {
     "schema": _schema,
     "view": _view,
     "materialized view": _view,

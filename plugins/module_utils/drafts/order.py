@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
@@ -58,12 +58,19 @@ class Step:
     # What it stops to depend on, and what it comes to depend on.
     leaves: str = ""
     needs: str = ""
+    # Why nobody should run it without having looked: what would be lost.
+    destroys: str = ""
+    # Which of the draft's files it stands in, where there are several.
+    phase: int = 0
 
 
-def ordered(steps: list[Step]) -> Iterator[Step]:
-    """The steps so that nothing is dropped while something depends on it, and nothing is made before what it needs."""
+def ordered(steps: list[Step], more: Iterable[tuple[int, int]] = ()) -> Iterator[Step]:
+    """The steps so that nothing is dropped while something depends on it, and nothing is made before what it needs.
+
+    :param more: places of steps of which the first has to come before the second, beside what :func:`dependencies` finds.
+    """
     waits_for: dict[int, set[int]] = {number: set() for number in range(len(steps))}
-    for first, second in _edges(steps):
+    for first, second in [*dependencies(steps), *more]:
         waits_for[second].add(first)
     group, sorter = _groups(waits_for)
     members: dict[int, list[Step]] = defaultdict(list)
@@ -103,7 +110,8 @@ def _together(steps: list[Step]) -> Iterator[Step]:
     tables = [step for step in steps if _drops_a_table(step)]
     if len(tables) > 1:
         names = ", ".join(CatalogKey.parse(step.key).name for step in tables)
-        yield Step("drop", tables[0].key, (f"drop table {names};",))
+        yield replace(tables[0], statements=(f"drop table {names};",))
+        yield from (replace(step, statements=()) for step in tables[1:])
     yield from (step for step in steps if len(tables) < 2 or not _drops_a_table(step))
 
 
@@ -111,14 +119,15 @@ def _drops_a_table(step: Step) -> bool:
     return step.action == "drop" and CatalogKey.parse(step.key).kind == "table"
 
 
-def _edges(steps: list[Step]) -> Iterator[tuple[int, int]]:
+def dependencies(steps: list[Step]) -> Iterator[tuple[int, int]]:
+    """Places of steps of which the first has to come before the second, because of what they leave and need."""
     users = _Users(steps)
     for target, step in enumerate(steps):
         for other in users.that_may_depend_on(step):
             user = steps[other]
             if other == target:
                 continue
-            if step.key == user.key and (step.action, user.action) == ("drop", "create"):
+            if step.key == user.key and (step.action, user.action) in (("drop", "create"), ("create", "alter")):
                 yield target, other
             elif step.action == "drop" and user.action in ("drop", "alter") and _depends(user, user.leaves, step):
                 yield other, target

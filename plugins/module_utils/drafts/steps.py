@@ -64,7 +64,7 @@ def draft_rollback(before: Catalog, after: Catalog, requires: Mapping[str, Seque
     :param before: the catalog before, of the same schemas and the same server as C(after).
     :param requires: the keys of the extensions that an extension, by its key, requires.
     """
-    work = _Work(before, after, requires or {})
+    work = Work(before, after, requires or {})
     work.find_steps()
     statements = [statement for step in ordered(work.steps) for statement in step.statements]
     if any(step.action == "create" and CatalogKey.parse(step.key).kind in ROUTINES for step in work.steps):
@@ -73,7 +73,7 @@ def draft_rollback(before: Catalog, after: Catalog, requires: Mapping[str, Seque
     return Draft(statements, sorted(work.not_covered, key=lambda item: item.key))
 
 
-class _Work:
+class Work:
     """The steps that are being found."""
 
     def __init__(self, before: Catalog, after: Catalog, requires: Mapping[str, Sequence[str]]) -> None:
@@ -87,42 +87,45 @@ class _Work:
 
     def find_steps(self) -> None:
         """Look at every difference."""
-        renamed = self._renamed()
-        anew = self._made_anew()
+        renamed = self.renamed()
+        anew = self.made_anew()
         made = self.created | anew
         for key in sorted(made):
-            if key not in renamed and not self._goes_with_another(key, self.after, made):
-                self._drop(key)
+            if key not in renamed and not self.goes_with_another(key, self.after, made):
+                self.drop(key)
         for key in sorted(self.dropped | anew):
-            if key not in renamed and not self._goes_with_another(key, self.before, self.dropped):
-                self._create(key)
+            if key not in renamed and not self.goes_with_another(key, self.before, self.dropped):
+                self.create(key)
         for key in sorted(self.changed - anew):
-            self._alter(key)
+            self.alter(key)
 
-    def _drop(self, key: str) -> None:
+    def drop(self, key: str) -> None:
+        """Add the step that drops it."""
         try:
             statements = drop_statements(key, self.after)
         except ForeignGrant as item:
-            self._leave(key, f"somebody else than the owner granted {item}")
+            self.leave(key, f"somebody else than the owner granted {item}")
             return
         leaves = "\n".join((node_text(key, self.after), *self.requires.get(key, ())))
         self.steps.append(Step("drop", key, tuple(statements), leaves=leaves))
 
-    def _create(self, key: str) -> None:
+    def create(self, key: str) -> None:
+        """Add the step that makes it."""
         try:
             statements = create_statements(key, self.before)
         except NotMechanical as reason:
-            self._leave(key, str(reason))
+            self.leave(key, str(reason))
             return
         except ForeignGrant as item:
-            self._leave(key, f"somebody else than the owner granted {item}")
+            self.leave(key, f"somebody else than the owner granted {item}")
             return
         self.steps.append(Step("create", key, tuple(statements), needs=node_text(key, self.before)))
 
-    def _alter(self, key: str) -> None:
+    def alter(self, key: str) -> None:
+        """Add the step that gives it its earlier definition."""
         statements, reasons = alter_statements(key, self.before, self.after)
         for reason in reasons:
-            self._leave(key, reason)
+            self.leave(key, reason)
         if statements:
             then, now = self.before[key], self.after[key]
             differs = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
@@ -136,13 +139,14 @@ class _Work:
                 )
             )
 
-    def _leave(self, key: str, reason: str) -> None:
+    def leave(self, key: str, reason: str) -> None:
+        """Leave it to a person."""
         self.not_covered.append(NotCovered(key, reason))
 
-    def _made_anew(self) -> set[str]:
+    def made_anew(self) -> set[str]:
         """What is dropped and made again: where no ALTER leads back, with all that depends on it and belongs to it."""
         anew: set[str] = set()
-        followers = _Followers(self.before, self.after)
+        followers = Followers(self.before, self.after)
         waiting = [key for key in sorted(self.changed) if must_be_made_anew(key, self.before, self.after)]
         while waiting:
             key = waiting.pop()
@@ -152,7 +156,7 @@ class _Work:
             waiting += followers.of(key) - anew
         return anew
 
-    def _goes_with_another(self, key: str, catalog: CatalogWithParts, together: set[str]) -> bool:
+    def goes_with_another(self, key: str, catalog: CatalogWithParts, together: set[str]) -> bool:
         """Whether it comes and goes with something else that does, so that it needs no statement of its own."""
         object_type, name = CatalogKey.parse(key)
         definition = catalog[key]
@@ -176,17 +180,17 @@ class _Work:
             identity = catalog.get(column, {}).get("identity")
             return column in together or (identity is not None and column in self.changed)
         if object_type == "index":
-            return _backs_a_constraint(key, relation, catalog) or _index_of_parent(definition, together)
-        return _inherited(key, relation, catalog, together)
+            return backs_a_constraint(key, relation, catalog) or index_of_parent(definition, together)
+        return inherited(key, relation, catalog, together)
 
-    def _renamed(self) -> set[str]:
+    def renamed(self) -> set[str]:
         """What may have been renamed: dropped and created look just the same, and to drop would lose the data."""
         suspects: set[str] = set()
         for old, new in [*self._renamed_columns(), *self._renamed_tables()]:
             suspects |= {old, new}
             name = CatalogKey.parse(new).name
-            self._leave(old, _LOOKS_RENAMED.format(name, "its data is gone with it, and only a backup has it"))
-            self._leave(new, "see what it may have been renamed from; to drop it would lose its data")
+            self.leave(old, _LOOKS_RENAMED.format(name, "its data is gone with it, and only a backup has it"))
+            self.leave(new, "see what it may have been renamed from; to drop it would lose its data")
             suspects |= self.created.intersection(self.after.parts.get(name, ()))
             suspects |= self.dropped.intersection(self.before.parts.get(CatalogKey.parse(old).name, ()))
         return suspects
@@ -208,7 +212,7 @@ class _Work:
             yield from ((old, new) for new in created.get(_shape(old, self.before), ()))
 
 
-class _Followers:
+class Followers:
     """What depends on an object, or belongs to it, and can be dropped and made again with it."""
 
     def __init__(self, before: CatalogWithParts, after: CatalogWithParts) -> None:
@@ -239,17 +243,18 @@ def _made_with_ranges(catalog: CatalogWithParts, together: set[str]) -> set[str]
     return names
 
 
-def _backs_a_constraint(key: str, relation: str, catalog: CatalogWithParts) -> bool:
+def backs_a_constraint(key: str, relation: str, catalog: CatalogWithParts) -> bool:
     """The index of a primary key, a unique or an exclusion constraint has its name and goes with it."""
     constraint = catalog.get(f"constraint {column_of(CatalogKey.parse(key).name)} on {relation}")
     return constraint is not None and constraint["definition"].startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
 
 
-def _index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
+def index_of_parent(definition: Mapping[str, Any], together: set[str]) -> bool:
+    """Whether it is a part of a partitioned index that is among them."""
     return f"index {definition.get('parent')}" in together
 
 
-def _inherited(key: str, relation: str, catalog: CatalogWithParts, together: set[str]) -> bool:
+def inherited(key: str, relation: str, catalog: CatalogWithParts, together: set[str]) -> bool:
     """A column or a constraint that a table has from its parent goes with the parent's."""
     object_type, name = CatalogKey.parse(key)
     parents = catalog.get(f"table {relation}", {}).get("inherits") or []
