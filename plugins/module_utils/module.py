@@ -79,21 +79,6 @@ BASELINE_ARGUMENTS: ArgumentSpec = {
     "baseline": {"type": "raw"},
 }
 
-METRICS_ARGUMENTS: ArgumentSpec = {
-    "metrics": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "name": {"type": "str", "required": True},
-            "query": {"type": "str", "required": True},
-            "expect": {"type": "str"},
-            "value": {"type": "str"},
-            "timeout_seconds": {"type": "float", "default": 5.0},
-        },
-    },
-}
-
 MIGRATIONS_ARGUMENTS: ArgumentSpec = {
     "supabase_dir": {"type": "path", "required": True},
 }

@@ -120,11 +120,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.pgops.supabase.plugins.module_utils.health.arguments import METRICS_ARGUMENTS
 from ansible_collections.pgops.supabase.plugins.module_utils.health.job import DOCUMENT_NAME, health
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     BASELINE_ARGUMENTS,
     CONNECTION_ARGUMENTS,
-    METRICS_ARGUMENTS,
     RUN_ARGUMENTS,
     connection_options,
     make_module,

@@ -214,7 +214,7 @@ def progress_line(report: Mapping[str, Any], seconds: float) -> str:
 
 def progress_share(report: Mapping[str, Any]) -> tuple[float, float] | None:
     """How much of how much is done, by the figure that tells most of the time that it takes; None when nobody knows."""
-    for unit in ("bytes", "statements", "tables"):
+    for unit in ("bytes", "statements", "tables", "samples"):
         total = report.get(f"{unit}_total")
         if total:
             return float(min(report.get(f"{unit}_done", 0), total)), float(total)
@@ -230,7 +230,7 @@ def seconds_left(report: Mapping[str, Any], seconds: float) -> float | None:
 
 
 def _figures(report: Mapping[str, Any]) -> Iterator[str]:
-    for unit in ("tables", "statements"):
+    for unit in ("tables", "statements", "samples"):
         if report.get(f"{unit}_total"):
             yield f"{report.get(f'{unit}_done', 0)} of {report[f'{unit}_total']} {unit}"
     done, total = report.get("bytes_done", 0), report.get("bytes_total")

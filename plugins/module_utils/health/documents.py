@@ -88,6 +88,7 @@ class HealthSample:
     invalid: list[str]
     tables: list[TableHealth]
     tables_total: int
+    # Of the 200 largest tables.
     dead_tuples_total: int
     # Of all relations as of their last VACUUM or ANALYZE (pg_class.relpages), so an estimate between two of those.
     size_bytes_estimate: int

@@ -63,40 +63,41 @@ order by 1
 # An index that CREATE INDEX CONCURRENTLY is building is not valid yet either; pg_stat_progress_create_index shows those of roles that
 # the reader may see.
 INVALID_INDEXES = """
+with broken as materialized (select indexrelid from pg_catalog.pg_index where not indisvalid)
 select 'index ' || n.nspname || '.' || c.relname
-from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where not i.indisvalid and c.relkind = 'i' and not exists (
-    select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = i.indexrelid)
+from broken b join pg_catalog.pg_class c on c.oid = b.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'i' and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = b.indexrelid)
 order by 1 limit 100
 """
 INVALID_CONSTRAINTS = """
-select 'constraint ' || k.conname || ' of ' || n.nspname || '.' || c.relname
-from pg_catalog.pg_constraint k join pg_catalog.pg_class c on c.oid = k.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where {broken} order by 1 limit 100
+with broken as materialized (select k.conname, k.conrelid from pg_catalog.pg_constraint k where {broken})
+select 'constraint ' || b.conname || ' of ' || n.nspname || '.' || c.relname
+from broken b join pg_catalog.pg_class c on c.oid = b.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+order by 1 limit 100
 """
 NOT_VALIDATED = "not k.convalidated"
 NOT_VALIDATED_OR_ENFORCED = "(not k.convalidated or not k.conenforced)"
 
-# One look at pg_class: totals, and the few tables that are worth a closer look, by pages and by dead tuples. pg_stat_user_tables would
-# join and group all indexes for it.
+# One pass over pg_class. What was made by initdb has oids below 16384 (FirstNormalObjectId). Dead tuples are looked up for the largest
+# tables only: a session that is new attaches to the statistics of each table that it asks for, which for ten thousand of them takes longer
+# than everything else. pg_stat_user_tables would join and group all indexes besides.
 TABLES = """
 with every as materialized (
-    select c.oid, c.relname, c.relnamespace, c.relpages, pg_catalog.pg_stat_get_dead_tuples(c.oid) as dead
-    from pg_catalog.pg_class c where c.relkind in ('r', 'm') and c.relnamespace <> all(
-        select n.oid from pg_catalog.pg_namespace n where n.nspname in ('pg_catalog', 'information_schema', 'pg_toast'))
-        and c.relpersistence <> 't'),
+    select oid, relpages, relkind in ('r', 'm') and relpersistence <> 't' as is_table from pg_catalog.pg_class where oid >= 16384),
+largest as materialized (select oid, relpages from every where is_table order by relpages desc, oid limit 200),
+counted as materialized (select oid, relpages, pg_catalog.pg_stat_get_dead_tuples(oid) as dead from largest),
 ranked as (
-    (select oid from every order by relpages desc, oid limit 10) union (select oid from every where dead > 0 order by dead desc limit 5))
-select null::oid, null::text, (select count(*) from every), (select coalesce(sum(dead), 0)::bigint from every),
-    (select coalesce(sum(relpages::bigint), 0)::bigint * pg_catalog.current_setting('block_size')::int from pg_catalog.pg_class), null, null
-union all
-select e.oid, n.nspname || '.' || e.relname, e.relpages::bigint * pg_catalog.current_setting('block_size')::int, e.dead,
-    pg_catalog.pg_stat_get_live_tuples(e.oid),
-    pg_catalog.to_char(greatest(pg_catalog.pg_stat_get_last_vacuum_time(e.oid), pg_catalog.pg_stat_get_last_autovacuum_time(e.oid))
+    (select oid from counted order by relpages desc, oid limit 10) union (select oid from counted where dead > 0 order by dead desc limit 5)),
+totals as materialized (select count(*) filter (where is_table) as number,
+    coalesce(sum(relpages), 0)::bigint * pg_catalog.current_setting('block_size')::int as size from every)
+select t.number, t.size, (select coalesce(sum(dead), 0)::bigint from counted), r.oid, n.nspname || '.' || c.relname,
+    e.relpages::bigint * pg_catalog.current_setting('block_size')::int, e.dead, pg_catalog.pg_stat_get_live_tuples(r.oid),
+    pg_catalog.to_char(greatest(pg_catalog.pg_stat_get_last_vacuum_time(r.oid), pg_catalog.pg_stat_get_last_autovacuum_time(r.oid))
         at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"'),
-    pg_catalog.to_char(greatest(pg_catalog.pg_stat_get_last_analyze_time(e.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(e.oid))
+    pg_catalog.to_char(greatest(pg_catalog.pg_stat_get_last_analyze_time(r.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(r.oid))
         at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
-from ranked join every e using (oid) join pg_catalog.pg_namespace n on n.oid = e.relnamespace
+from totals t left join (ranked r join counted e using (oid) join pg_catalog.pg_class c using (oid)
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace) on true
 """
 # It locks each table and its indexes for a moment, and so waits where somebody holds one exclusively.
 SIZES = "select oid, pg_catalog.pg_total_relation_size(oid) from pg_catalog.unnest(%s::oid[]) as oid"

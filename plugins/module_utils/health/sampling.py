@@ -74,11 +74,13 @@ def look_around(connection: PgConnection) -> Seen:
 def take_sample(connection: PgConnection, seen: Seen) -> HealthSample:
     """Ask the database how it is now. The user's own metrics are not among it."""
     began = time.monotonic()
+    # A worker that is started for it is a burden of its own.
+    execute(connection, "set local max_parallel_workers_per_gather = 0")
     connections = {str(state): int(number) for state, number in fetch_all(connection, queries.CONNECTIONS)}
     limit = int(fetch_value(connection, queries.LIMIT))
     ((longest, idle),) = fetch_all(connection, queries.TRANSACTIONS)
     ((waits, longest_wait),) = fetch_all(connection, queries.LOCK_WAITS)
-    totals, tables = _tables(connection)
+    (number, size, dead), tables = _tables(connection)
     return HealthSample(
         taken_at=utc_now(),
         connections=connections,
@@ -91,9 +93,9 @@ def take_sample(connection: PgConnection, seen: Seen) -> HealthSample:
         counters=_counters(connection),
         invalid=_invalid(connection, seen),
         tables=tables,
-        tables_total=totals[0],
-        dead_tuples_total=totals[1],
-        size_bytes_estimate=totals[2],
+        tables_total=number,
+        dead_tuples_total=dead,
+        size_bytes_estimate=size,
         replicas=[
             Replica(name=name, active=bool(active), lag_bytes=lag, lag_seconds=seconds)
             for name, active, lag, seconds in fetch_all(connection, queries.REPLICAS)
@@ -118,10 +120,10 @@ def _invalid(connection: PgConnection, seen: Seen) -> list[str]:
 
 
 def _tables(connection: PgConnection) -> tuple[Sequence[int], list[TableHealth]]:
-    """How many tables, dead tuples and bytes there are, and the tables that are worth a closer look, the largest first."""
+    """How many tables, bytes and dead tuples there are, and the tables that are worth a closer look, the largest first."""
     rows = fetch_all(connection, queries.TABLES)
-    ((_oid, _name, *totals),) = [row for row in rows if row[0] is None]
-    found = [row for row in rows if row[0] is not None]
+    totals = [int(total) for total in rows[0][:3]]
+    found = [row[3:] for row in rows if row[3] is not None]
     oids = [row[0] for row in found]
     bloat = dict(fetch_all(connection, queries.BLOAT, [oids]))
     sizes = _sizes(connection, oids)
@@ -137,7 +139,7 @@ def _tables(connection: PgConnection) -> tuple[Sequence[int], list[TableHealth]]
         )
         for oid, name, total, dead, live, vacuum, analyze in found
     ]
-    return [int(total) for total in totals[:3]], sorted(tables, key=lambda table: -table.total_bytes)
+    return totals, sorted(tables, key=lambda table: -table.total_bytes)
 
 
 def _sizes(connection: PgConnection, oids: Sequence[int]) -> dict[int, int]:

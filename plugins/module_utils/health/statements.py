@@ -71,21 +71,28 @@ def statements(connection: PgConnection, seen: Seen) -> list[StatementHealth] | 
 
 
 def slower_than(found: Sequence[StatementHealth], baseline: Mapping[str, Spent]) -> list[StatementHealth]:
-    """Those that have become slower since the baseline, by their calls since then; pure.
+    """Those that have become slower since the baseline, with both means; pure."""
+    means = slower_means({one.queryid: Spent(one.calls, one.total_seconds) for one in found}, baseline)
+    slower = [one for one in found if one.queryid in means]
+    for one in slower:
+        one.baseline_mean_seconds, one.mean_seconds = (round(mean, 6) for mean in means[one.queryid])
+    return slower
+
+
+def slower_means(now: Mapping[str, Spent], baseline: Mapping[str, Spent]) -> dict[str, tuple[float, float]]:
+    """The means in seconds, in the baseline and of the calls since then, of statements that are at least twice as slow; pure.
 
     :param baseline: what each had taken then.
     """
-    slower = []
-    for one in found:
-        before = baseline.get(one.queryid)
-        if before is None or before.calls == 0 or one.calls - before.calls < SLOWER_CALLS:
+    slower = {}
+    for queryid, spent in now.items():
+        before = baseline.get(queryid)
+        if before is None or before.calls == 0 or spent.calls - before.calls < SLOWER_CALLS:
             continue
-        mean_before = before.seconds / before.calls
-        mean = (one.total_seconds - before.seconds) / (one.calls - before.calls)
-        if mean >= SLOWER_FACTOR * mean_before and mean - mean_before >= SLOWER_SECONDS:
-            one.baseline_mean_seconds = round(mean_before, 6)
-            one.mean_seconds = round(mean, 6)
-            slower.append(one)
+        was = before.seconds / before.calls
+        is_now = (spent.seconds - before.seconds) / (spent.calls - before.calls)
+        if is_now >= SLOWER_FACTOR * was and is_now - was >= SLOWER_SECONDS:
+            slower[queryid] = (was, is_now)
     return slower
 
 
