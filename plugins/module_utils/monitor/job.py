@@ -14,7 +14,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -204,6 +204,16 @@ def read_record(file: Path) -> MonitorRecord | None:
             where=str(file),
             next_step="Move it away, and the watch begins anew.",
         ) from error
+
+
+def last_watch(project_dir: Path) -> tuple[Path, MonitorRecord] | None:
+    """The watch of a project with the newest sample, and its directory; one whose record is damaged is none."""
+    found = []
+    for file in project_dir.glob(f"*/{RECORD_FILE}"):
+        with suppress(InputError):
+            if record := read_record(file):
+                found.append((record.last_sample_at or "", file.parent, record))
+    return max(found, key=lambda one: one[:2])[1:] if found else None
 
 
 def read_samples(file: Path) -> list[MonitorSample]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible_collections.pgops.supabase.plugins.module_utils.report.headline import headline
 from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents, in_short
 from ansible_collections.pgops.supabase.plugins.module_utils.report.sections import sections, written_sections
+from ansible_collections.pgops.supabase.plugins.module_utils.report.written import watch_command
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 __all__ = ["headline", "markdown", "summary_lines"]
@@ -25,6 +26,8 @@ def summary_lines(run: RunRecord, documents: Documents, directory: str | None, *
         lines += ["", *section.as_text()]
     if directory is not None and run.verdict != "dry_run":
         lines += ["", "Documents", f"  {directory}"]
+    if run.verdict == "migrated":
+        lines += ["", "Watch it against what was before", f"  {watch_command(run)}"]
     return lines
 
 

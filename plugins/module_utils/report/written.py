@@ -145,6 +145,11 @@ def follow_up_section(run: RunRecord) -> Iterator[Section]:
         yield Section("What comes next", ("when", "what", "command"), rows)
 
 
+def watch_command(run: RunRecord) -> str:
+    """What has the project watched after its migration."""
+    return _command(run, "monitor")
+
+
 def _command(run: RunRecord, command: str) -> str:
     """A command for this project; without one it is for people and their other tools."""
     if not command:
