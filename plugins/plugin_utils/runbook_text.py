@@ -214,7 +214,7 @@ def progress_line(report: Mapping[str, Any], seconds: float) -> str:
 
 def progress_share(report: Mapping[str, Any]) -> tuple[float, float] | None:
     """How much of how much is done, by the figure that tells most of the time that it takes; None when nobody knows."""
-    for unit in ("bytes", "statements", "tables", "samples"):
+    for unit in ("bytes", "statements", "tables"):
         total = report.get(f"{unit}_total")
         if total:
             return float(min(report.get(f"{unit}_done", 0), total)), float(total)
@@ -238,3 +238,5 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
     elif done:
         yield f"{done / 1e6:,.0f} MB"
+    if alerts := report.get("alerts_open"):
+        yield f"{alerts} open {'alert' if alerts == 1 else 'alerts'}"

@@ -110,22 +110,29 @@ def monitor(watch: Watch, *, pretend: bool = False) -> Watching:
 
 def _go_on(watch: Watch, record: MonitorRecord, problems: list[str]) -> None:
     progress = Progress("monitor", watch.project)
-    while True:
-        began = time.monotonic()
-        sample = _sample(watch, record)
-        _append(watch.run_dir / SAMPLES_FILE, sample)
-        _keep(watch, record)
-        if watch.textfile is not None:
-            write_atomically(watch.textfile, exposition(record, sample).encode(), mode=_READABLE)
-        where = f"{socket.gethostname()}:{(watch.run_dir / PAGE_FILE).absolute()}"
-        problems += tell(watch.people, record, where, lambda: _keep(watch, record))
-        if watch.once:
-            return
-        if record.samples <= _PAGE_EVERY or record.samples % _PAGE_EVERY == 0:
-            write_page(watch.run_dir, record)
-        if not _wait(record, began + watch.interval_seconds, progress):
-            record.state = "finished"
-            return
+    with progress.phase("watching"):
+        while _once(watch, record, problems, progress):
+            pass
+
+
+def _once(watch: Watch, record: MonitorRecord, problems: list[str], progress: Progress) -> bool:
+    """Take a sample, write it down, tell of it, and wait for the next; whether there is one."""
+    began = time.monotonic()
+    sample = _sample(watch, record)
+    _append(watch.run_dir / SAMPLES_FILE, sample)
+    _keep(watch, record)
+    if watch.textfile is not None:
+        write_atomically(watch.textfile, exposition(record, sample).encode(), mode=_READABLE)
+    where = f"{socket.gethostname()}:{(watch.run_dir / PAGE_FILE).absolute()}"
+    problems += tell(watch.people, record, where, lambda: _keep(watch, record))
+    if watch.once:
+        return False
+    if record.samples <= _PAGE_EVERY or record.samples % _PAGE_EVERY == 0:
+        write_page(watch.run_dir, record)
+    if _wait(record, began + watch.interval_seconds, progress):
+        return True
+    record.state = "finished"
+    return False
 
 
 def _wait(record: MonitorRecord, until: float, progress: Progress) -> bool:
@@ -134,9 +141,8 @@ def _wait(record: MonitorRecord, until: float, progress: Progress) -> bool:
     started, ends = datetime.fromisoformat(record.started_at), datetime.fromisoformat(record.ends_at)
     total = max(1, round((ends - started).total_seconds() / record.interval_seconds))
     alerts = len(open_episodes(record))
-    doing = f"watching, {alerts} open {'alert' if alerts == 1 else 'alerts'}" if alerts else "watching"
     while True:
-        progress.at(doing, samples_done=record.samples, samples_total=total)
+        progress.at("watching", samples_done=record.samples, samples_total=total, alerts_open=alerts)
         if datetime.now(timezone.utc) >= ends:
             return False
         if (left := until - time.monotonic()) <= 0:

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +29,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.servers.local impor
 from tests.integration import endpoints, receivers
 from tests.integration.conftest import FAST_SETTINGS
 from tests.integration.endpoints import Said
-from tests.integration.live import LiveProject, run_module
+from tests.integration.live import MODULES, LiveProject, module_environment, run_module
 
 # Looked up by an index it is quick; without the index the function sleeps for every row.
 TABLES = """
@@ -284,3 +287,63 @@ def test_each_fault_is_told_once_and_its_end_once(stage: Stage) -> None:
         assert stage.told() == told
         check_written(stage)
     assert len(stage.samples()) == len(stage.seen)
+
+
+def started(stage: Stage, **more: Any) -> subprocess.Popen[str]:
+    """A watch as a process that is not waited for."""
+    given = {
+        "project": "shop",
+        "run_dir": str(stage.run_dir),
+        "probes": [],
+        "channels": [],
+        "interval_seconds": 0.2,
+        **more,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"{MODULES}.monitor"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=module_environment(),
+        encoding="utf-8",
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**stage.project.login, **given}}))
+    process.stdin.close()
+    return process
+
+
+def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What it returned."""
+    assert process.stdout is not None
+    with process.stdout as output:
+        found: dict[str, Any] = json.loads(output.read())
+    process.wait()
+    return found
+
+
+def test_a_watch_that_is_ended_or_killed_goes_on(stage: Stage) -> None:
+    records, lines = [], 0
+    for how in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+        process = started(stage)
+        samples = stage.run_dir / "monitor.jsonl"
+        wait_for(lambda: samples.is_file() and len(samples.read_text().splitlines()) >= lines + 2)
+        # Another one has to wait for its turn.
+        refused = stage.sample()
+        assert refused["failed"] and refused["error"]["code"] == "busy"
+        process.send_signal(how)
+        if how == signal.SIGKILL:
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+        else:
+            assert result_of(process)["state"] == "stopped"
+        record = json.loads((stage.run_dir / "monitor.json").read_text())
+        records.append((record["started_at"], record["ends_at"], record["baseline"]["taken_at"]))
+        lines = len(samples.read_text().splitlines())
+        assert record["samples"] in (lines, lines - 1)
+    assert len(set(records)) == 1
+    assert "<svg" in (stage.run_dir / "monitor.html").read_text()
+    for _round in range(2):
+        stage.run_dir = stage.run_dir.parent / f"short-{_round}"
+        done = result_of(started(stage, duration_seconds=0.5))
+        assert done["state"] == "finished" and done["samples"] >= 1
