@@ -68,7 +68,7 @@ def _tiles(record: MonitorRecord, samples: Sequence[MonitorSample]) -> Iterator[
     if last is not None:
         yield Tile("Connections", str(last.connections_used), f"of {last.connections_limit}")
         yield Tile("Database", human_bytes(last.size_bytes_estimate), f"{last.tables_total} tables, an estimate")
-        yield Tile("Asked in", f"{last.database_seconds * 1000:.0f} ms", "of the database's time, last")
+        yield Tile("Asked in", f"{last.database_seconds * 1000:.0f} ms", "from the first question to the last answer")
 
 
 def _sections(record: MonitorRecord, samples: Sequence[MonitorSample]) -> Iterator[Section]:

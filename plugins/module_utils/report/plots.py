@@ -18,7 +18,7 @@ _SVG = "http://www.w3.org/2000/svg"
 _WIDTH, _EDGES, _PER_PROBE = 360, 90, 64
 _NAME_LETTERS = 18
 _BAR_COLOURS = ("var(--before-soft)", "var(--before)", "var(--after-soft)", "var(--after)")
-_TIME_WIDTH, _TIME_HEIGHT, _FEW = 540, 260, 40
+_TIME_WIDTH, _TIME_HEIGHT, _FEW, _MOMENTS = 540, 280, 40, 6
 _LINE_COLOURS = ("var(--after)", "var(--back)", "var(--check)", "var(--keep)", "var(--before)", "var(--off)")
 _LINES = (("p50", "before"), ("p95", "before"), ("p50", "after"), ("p95", "after"))
 
@@ -93,12 +93,15 @@ def line_plot(
         dots_size=2,
         show_minor_x_labels=False,
         y_title=unit,
+        truncate_label=-1,
+        x_labels_major_every=max(1, -(-len(labels) // _MOMENTS)),
         margin=8,
+        # Of a legend's last row that is not full pygal knows nothing.
+        margin_bottom=28,
         include_x_axis=True,
     )
     chart.uuid = name
     chart.x_labels = list(labels)
-    chart.x_labels_major = list(labels[:: max(1, len(labels) // 5)])
     for label, values in lines.items():
         chart.add(label if len(label) <= _NAME_LETTERS * 2 else label[: _NAME_LETTERS * 2 - 1] + "\u2026", list(values))
     described = f"Lines over {number(len(labels), 'sample')}, in {unit}: {', '.join(lines)}."
