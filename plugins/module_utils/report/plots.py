@@ -91,17 +91,18 @@ def line_plot(
         truncate_legend=-1,
         show_dots=len(labels) <= _FEW,
         dots_size=2,
-        show_minor_x_labels=False,
         y_title=unit,
         truncate_label=-1,
-        x_labels_major_every=max(1, -(-len(labels) // _MOMENTS)),
         margin=8,
         # Of a legend's last row that is not full pygal knows nothing.
         margin_bottom=28,
+        margin_right=28,
         include_x_axis=True,
     )
     chart.uuid = name
-    chart.x_labels = list(labels)
+    # A few of them: pygal tells labels apart by their text, and two moments may read the same.
+    every = max(1, -(-len(labels) // _MOMENTS))
+    chart.x_labels = [label if place % every == 0 else "" for place, label in enumerate(labels)]
     for label, values in lines.items():
         chart.add(label if len(label) <= _NAME_LETTERS * 2 else label[: _NAME_LETTERS * 2 - 1] + "\u2026", list(values))
     described = f"Lines over {number(len(labels), 'sample')}, in {unit}: {', '.join(lines)}."
