@@ -87,7 +87,8 @@ with every as materialized (
 largest as materialized (select oid, relpages from every where is_table order by relpages desc, oid limit 200),
 counted as materialized (select oid, relpages, pg_catalog.pg_stat_get_dead_tuples(oid) as dead from largest),
 ranked as (
-    (select oid from counted order by relpages desc, oid limit 10) union (select oid from counted where dead > 0 order by dead desc limit 5)),
+    (select oid from counted order by relpages desc, oid limit 10)
+    union (select oid from counted where dead > 0 order by dead desc limit 5)),
 totals as materialized (select count(*) filter (where is_table) as number,
     coalesce(sum(relpages), 0)::bigint * pg_catalog.current_setting('block_size')::int as size from every)
 select t.number, t.size, (select coalesce(sum(dead), 0)::bigint from counted), r.oid, n.nspname || '.' || c.relname,

@@ -231,6 +231,57 @@ def burst(stage: Stage) -> None:
     wait_for(lambda: int(stage.project.psql(rolled_back)) >= before + 60)
 
 
+def samples(stage: Stage, number: int = 2, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Some samples, with something that happens before each."""
+    for _number in range(number):
+        meanwhile()
+        assert not stage.sample().get("failed"), stage.seen[-1]
+
+
+def faults_of_the_work(stage: Stage, told: list[str], once_more: int) -> None:
+    """An index is missing, a transaction stays open, transactions fail."""
+    samples(stage)
+    assert stage.told() == told and stage.seen[-1]["alerts_open"] == 0
+    # An index that is missing.
+    stage.project.psql("drop index public.notes_norm")
+    samples(stage, 2 + once_more)
+    told.append("alert api_times")
+    assert stage.told() == told and stage.seen[-1]["alerts_open"] == 1
+    stage.project.psql(INDEX)
+    samples(stage, 2 + once_more)
+    told.append("recovered api_times")
+    assert stage.told() == told and stage.seen[-1]["alerts_open"] == 0
+    # A transaction that stays open.
+    with long_transaction(stage):
+        samples(stage, 2 + once_more)
+    samples(stage)
+    told += ["alert transactions", "recovered transactions"]
+    assert stage.told() == told
+    # A burst of errors.
+    samples(stage, 2 + once_more, lambda: burst(stage))
+    samples(stage)
+    told += ["alert errors", "recovered errors"]
+    assert stage.told() == told
+
+
+def faults_of_the_rest(stage: Stage, told: list[str], once_more: int) -> None:
+    """The server is away, and a metric of one's own is not as it has to be."""
+    # The server is gone, and comes back.
+    ensure_stopped(stage.state, "watched")
+    samples(stage, 2 + once_more)
+    told.append("alert database")
+    assert stage.told() == told
+    ensure_started(stage.state, "watched", settings=FAST_SETTINGS)
+    samples(stage)
+    # A metric of one's own.
+    stage.project.psql("delete from public.audits")
+    samples(stage)
+    stage.project.psql("insert into public.audits default values")
+    samples(stage)
+    told += ["recovered database", "alert metric", "recovered metric"]
+    assert stage.told() == told
+
+
 def test_each_fault_is_told_once_and_its_end_once(stage: Stage) -> None:
     before = run_module(
         "http_probe",
@@ -243,48 +294,9 @@ def test_each_fault_is_told_once_and_its_end_once(stage: Stage) -> None:
     assert not before.get("failed"), before
     told: list[str] = []
 
-    def samples(number: int = 2, meanwhile: Callable[[], None] = lambda: None) -> None:
-        for _number in range(number):
-            meanwhile()
-            assert not stage.sample().get("failed"), stage.seen[-1]
-
     for once_more in (1, 0):
-        samples(2)
-        assert stage.told() == told and stage.seen[-1]["alerts_open"] == 0
-        # An index that is missing.
-        stage.project.psql("drop index public.notes_norm")
-        samples(2 + once_more)
-        told.append("alert api_times")
-        assert stage.told() == told and stage.seen[-1]["alerts_open"] == 1
-        stage.project.psql(INDEX)
-        samples(2 + once_more)
-        told.append("recovered api_times")
-        assert stage.told() == told and stage.seen[-1]["alerts_open"] == 0
-        # A transaction that stays open.
-        with long_transaction(stage):
-            samples(2 + once_more)
-        samples(2)
-        told += ["alert transactions", "recovered transactions"]
-        assert stage.told() == told
-        # A burst of errors.
-        samples(2 + once_more, lambda: burst(stage))
-        samples(2)
-        told += ["alert errors", "recovered errors"]
-        assert stage.told() == told
-        # The server is gone, and comes back.
-        ensure_stopped(stage.state, "watched")
-        samples(2 + once_more)
-        told.append("alert database")
-        assert stage.told() == told
-        ensure_started(stage.state, "watched", settings=FAST_SETTINGS)
-        samples(2)
-        # A metric of one's own.
-        stage.project.psql("delete from public.audits")
-        samples(2)
-        stage.project.psql("insert into public.audits default values")
-        samples(2)
-        told += ["recovered database", "alert metric", "recovered metric"]
-        assert stage.told() == told
+        faults_of_the_work(stage, told, once_more)
+        faults_of_the_rest(stage, told, once_more)
         check_written(stage)
     assert len(stage.samples()) == len(stage.seen)
 
