@@ -17,6 +17,7 @@ description:
   - Needs no database. The text is made by Jinja2, which comes with Ansible; on another machine than the controller it has to be there.
 extends_documentation_fragment:
   - pgops.supabase.attributes
+  - pgops.supabase.channels
 attributes:
   check_mode:
     support: full
@@ -55,88 +56,6 @@ options:
   expected_seconds:
     description: How long the run that begins is expected to take.
     type: float
-  templates:
-    description:
-      - A directory of Jinja2 templates that replace the text, C(<event>.j2) for one event or C(message.j2) for all that have none of
-        their own. The first line is the subject. They have C(event), C(project), C(run_id), C(operation), C(title), C(reason),
-        C(facts), C(next_steps), C(contacts) and C(mark).
-      - A template that does not parse is refused in check mode; one that cannot be filled in is a warning, and the text is ours.
-    type: path
-  contacts:
-    description: Whom to ask, in their own words; they close the message.
-    type: list
-    elements: str
-    default: []
-  channels:
-    description: Where to send it. No two have the same name.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Its name, in results and warnings.
-        type: str
-        required: true
-      type:
-        description: A V(webhook) is sent JSON by POST; V(email) is handed to a mail server.
-        type: str
-        choices: [webhook, email]
-        required: true
-      events:
-        description: What this channel wants to hear of, the verdicts of runs among it.
-        type: list
-        elements: str
-        choices:
-          [announced, started, migrated, adopted, rolled_back, restored, backed_up, not_applied, needs_attention, nothing_to_do,
-           maintenance_on, maintenance_off, alert, recovered]
-        default:
-          [announced, started, migrated, adopted, rolled_back, restored, not_applied, needs_attention, maintenance_on,
-           maintenance_off, alert, recovered]
-      url:
-        description: Address of the webhook. It is a secret. C(https), or C(http) to this machine.
-        type: str
-      payload:
-        description:
-          - V(slack) is an object with C(text), which others such as Mattermost and Google Chat take as well; V(discord) one with
-            C(content); V(teams) an adaptive card; V(document) the message in its parts, for a receiver of one's own.
-        type: str
-        choices: [slack, discord, teams, document]
-        default: slack
-      headers:
-        description: More headers for the webhook, such as a token. They are secrets.
-        type: dict
-        default: {}
-      host:
-        description: The mail server.
-        type: str
-      port:
-        description: Its port. By default V(587) for O(channels[].encryption=starttls), V(465) for V(tls) and V(25) for V(none).
-        type: int
-      encryption:
-        description: How the connection to the mail server is encrypted. With V(none) a password is sent to this machine only.
-        type: str
-        choices: [starttls, tls, none]
-        default: starttls
-      user:
-        description: The name to log in with. Left out, nobody logs in.
-        type: str
-      password:
-        description: Its password.
-        type: str
-      sender:
-        description: Mail address of the sender.
-        type: str
-      recipients:
-        description: Mail addresses of the recipients.
-        type: list
-        elements: str
-      ca_cert:
-        description: File with the authority that signed the server's certificate, where it is not one that the machine trusts.
-        type: path
-      timeout_seconds:
-        description: Seconds to wait for an answer. It is tried three times where another answer is possible.
-        type: float
-        default: 10
 author:
   - pgops.supabase contributors (@pgops)
 seealso:
@@ -208,65 +127,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import from_dict
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
-from ansible_collections.pgops.supabase.plugins.module_utils.notify.channels import MailServer, Webhook
+from ansible_collections.pgops.supabase.plugins.module_utils.notify.arguments import CHANNELS_ARGUMENTS, channel_of
 from ansible_collections.pgops.supabase.plugins.module_utils.notify.job import (
-    EVENTS,
-    Channel,
     Occurrence,
     check_channels,
     notify,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
-
-_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_SELDOM_WANTED = ("backed_up", "nothing_to_do")
-_CHANNEL = {
-    "name": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": ["webhook", "email"], "required": True},
-    "events": {
-        "type": "list",
-        "elements": "str",
-        "choices": list(EVENTS),
-        "default": [event for event in EVENTS if event not in _SELDOM_WANTED],
-    },
-    "url": {"type": "str", "no_log": True},
-    "payload": {"type": "str", "choices": ["slack", "discord", "teams", "document"], "default": "slack"},
-    "headers": {"type": "dict", "no_log": True, "default": {}},
-    "host": {"type": "str"},
-    "port": {"type": "int"},
-    "encryption": {"type": "str", "choices": ["starttls", "tls", "none"], "default": "starttls"},
-    "user": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "sender": {"type": "str"},
-    "recipients": {"type": "list", "elements": "str"},
-    "ca_cert": {"type": "path"},
-    "timeout_seconds": {"type": "float", "default": 10.0},
-}
-
-
-def channel_of(params: dict[str, Any]) -> Channel:
-    """A channel as the engine takes it."""
-    to: Webhook | MailServer
-    if params["type"] == "webhook":
-        to = Webhook(
-            url=params["url"],
-            headers={name: str(value) for name, value in params["headers"].items()},
-            ca_cert=params["ca_cert"],
-            timeout_seconds=params["timeout_seconds"],
-        )
-    else:
-        to = MailServer(
-            host=params["host"],
-            port=params["port"] or _PORTS[params["encryption"]],
-            encryption=params["encryption"],
-            sender=params["sender"],
-            recipients=params["recipients"],
-            user=params["user"],
-            password=params["password"],
-            ca_cert=params["ca_cert"],
-            timeout_seconds=params["timeout_seconds"],
-        )
-    return Channel(name=params["name"], events=params["events"], to=to, form=params["payload"])
 
 
 def tell(module: AnsibleModule) -> dict[str, Any]:
@@ -316,18 +183,7 @@ def main() -> None:
             "project": {"type": "str", "default": ""},
             "details": {"type": "dict", "default": {}},
             "expected_seconds": {"type": "float"},
-            "templates": {"type": "path"},
-            "contacts": {"type": "list", "elements": "str", "default": []},
-            "channels": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": _CHANNEL,
-                "required_if": [
-                    ("type", "webhook", ("url",)),
-                    ("type", "email", ("host", "sender", "recipients")),
-                ],
-            },
+            **CHANNELS_ARGUMENTS,
         },
         supports_check_mode=True,
     )

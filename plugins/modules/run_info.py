@@ -72,6 +72,36 @@ rehearsals:
     rehearsal:
       description: Its files, verdict and estimate, as in C(rehearsal.json).
       type: dict
+monitor:
+  description: The last watch of the project by M(pgops.supabase.monitor), V(null) where there is none.
+  returned: success
+  type: dict
+  contains:
+    path:
+      description: Directory of its documents.
+      type: str
+    state:
+      description: V(running), V(finished), V(stopped) or V(timer), as it wrote last.
+      type: str
+    started_at:
+      description: When it began, UTC.
+      type: str
+    ends_at:
+      description: Until when it goes on, V(null) of a timer's.
+      type: str
+    last_sample_at:
+      description: When it looked last.
+      type: str
+    samples:
+      description: How often it looked.
+      type: int
+    alerts:
+      description: How many alerts there were.
+      type: int
+    alerts_open:
+      description: What is still worse than it has to be, in sentences.
+      type: list
+      elements: str
 unreadable:
   description: The runs and rehearsals whose document is damaged, each with what is wrong.
   returned: success
@@ -86,8 +116,24 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pgops.supabase.plugins.module_utils.module import run
+from ansible_collections.pgops.supabase.plugins.module_utils.monitor.job import last_watch
+from ansible_collections.pgops.supabase.plugins.module_utils.monitor.judgement import open_episodes
 from ansible_collections.pgops.supabase.plugins.module_utils.rehearsal.records import list_rehearsals
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.records import list_runs
+
+
+def watch_of(project_dir: Path) -> dict[str, Any] | None:
+    """The last watch, in a few facts."""
+    if (found := last_watch(project_dir)) is None:
+        return None
+    path, record = found
+    names = ("state", "started_at", "ends_at", "last_sample_at", "samples")
+    return {
+        "path": str(path),
+        **{name: getattr(record, name) for name in names},
+        "alerts": len(record.episodes),
+        "alerts_open": [one.message for one in open_episodes(record)],
+    }
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
@@ -99,6 +145,7 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "changed": False,
         "runs": [dataclasses.asdict(entry) for entry in runs],
         "rehearsals": [dataclasses.asdict(entry) for entry in rehearsals],
+        "monitor": watch_of(project_dir),
         "unreadable": unreadable_runs + unreadable_rehearsals,
     }
 

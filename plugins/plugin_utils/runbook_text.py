@@ -247,7 +247,7 @@ def seconds_left(report: Mapping[str, Any], seconds: float) -> float | None:
 
 
 def _figures(report: Mapping[str, Any]) -> Iterator[str]:
-    for unit in ("tables", "statements"):
+    for unit in ("tables", "statements", "samples"):
         if report.get(f"{unit}_total"):
             yield f"{report.get(f'{unit}_done', 0)} of {report[f'{unit}_total']} {unit}"
     done, total = report.get("bytes_done", 0), report.get("bytes_total")
@@ -255,3 +255,5 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB"
     elif done:
         yield f"{done / 1e6:,.0f} MB"
+    if alerts := report.get("alerts_open"):
+        yield f"{alerts} open {'alert' if alerts == 1 else 'alerts'}"

@@ -92,4 +92,8 @@ def _read(hint: Any, value: Any) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"expected a list, found {type(value).__name__}")
         return [_read(arguments[0], item) for item in value]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a mapping, found {type(value).__name__}")
+        return {key: _read(arguments[1], item) for key, item in value.items()}
     return value

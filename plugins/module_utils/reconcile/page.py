@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents import Reconciliation
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.picture import picture
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.sections import (
@@ -14,7 +15,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.sections 
     sections,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.report.page import Tile, environment
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import number
 
 _TEMPLATE = """{% extends "layout" %}
 {% import "parts" as parts %}

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents import Reconciliation, TimelineEntry
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import number
 
 _SVG = "http://www.w3.org/2000/svg"
 # Units of the drawing: as wide as a phone, so that its letters stay legible there.

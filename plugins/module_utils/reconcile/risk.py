@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents import RISKS, Direction, Impact, Risk
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import number
 
 Rated = tuple[Risk, str]
 

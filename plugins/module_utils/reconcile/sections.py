@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents import (
     RISKS,
     Difference,
@@ -14,7 +15,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents
     Risk,
     Strategy,
 )
-from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section, number
+from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section
 
 RISK_WORDS: Mapping[Risk, str] = {
     "data_loss": "DATA LOSS",

@@ -9,6 +9,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.report.headline imp
 from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Documents
 from ansible_collections.pgops.supabase.plugins.module_utils.report.sections import sections, written_sections
 from ansible_collections.pgops.supabase.plugins.module_utils.report.short import short_lines
+from ansible_collections.pgops.supabase.plugins.module_utils.report.written import watch_command
 from ansible_collections.pgops.supabase.plugins.module_utils.runs.documents import RunRecord
 
 __all__ = ["headline", "markdown", "summary_lines"]
@@ -23,12 +24,15 @@ def summary_lines(run: RunRecord, documents: Documents, directory: str | None, *
     lines = [headline(run, documents)]
     found = sections(run, documents, full=full)
     kept = directory if run.verdict != "dry_run" else None
+    watch = [f"Watch it against what was before: {watch_command(run)}"] if run.verdict == "migrated" else []
     if not full:
         # The block of a failure ends with the directory.
-        return lines + short_lines(found, None if run.failure else kept)
+        return lines + short_lines(found, None if run.failure else kept) + watch
     for section in found:
         lines += ["", *section.as_text()]
-    return lines if kept is None else [*lines, "", "Documents", f"  {kept}"]
+    if kept is not None:
+        lines += ["", "Documents", f"  {kept}"]
+    return [*lines, "", *watch] if watch else lines
 
 
 def markdown(run: RunRecord, documents: Documents) -> str:

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 pgops.supabase contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plot of the probes' latency as SVG, drawn by pygal. Its colours are the page's, so that it follows light and dark."""
+"""Plots as SVG, drawn by pygal: the probes' latency, and figures over time. Its colours are the page's, so that it follows light and dark."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -17,6 +18,9 @@ _SVG = "http://www.w3.org/2000/svg"
 # Units of the drawing: as wide as a phone, so that its letters stay legible there.
 _WIDTH, _EDGES, _PER_PROBE = 360, 90, 64
 _NAME_LETTERS = 18
+_BAR_COLOURS = ("var(--before-soft)", "var(--before)", "var(--after-soft)", "var(--after)")
+_TIME_WIDTH, _TIME_HEIGHT, _FEW, _MOMENTS = 540, 280, 40, 6
+_LINE_COLOURS = ("var(--after)", "var(--back)", "var(--check)", "var(--keep)", "var(--before)", "var(--off)")
 _LINES = (("p50", "before"), ("p95", "before"), ("p50", "after"), ("p95", "after"))
 
 
@@ -39,7 +43,7 @@ def latency_plot(documents: Documents) -> str:
         return ""
     pygal = _pygal()
     chart = pygal.HorizontalBar(
-        style=_style(pygal),
+        style=_style(pygal, _BAR_COLOURS),
         width=_WIDTH,
         height=_EDGES + _PER_PROBE * len(names),
         js=[],
@@ -59,7 +63,51 @@ def latency_plot(documents: Documents) -> str:
     for which, stage in _LINES:
         values = [measured[stage].get(name, {}).get(f"{which}_seconds") for name in names]
         chart.add(f"{which} {stage}", [None if value is None else round(value * 1000, 1) for value in values])
-    return _accessible(chart.render_tree(), len(names))
+    described = (
+        f"Bars for {number(len(names), 'probe')}: median and 95th percentile in milliseconds, before and after. "
+        "The table has the same figures."
+    )
+    title = "How fast the application's endpoints answered, before and after"
+    return _accessible(chart.render_tree(), "latency", title, described)
+
+
+def line_plot(
+    name: str, title: str, labels: Sequence[str], lines: Mapping[str, Sequence[float | None]], unit: str
+) -> str:
+    """Figures over time as one SVG element; a line has a gap where nothing was measured.
+
+    :param name: tells it from the page's other drawings.
+    :param labels: the moments, as they stand below.
+    :raises ImportError: when pygal is not installed.
+    """
+    pygal = _pygal()
+    chart = pygal.Line(
+        style=_style(pygal, _LINE_COLOURS),
+        width=_TIME_WIDTH,
+        height=_TIME_HEIGHT,
+        js=[],
+        legend_at_bottom=True,
+        legend_at_bottom_columns=2,
+        legend_box_size=10,
+        truncate_legend=-1,
+        show_dots=len(labels) <= _FEW,
+        dots_size=2,
+        y_title=unit,
+        truncate_label=-1,
+        margin=8,
+        # Of a legend's last row that is not full pygal knows nothing.
+        margin_bottom=28,
+        margin_right=28,
+        include_x_axis=True,
+    )
+    chart.uuid = name
+    # A few of them: pygal tells labels apart by their text, and two moments may read the same.
+    every = max(1, -(-len(labels) // _MOMENTS))
+    chart.x_labels = [label if place % every == 0 else "" for place, label in enumerate(labels)]
+    for label, values in lines.items():
+        chart.add(label if len(label) <= _NAME_LETTERS * 2 else label[: _NAME_LETTERS * 2 - 1] + "\u2026", list(values))
+    described = f"Lines over {number(len(labels), 'sample')}, in {unit}: {', '.join(lines)}."
+    return _accessible(chart.render_tree(), name, title, described)
 
 
 def _pygal() -> Any:
@@ -75,7 +123,7 @@ def _pygal() -> Any:
     return pygal
 
 
-def _style(pygal: Any) -> Any:
+def _style(pygal: Any, colours: Sequence[str]) -> Any:
     return pygal.style.Style(
         background="transparent",
         plot_background="transparent",
@@ -84,7 +132,7 @@ def _style(pygal: Any) -> Any:
         foreground_subtle="var(--muted)",
         guide_stroke_color="var(--line)",
         major_guide_stroke_color="var(--line)",
-        colors=("var(--before-soft)", "var(--before)", "var(--after-soft)", "var(--after)"),
+        colors=tuple(colours),
         opacity="1",
         opacity_hover="1",
         transition="0s",
@@ -96,7 +144,7 @@ def _style(pygal: Any) -> Any:
     )
 
 
-def _accessible(root: ElementTree.Element, probes: int) -> str:
+def _accessible(root: ElementTree.Element, name: str, title: str, described: str) -> str:
     """The drawing as an image with a name and a description, without its maker's comments and addresses."""
     for parent in list(root.iter()):
         for child in list(parent):
@@ -105,16 +153,11 @@ def _accessible(root: ElementTree.Element, probes: int) -> str:
     for element in root.iter():
         # Each shape would be announced, and reached by the keyboard in some browsers.
         element.attrib.pop("tabindex", None)
-    title = ElementTree.Element("title", {"id": "latency-title"})
-    title.text = "How fast the application's endpoints answered, before and after"
-    described = ElementTree.Element("desc", {"id": "latency-desc"})
-    described.text = (
-        f"Bars for {number(probes, 'probe')}: median and 95th percentile in milliseconds, before and after. "
-        "The table has the same figures."
-    )
-    root.insert(0, title)
-    root.insert(1, described)
+    for place, (kind, text) in enumerate((("title", title), ("desc", described))):
+        element = ElementTree.Element(kind, {"id": f"{name}-{kind}"})
+        element.text = text
+        root.insert(place, element)
     root.set("role", "img")
-    root.set("aria-labelledby", "latency-title latency-desc")
+    root.set("aria-labelledby", f"{name}-title {name}-desc")
     ElementTree.register_namespace("", _SVG)
     return ElementTree.tostring(root, encoding="unicode")

@@ -145,6 +145,11 @@ def follow_up_section(run: RunRecord) -> Iterator[Section]:
         yield Section("What comes next", ("when", "what", "command"), rows)
 
 
+def watch_command(run: RunRecord) -> str:
+    """What has the project watched after its migration."""
+    return _command(run, "monitor")
+
+
 def _command(run: RunRecord, command: str) -> str:
     """A command for this project; without one it is for people and their other tools."""
     if not command:
@@ -155,11 +160,12 @@ def _command(run: RunRecord, command: str) -> str:
 
 
 _LOOK = ("Day 1", "See what the database says: all applied, nothing edited or half done", "status")
+_WATCH = ("Day 1", "Watch it for 24 hours against what it was before; what gets worse is told to the team", "monitor")
 _LOGS = ("Day 1", "Read the logs of the application and of PostgreSQL for errors that were not there before", "")
 _APPLIED = (
     _LOOK,
+    _WATCH,
     _LOGS,
-    ("Day 1", "Compare load, connections and slow statements with those of before (pg_stat_statements)", ""),
     ("Day 1", "Tell the people who work with it what is new, and bring the documentation up to date", ""),
     ("Week 1", "Make a backup that holds the new schema", "backup"),
     ("Week 1", "Look at what the new tables and columns collect: errors, outliers, growth", ""),

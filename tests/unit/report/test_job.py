@@ -345,3 +345,16 @@ def test_probes_are_shown_with_what_needs_a_look_first() -> None:
         run, {"probes_before": before}, None, full=False
     )
     assert "Probes" not in summary_lines(run, {}, None)
+
+
+def test_the_end_of_a_migration_names_the_watch() -> None:
+    documents = {"migration": {**MIGRATION, "committed": True}}
+    migrated = run("migrated")
+    assert (
+        summary_lines(migrated, documents, "/runs/one")[-1]
+        .strip()
+        .startswith("ansible-playbook pgops.supabase.monitor -l ")
+    )
+    assert "ansible-playbook pgops.supabase.monitor -l " in markdown(migrated, documents)
+    for verdict in ("rolled_back", "not_applied"):
+        assert "pgops.supabase.monitor" not in "\n".join(summary_lines(run(verdict), documents, "/runs/one"))
