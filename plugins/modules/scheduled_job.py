@@ -82,7 +82,7 @@ changed:
   returned: always
   type: bool
 jobs:
-  description: The jobs of O(jobs), in their order.
+  description: The jobs of O(jobs), in their order; also written to C(scheduled-jobs.json) in O(run_dir).
   returned: success, with O(jobs)
   type: list
   elements: dict
@@ -116,10 +116,12 @@ run:
 
 import dataclasses
 import socket
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.pgops.supabase.plugins.module_utils.base.files import write_json
 from ansible_collections.pgops.supabase.plugins.module_utils.module import (
     CONNECTION_ARGUMENTS,
     RUN_ARGUMENTS,
@@ -181,6 +183,9 @@ def have_jobs(module: AnsibleModule) -> dict[str, Any]:
         "msg": said_of(changes),
         "jobs": [dataclasses.asdict(change) for change in changes],
     }
+    if params["run_dir"] and not module.check_mode:
+        document = {"document": "scheduled_jobs", "document_version": 1, "jobs": result["jobs"]}
+        write_json(Path(params["run_dir"]) / "scheduled-jobs.json", document)
     if module._diff:
         lines = [[f"{name}: {text[side]}\n" for name, text in shown.items() if text[side]] for side in (0, 1)]
         result["diff"] = {"before": "".join(lines[0]), "after": "".join(lines[1])}

@@ -294,7 +294,7 @@ def test_a_rollback_takes_back_what_the_run_scheduled(
         application.migration("20260101000000_wider", "create table public.notes (id int)")
         application.way_back("20260101000000_wider", "drop table public.notes")
         application.applies(run_id="20260101T000000Z-0002")
-        mine = {"run_id": "20260101T000000Z-0002"}
+        mine: dict[str, Any] = {"run_id": "20260101T000000Z-0002"}
         jobs(job("new", command="select count(*) from public.notes"), job("earlier", "5 5 * * *"), **mine)
         jobs(job("touched"), **mine)
         jobs(job("touched", "6 6 * * *"))
