@@ -45,7 +45,7 @@ order by 1
 """
 LARGEST_TABLES = """
 select n.nspname, c.relname, pg_catalog.pg_total_relation_size(c.oid),
-    greatest(pg_catalog.pg_stat_get_live_tuples(c.oid), c.reltuples::bigint, 0)
+    coalesce(nullif(pg_catalog.pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples::bigint, 0))
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = any(%s) and c.relkind in ('r', 'm')
 order by 3 desc, 1, 2 limit 20
