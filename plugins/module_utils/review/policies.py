@@ -61,7 +61,7 @@ def _says(policy: PolicyFacts) -> Iterator[str]:
     calls = sorted({*called_per_row(policy.using), *called_per_row(policy.check)})
     if calls:
         names = ", ".join(f"{name}()" for name in calls)
-        yield f"slow with many rows: {names} is asked for each row; (select {calls[0]}(...)) asks once"
+        yield f"slow with many rows: {names} is asked for each row; (select {calls[0]}()) asks once"
 
 
 def _several(policies: Sequence[PolicyFacts]) -> Iterator[PolicyFinding]:

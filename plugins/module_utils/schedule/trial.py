@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import NOTHING_CHANGED, InputError
+from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import (
+    NOTHING_CHANGED,
+    InputError,
+    SqlScriptError,
+)
 from ansible_collections.pgops.supabase.plugins.module_utils.postgres.connection import (
     ConnectionOptions,
     SessionSettings,
@@ -40,7 +44,11 @@ def try_out(options: ConnectionOptions, name: str, command: str, settings: Sessi
     """
     import psycopg2
 
-    script = parse_script(f"job {name}", command)
+    try:
+        script = parse_script(f"job {name}", command)
+    except SqlScriptError as error:
+        error.what = error.what.replace("The file", f"The SQL of job {name}")
+        raise
     if not script.statements:
         raise InputError(
             f"Job {name} has no SQL", where=f"job {name}, command", next_step="Give it a command, or state: absent."
