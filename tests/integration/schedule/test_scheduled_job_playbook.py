@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import getpass
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,14 @@ class Crontab:
     """A crontab in a directory of the test's own, by BusyBox, which takes the place of the machine's."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        busybox = shutil.which("busybox")
-        if busybox is None:
-            place = CLONE / ".local" / "cache" / "busybox"
-            unpack("busybox", place, lambda: ["busybox"])
-            [busybox] = [str(path) for path in place.glob("**/bin/busybox")]
+        place = CLONE / ".local" / "cache" / "busybox-static"
+        unpack("BusyBox with its crontab", place, lambda: ["busybox-static"])
+        [busybox] = [path for path in place.glob("**/bin/busybox") if not path.is_symlink()]
         programs, self._spool = directory / "bin", directory / "spool"
         programs.mkdir(parents=True)
         self._spool.mkdir()
+        # Without one BusyBox fails in another way than cron does.
+        (self._spool / getpass.getuser()).touch()
         self._program = programs / "crontab"
         self._program.write_text(f'#!/bin/sh\nexec {busybox} crontab -c {self._spool} "$@"\n')
         self._program.chmod(0o755)
