@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.sizes import human_bytes
@@ -21,6 +23,12 @@ def headline(review: Review) -> str:
         f"{review.project}: REVIEW of {_TITLES[review.period]} after run {review.run_id}: "
         f"{done} of {number(len(review.tasks), 'task')} done, {number(len(_looks(review)), 'thing')} to look at"
     )
+
+
+def _confirm(review: Review) -> str:
+    names = [task.name for task in review.left if task.state == "asked"] or ["logs"]
+    done = json.dumps({"review_done": names[:1]})
+    return f"ansible-playbook pgops.supabase.review -l {shlex.quote(review.project)} -e {shlex.quote(done)}"
 
 
 def _looks(review: Review) -> list[str]:
@@ -41,12 +49,13 @@ def sections(review: Review) -> Iterator[Section]:
         ("run", f"{review.run_id}, ended {review.run_finished_at}"),
         ("reviewed", f"{review.reviewed_at}, by {review.operator}"),
         ("database", review.database),
+        ("confirm a task", _confirm(review)),
         ("statistics since", review.statistics_since or "the server was made: they were never reset"),
     ]
     yield Section("Review", ("", ""), identity)
     tasks = [(task.state, _TITLES[task.period], task.name, task.what, task.evidence) for task in review.tasks]
     tasks.sort(key=lambda row: row[0] in ("done", "confirmed"))
-    header = ("state", "when", "task", "what", "evidence, or what to do")
+    header = ("state", "when", "task", "what", "evidence, or what is known")
     yield Section("Tasks", header, tasks, in_order=lambda row: row[0] in ("done", "confirmed"))
     yield from _metrics(review)
     yield from _indexes(review)
@@ -129,7 +138,8 @@ def summary_lines(review: Review, directory: str | None) -> list[str]:
     lines = [headline(review)]
     left = [(task.state, _TITLES[task.period], task.name, task.evidence) for task in review.left]
     if left:
-        lines += ["", *Section("Left to do", ("state", "when", "task", "what to do"), left).as_text()]
+        lines += ["", *Section("Left to do", ("state", "when", "task", "what is known"), left).as_text()]
+        lines += [f"  Confirm what is done: {_confirm(review)}"]
     counted = [
         (section.title, f"{len(section.shown)} of {len(section.rows)} to look at")
         for section in sections(review)

@@ -37,7 +37,7 @@ class Evidence:
 
 
 Judged = tuple[TaskState, str]
-_SAY_SO = 'do it, and confirm it with -e \'{"review_done": ["%s"]}\''
+_NOT_SEEN = "only people know"
 
 
 def tasks_of(evidence: Evidence, period: Period, confirmed: Sequence[Confirmation]) -> list[Task]:
@@ -53,7 +53,7 @@ def tasks_of(evidence: Evidence, period: Period, confirmed: Sequence[Confirmatio
         if state in ("asked", "open") and name in said:
             state, found = "confirmed", f"{said[name].operator} at {said[name].at}" + (f"; {found}" if found else "")
         elif state == "asked":
-            found = f"{found}; {_SAY_SO % name}" if found else _SAY_SO % name
+            found = found or _NOT_SEEN
         tasks.append(Task(name=name, period=when, what=what, state=state, evidence=found))
     return tasks
 
