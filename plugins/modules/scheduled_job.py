@@ -11,7 +11,8 @@ version_added: 0.1.0
 description:
   - Schedules jobs with C(pg_cron) where the database has it. Elsewhere it keeps a record of them, and the role
     P(pgops.supabase.scheduled_job#role) writes the entries of a crontab, which run this module with O(now).
-  - Before a job is scheduled or gets other SQL, that is executed in a transaction that is rolled back. Where it fails, nothing is scheduled.
+  - Before a job is scheduled or gets other SQL, that is executed in a transaction that is rolled back. Where it fails, nothing is
+    scheduled.
   - All jobs of a task are scheduled in one transaction, with the record of who did it in which run. M(pgops.supabase.rollback)
     takes back what the run scheduled whose migrations it takes back.
   - The SQL is never shown.

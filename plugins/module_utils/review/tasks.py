@@ -85,7 +85,8 @@ def _watch(evidence: Evidence) -> Judged:
     if not watch:
         return "open", "nobody has watched it: ansible-playbook pgops.supabase.monitor"
     episodes = watch.get("episodes", [])
-    said = f"{watch.get('state')}: {number(watch.get('samples', 0), 'sample')} since {watch.get('started_at')}, {number(len(episodes), 'episode')}"
+    counted = f"{number(watch.get('samples', 0), 'sample')} since {watch.get('started_at')}"
+    said = f"{watch.get('state')}: {counted}, {number(len(episodes), 'episode')}"
     return ("done" if watch.get("state") == "finished" else "open"), said
 
 
