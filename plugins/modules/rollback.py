@@ -150,6 +150,12 @@ rollback:
     counts:
       description: Each table's rows in the baseline and now, with a verdict.
       type: dict
+    jobs:
+      description:
+        - The scheduled jobs of the runs of which nothing stays applied, each with C(change) (V(unscheduled), or V(changed) back), or
+          with a C(note) that says why it stays.
+      type: list
+      elements: dict
     failed:
       description: Whether it ended with an error, perhaps after COMMIT.
       type: bool
@@ -229,6 +235,8 @@ def take_back(module: AnsibleModule) -> dict[str, Any]:
     options = connection_options(params)
     result = with_document("rollback", document_file, lambda: roll_back(options, how), RollbackError)
     said = f"{number(len(result.migrations), 'migration')} taken back"
+    if result.jobs:
+        said += f"; scheduled jobs: {', '.join(f'{job.name} {job.change or job.note}' for job in result.jobs)}"
     outcome = {"changed": bool(result.migrations), "msg": said, "rollback": result.as_dict()}
     return {**outcome, "diff": catalog_diff(result.catalog_changes)} if module._diff else outcome
 

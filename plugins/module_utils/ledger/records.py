@@ -35,6 +35,7 @@ class RecordedEvent:
     event_id: int
     event: str
     version: str
+    run_id: str | None
     digest: str
 
 
@@ -54,9 +55,7 @@ def read_records(connection: PgConnection) -> Records:
     history = fetch_all(connection, _HASHES) if exists(connection, "supabase_migrations.schema_migrations") else []
     ledger: list[RecordedEvent] = []
     if exists(connection, "pgops.ledger"):
-        query = (
-            "select event_id, event, version, pg_catalog.md5(to_jsonb(l)::text) from pgops.ledger l order by event_id"
-        )
+        query = "select event_id, event, version, run_id, pg_catalog.md5(to_jsonb(l)::text) from pgops.ledger l order by event_id"
         ledger = [RecordedEvent(*row) for row in fetch_all(connection, query)]
     return Records(dict(history), tuple(ledger))
 

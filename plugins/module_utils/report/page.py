@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.report import page_template
@@ -94,6 +94,19 @@ def page(run: RunRecord, documents: Documents, directory: Path | None = None) ->
     return text
 
 
+def sections_page(
+    sections: Iterable[Section], *, title: str, eyebrow: str, how: str, foot: str, tone: Literal["good", "warn", "bad"]
+) -> str:
+    """Sections of anything else than a run as one HTML file of the same form.
+
+    :raises ImportError: when Jinja2 is not installed.
+    """
+    named = _named(list(sections))
+    template = environment().get_template("sections")
+    text: str = template.render(title=title, eyebrow=eyebrow, how=how, foot=foot, tone=tone, named=named)
+    return text
+
+
 def tone_of_run(run: RunRecord) -> str:
     """Whether a verdict is good news, a warning or bad news: the page's colour. The word itself is always there too."""
     return "bad" if run.verdict == "dry_run" and run.failure else _TONES[run.verdict]
@@ -108,6 +121,7 @@ def environment() -> Any:
         "layout": page_template.LAYOUT,
         "parts": page_template.PARTS,
         "report": page_template.REPORT,
+        "sections": page_template.SECTIONS,
         "timeline": page_template.TIMELINE,
         "plot": page_template.PLOT,
         "runs": page_template.RUNS,

@@ -110,6 +110,30 @@ It loads nothing and runs no script. The same facts are in report.md.</footer>
 {% endblock %}
 """
 
+SECTIONS = """{% extends "layout" %}
+{% import "parts" as parts %}
+{% block title %}{{ title }}{% endblock %}
+{% block body %}
+<header>
+<div class="wrap">
+<p class="eyebrow">{{ eyebrow }}</p>
+<h1>{{ title }}</h1>
+<p class="how">{{ how }}</p>
+<nav aria-label="Contents"><ul>
+{% for name, section in named %}<li><a href="#{{ name }}">{{ section.title }}</a></li>
+{% endfor %}
+</ul></nav>
+</div>
+</header>
+<main id="main" class="wrap" tabindex="-1">
+{% for name, section in named %}
+{{ parts.whole(section, name) }}
+{% endfor %}
+</main>
+<footer class="wrap">{{ foot }} It loads nothing and runs no script.</footer>
+{% endblock %}
+"""
+
 TIMELINE = """
 <section aria-labelledby="timeline">
 <h2 id="timeline">Timeline</h2>

@@ -25,6 +25,10 @@ def follow_up_rows(run: RunRecord, documents: Mapping[str, Mapping[str, Any]]) -
         held = f"{number(types['relations'], 'relation')}, {number(types['enums'], 'enum')}"
         yield "types", f"{types['path']}: {what}; {held}"
         yield "types by", types["generator"]
+    for job in documents.get("scheduled_jobs", {}).get("jobs", []) if "scheduled_jobs" not in failed else []:
+        where = "pg_cron" if job["through"] == "pg_cron" else f"the crontab of {job['host']}"
+        said = f"{job['name']}: {job['change'] or 'as it was'}, {job['schedule'] or 'no more'}, by {where}"
+        yield "scheduled job", f"{said}; {job['note']}" if job["note"] else said
     published = documents.get("publication", {})
     if "publish" not in failed and published.get("commit"):
         yield "published", f"{published['commit']} on {published['remote']}/{published['branch']}, {number(len(published['files']), 'file')}"

@@ -150,6 +150,8 @@ def _proof(rollback: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "by its record", f"{version} changed no catalog and has no rollback statement; what it did to rows stays"
     for row in rollback.get("rows_kept", []):
         yield "rows kept", f"{_table(row)}: {row['change']:+d}"
+    for job in rollback.get("jobs", []):
+        yield "scheduled job", f"{job['name']}: {job['change'] or 'stays'}{'; ' + job['note'] if job['note'] else ''}"
     for path in rollback.get("exported", []):
         yield "data exported", path
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import RollbackError
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
@@ -14,6 +14,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     is_anothers,
     newest_applied_events,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.ledger.records import RecordedEvent
 
 
 def choose_versions(
@@ -125,3 +126,11 @@ def rows_written(version: str, ledger: Sequence[LedgerEvent]) -> list[RowChange]
     event = newest_applied_events(ledger).get(version)
     rows = event.details.get("row_changes") if event else None
     return None if rows is None else [RowChange(schema=schema, table=table, change=n) for schema, table, n in rows]
+
+
+def runs_taken_back(ledger: Sequence[LedgerEvent | RecordedEvent], versions: Collection[str]) -> set[str]:
+    """The runs of which nothing stays applied: what they scheduled goes with them. Pure."""
+    runs: dict[bool, set[str]] = {True: set(), False: set()}
+    for version, event in newest_applied_events(ledger).items():
+        runs[version in versions] |= {event.run_id} if event.run_id else set()
+    return runs[True] - runs[False]

@@ -12,6 +12,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.documents imp
 from ansible_collections.pgops.supabase.plugins.module_utils.base.document import Document
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import CountComparison, RowChange
+from ansible_collections.pgops.supabase.plugins.module_utils.schedule.documents import JobChange
 
 
 @dataclass(kw_only=True)
@@ -38,5 +39,7 @@ class RollbackResult(Document):
     # Versions that changed no catalog and have no rollback statement: only their record went, and what they did to rows stays.
     by_record: list[str] = field(default_factory=list)
     rows_kept: list[RowChange] = field(default_factory=list)
+    # Scheduled jobs of the runs that were taken back: each taken away, brought back to what it was, or left with the reason.
+    jobs: list[JobChange] = field(default_factory=list)
     # It ended with an error, perhaps after COMMIT.
     failed: bool = False

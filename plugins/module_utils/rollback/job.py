@@ -76,6 +76,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.choice imp
     choose_versions,
     expected_fingerprint,
     rows_written,
+    runs_taken_back,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.dropped_data import (
@@ -91,11 +92,13 @@ from ansible_collections.pgops.supabase.plugins.module_utils.rollback.export imp
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import COLUMN_POSITIONS, RollbackOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.progress import Progress, RevertedMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.recording import (
+    author_of,
     failed_result,
     record_reverted,
     result_document,
     reverted_migration,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.schedule.job import take_back
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.concurrently import runs_without_concurrently
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import runnable, runnable_rollback
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.script import parse_script
@@ -231,6 +234,9 @@ def _transaction(
                 progress.done.append(reverted_migration(item, seconds))
                 record_reverted(connection, how, item, seconds)
             require_recorded(connection, records, rolled_back=[item.version for item in reverted], state=STILL_APPLIED)
+            progress.jobs = take_back(
+                connection, runs_taken_back(records.ledger, {item.version for item in reverted}), author_of(how)
+            )
             progress.catalog_after = _catalog(connection, how)
             _require_expected_catalog(connection, how, progress, numbers)
             if how.checks is not None:

@@ -13,6 +13,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.verification 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import Position
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog
 from ansible_collections.pgops.supabase.plugins.module_utils.counts.documents import RowChange
+from ansible_collections.pgops.supabase.plugins.module_utils.schedule.documents import JobChange
 from ansible_collections.pgops.supabase.plugins.module_utils.sql.runnable import RunnableScript
 
 
@@ -51,6 +52,8 @@ class Progress:
     equal_but: list[str] = field(default_factory=list)
     by_record: list[str] = field(default_factory=list)
     rows_kept: list[RowChange] = field(default_factory=list)
+    # The scheduled jobs of the runs that are taken back.
+    jobs: list[JobChange] = field(default_factory=list)
     verification: Verification | None = None
     # Once COMMIT was sent, an export may be the only copy of its data.
     may_be_committed: bool = False

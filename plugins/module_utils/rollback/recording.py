@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,15 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.documents import RollbackResult
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.options import RollbackOptions
 from ansible_collections.pgops.supabase.plugins.module_utils.rollback.progress import Progress, RevertedMigration
+from ansible_collections.pgops.supabase.plugins.module_utils.schedule.documents import Author
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
+
+
+def author_of(how: RollbackOptions) -> Author:
+    """Who takes back what was scheduled."""
+    return Author(run_id=how.run_id, operator=how.operator, timer_host=socket.gethostname())
 
 
 def reverted_migration(item: RevertedMigration, seconds: float) -> AppliedMigration:
@@ -61,6 +68,7 @@ def result_document(how: RollbackOptions, progress: Progress, started: float, st
         equal_but=progress.equal_but,
         by_record=progress.by_record,
         rows_kept=progress.rows_kept,
+        jobs=progress.jobs,
         catalog_changes=compare_catalogs(before, after) if before is not None and after is not None else [],
         counts=progress.verification.counts if progress.verification else None,
         notices=progress.notices,

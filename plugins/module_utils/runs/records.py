@@ -48,6 +48,7 @@ DOCUMENT_FILES = {
     "types": "types.json",
     "publication": "publish.json",
     "maintenance": "maintenance.json",
+    "scheduled_jobs": "scheduled-jobs.json",
 }
 
 
