@@ -24,15 +24,17 @@ def summary_lines(run: RunRecord, documents: Documents, directory: str | None, *
     lines = [headline(run, documents)]
     found = sections(run, documents, full=full)
     kept = directory if run.verdict != "dry_run" else None
-    watch = [f"Watch it against what was before: {watch_command(run)}"] if run.verdict == "migrated" else []
+    watch = watch_command(run) if run.verdict == "migrated" and kept else None
     if not full:
         # The block of a failure ends with the directory.
-        return lines + short_lines(found, None if run.failure else kept) + watch
+        return lines + short_lines(found, None if run.failure else kept, watch)
     for section in found:
         lines += ["", *section.as_text()]
     if kept is not None:
         lines += ["", "Documents", f"  {kept}"]
-    return [*lines, "", *watch] if watch else lines
+    if watch is not None:
+        lines += ["", "Watch it against what was before", f"  {watch}"]
+    return lines
 
 
 def markdown(run: RunRecord, documents: Documents) -> str:

@@ -17,10 +17,11 @@ _SILENT = ("says nothing", "not run")
 _LEFT_OUT = ("Failure", "Backup", "Durations")
 
 
-def short_lines(sections: Iterable[Section], directory: str | None) -> list[str]:
+def short_lines(sections: Iterable[Section], directory: str | None, watch: str | None = None) -> list[str]:
     """What a person should see at once of all sections: the facts first, then the tables, each below a blank line.
 
     :param directory: where the documents of the run are; None where that is not to be said.
+    :param watch: what is typed to have it watched from now on.
     """
     facts: Facts = []
     tables: list[str] = []
@@ -34,6 +35,8 @@ def short_lines(sections: Iterable[Section], directory: str | None) -> list[str]
             facts += found
     if directory is not None:
         facts.append(("documents", directory))
+    if watch is not None:
+        facts.append(("watch it by", watch))
     return [*Section("", ("", ""), facts).as_text()][1:] + tables
 
 
