@@ -30,16 +30,23 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
-from ansible.executor.module_common import _BuiltModule
-from ansible.module_utils import _internal
-from ansible.module_utils._internal import _traceback
-from ansible.module_utils._internal._ansiballz import _loader
-from ansible.module_utils.common import warnings as module_warnings
-from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.module_utils.common.text.converters import to_text
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action.normal import ActionModule as NormalActionModule
 from ansible.utils.display import Display
+
+try:
+    # Ansible's own parts, which another release may have elsewhere: then its own way serves.
+    from ansible.executor.module_common import _BuiltModule
+    from ansible.module_utils import _internal
+    from ansible.module_utils._internal import _traceback
+    from ansible.module_utils._internal._ansiballz import _loader
+    from ansible.module_utils.common import warnings as module_warnings
+    from ansible.module_utils.common.json import Direction, get_module_encoder
+
+    MISSING: str | None = None
+except ImportError as error:
+    MISSING = str(error)
 
 display = Display()
 
@@ -73,6 +80,8 @@ class ActionModule(NormalActionModule):  # type: ignore[misc]  # Ansible ships w
 
     def _reason_against(self, task_vars: dict[str, Any]) -> str | None:
         """Why the module has to be a program of its own, None when it need not."""
+        if MISSING is not None:
+            return f"this release of Ansible has other parts: {MISSING}"
         host_vars = task_vars
         if self._task.delegate_to:
             host_vars = task_vars["ansible_delegated_vars"][self._task.delegate_to]

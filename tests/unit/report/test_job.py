@@ -196,12 +196,13 @@ def test_in_short_a_line_is_what_is_in_order_and_a_table_what_is_not() -> None:
     }
     assert summary_lines(run("migrated", reason="why not"), documents, "/runs/one", full=False) == [
         "shop: MIGRATED: 1 migration, verified before COMMIT and after it",
-        "  reason      why not",
-        "  migrations  1_one: 3 statements, 0.500 s",
-        "  created     6 indexes",
-        "  rows        3 before and after; 1 table unchanged; 1 new (0 rows)",
-        "  checks      1 passed; 1 statement says nothing",
-        "  documents   /runs/one",
+        "  reason       why not",
+        "  migrations   1_one: 3 statements, 0.500 s",
+        "  created      6 indexes",
+        "  rows         3 before and after; 1 table unchanged; 1 new (0 rows)",
+        "  checks       1 passed; 1 statement says nothing",
+        "  documents    /runs/one",
+        "  watch it by  ansible-playbook pgops.supabase.monitor -l shop",
     ]
     documents["counts_after"] = counts(clients=2, labels=0)
     lines = summary_lines(run("migrated"), documents, "/runs/one", full=False)
