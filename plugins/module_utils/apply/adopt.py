@@ -32,7 +32,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.ledger.history impo
     LedgerEvent,
     NewEvent,
     append_event,
-    is_anothers,
     make_ledger,
     newest_applied_events,
     read_history,
@@ -207,14 +206,14 @@ def _new(document: Adoption) -> list[str]:
 
 
 def _to_verify(how: AdoptOptions, ledger: Sequence[LedgerEvent], document: Adoption) -> list[LedgerEvent]:
-    """What was adopted earlier and is found to be in order only now."""
+    """What was adopted earlier, or left behind by a run that was killed, and is found to be in order only now."""
     if not how.verified:
         return []
     applied = {entry.version for entry in document.migrations}
     return [
         event
         for version, event in newest_applied_events(ledger).items()
-        if version in applied and is_anothers(event) and not is_verified(event, ledger)
+        if version in applied and not is_verified(event, ledger)
     ]
 
 

@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.apply.recording imp
     reset_and_record,
     result_document,
     tried_migration,
+    verified_event,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.apply.requirements import (
     files_with_a_look_after,
@@ -250,6 +251,13 @@ def _record(
         change = compare_catalogs(*catalogs)
         facts |= {"batch_change": change_fingerprint(change), "batch_changes": describe_changes(change)}
     events = [applied_event(this, result, facts if result is results[-1] else others) for result in results]
+    if verified:
+        # What this transaction verifies is the state that the run's earlier ones have led to.
+        events += [
+            verified_event(this, earlier)
+            for earlier in this.progress.applied
+            if earlier.version in this.progress.committed
+        ]
     append_events(connection, events)
 
 

@@ -83,6 +83,11 @@ def applied_event(this: Apply, result: FileResult, facts: Mapping[str, object]) 
     return NewEvent.about(file, "applied", run_id=by.run_id, operator=by.operator, seconds=seconds, details=details)
 
 
+def verified_event(this: Apply, migration: AppliedMigration) -> NewEvent:
+    """For our ledger, that a file which is committed already was verified."""
+    return NewEvent.about(migration, "verified", run_id=this.how.run_id, operator=this.how.operator)
+
+
 def _consents(how: ApplyOptions) -> dict[str, object]:
     """Who allowed what: the plan with its signatures, and what was passed although it was not in order."""
     consents = {

@@ -74,6 +74,35 @@ def test_what_is_not_applied_or_not_verified_may_not(projects: tuple[Application
     assert unknown["failed"] and "Run run-2 applied nothing" in unknown["msg"]
 
 
+@pytest.mark.parametrize("scope", ["batch", "file"])
+def test_what_the_last_of_several_transactions_verified_may_go_on(
+    projects: tuple[Application, Application], scope: str
+) -> None:
+    dev, prod = projects
+    if scope == "batch":
+        dev.migration(FIRST, "create index concurrently on public.clients (id);")
+    dev.applies(transaction_scope=scope, run_id="run-1")
+    assert verified(dev).split() == VERSIONS[:1]
+    found = proofs(dev)
+    assert [proof["problem"] for proof in found["proofs"]] == [None, None]
+    prod.applies(transaction_scope=scope, promotion=found["proofs"], promotion_origin="dev")
+    assert prod.versions() == VERSIONS
+
+
+def test_what_a_killed_run_left_unverified_is_verified_by_an_adoption(
+    projects: tuple[Application, Application],
+) -> None:
+    dev, _prod = projects
+    dev.applies(verify_before_commit=False, run_id="run-1")
+    adopt = {"supabase_dir": str(dev.directory), "verified": True, **dev.project.login}
+    assert run_module("migration_adopt", check=True, **adopt)["changed"]
+    assert verified(dev) == ""
+    assert run_module("migration_adopt", **adopt)["changed"]
+    assert not run_module("migration_adopt", **adopt)["changed"]
+    assert verified(dev).split() == VERSIONS
+    assert [proof["problem"] for proof in proofs(dev)["proofs"]] == [None, None]
+
+
 def test_another_file_of_the_same_version_may_not(projects: tuple[Application, Application]) -> None:
     dev, _prod = projects
     dev.applies(baseline=dev.baseline())
