@@ -20,7 +20,7 @@ description:
   - The draft is proven by running it on copies of this project's schema, on a scratch server of the same major version. As it
     is drafted, nothing may be left but what is commented out. In full, nothing may be left at all, neither for the catalog nor
     for C(pg_dump --schema-only). Its rollbacks have to lead back.
-  - The files stay in the run's directory. RV(msg) says how to copy them into the application's repository.
+  - The files stay in the run's directory. Whoever has read them copies them into the application's repository.
 attributes:
   check_mode:
     support: full
@@ -155,7 +155,7 @@ changed:
   returned: success
   type: bool
 msg:
-  description: The verdict in words, and the command that copies the files.
+  description: The verdict in words, and where the files are.
   returned: success
   type: str
 bridge:

@@ -26,6 +26,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.base.files import (
     write_atomically,
     write_json,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.base.words import number
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange, SchemaSide
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.key import CatalogKey, column_of, relation_of
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.model import Catalog, describe_changes, fingerprint
@@ -387,13 +388,12 @@ def told(bridge: Bridge) -> str:
     """The verdict in words, what is left to a person, and the command that takes the files over."""
     if not bridge.files:
         return f"Nothing to bridge between {bridge.target.source} and {bridge.source.source}: {bridge.verdict}."
+    statements = number(sum(file.statements for file in bridge.files), "statement")
     commented = sum(file.commented for file in bridge.files)
-    parts = [
-        f"The bridge from {bridge.target.source} to {bridge.source.source} is {bridge.verdict}"
-        + (f": {'; '.join(bridge.reasons[:_SHOWN])}" if bridge.reasons else ""),
-        f"{sum(file.statements for file in bridge.files)} statements in {len(bridge.files)} files, {commented} more commented out "
-        "because they destroy",
-        f"Read the files; then: cp {bridge.directory}/migrations/*.sql supabase/migrations/ && "
-        f"cp {bridge.directory}/rollbacks/*.sql supabase/rollbacks/",
-    ]
-    return ". ".join(parts)
+    reasons = f" ({'; '.join(bridge.reasons[:_SHOWN])})" if bridge.reasons else ""
+    return (
+        f"the bridge is {bridge.verdict}{reasons}: "
+        f"{statements} in {number(len(bridge.files), 'file')}"
+        + (f", and {commented} commented out because what they do loses data" if commented else "")
+        + f"; read them in {bridge.directory}, then copy them to the application's migrations and rollbacks"
+    )
