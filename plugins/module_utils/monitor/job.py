@@ -137,7 +137,8 @@ def _once(watch: Watch, record: MonitorRecord, problems: list[str], progress: Pr
 
 def _wait(record: MonitorRecord, until: float, progress: Progress) -> bool:
     """Wait for the next sample; whether there is one."""
-    assert record.ends_at is not None
+    if record.ends_at is None:
+        raise AssertionError("a single sample is not waited for")
     started, ends = datetime.fromisoformat(record.started_at), datetime.fromisoformat(record.ends_at)
     total = max(1, round((ends - started).total_seconds() / record.interval_seconds))
     alerts = len(open_episodes(record))
@@ -219,7 +220,10 @@ def last_watch(project_dir: Path) -> tuple[Path, MonitorRecord] | None:
         with suppress(InputError):
             if record := read_record(file):
                 found.append((record.last_sample_at or "", file.parent, record))
-    return max(found, key=lambda one: one[:2])[1:] if found else None
+    if not found:
+        return None
+    _at, directory, record = max(found, key=lambda one: one[:2])
+    return directory, record
 
 
 def read_samples(file: Path) -> list[MonitorSample]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.ddl import requoted
 from ansible_collections.pgops.supabase.plugins.module_utils.catalog.documents import CatalogChange
@@ -33,7 +33,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.identity 
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.risk import Compared, rate
 
-Rows = Mapping[str, int] | None
+Rows = Optional[Mapping[str, int]]
 # From the target to the source: what the source has more would be created on the target.
 _DIRECTIONS: Mapping[str, Direction] = {"created": "only_source", "dropped": "only_target", "changed": "differs"}
 _ON_TABLE = re.compile(r' ON (?:ONLY )?((?:"(?:[^"]|"")*"|[^\s."(]+)\.(?:"(?:[^"]|"")*"|[^\s."(]+))')

@@ -309,7 +309,8 @@ class Findings:
         return recorded is not None and recorded != migration.statements("git")
 
     def _edited_finding(self, migration: Migration, side: Side) -> HistoryFinding:
-        assert migration.file is not None
+        if migration.file is None:
+            raise AssertionError("only a file is edited")
         name = self._names[side]
         same_sql = migration.statements(side) == migration.statements("git")
         what = "other comments or spaces" if same_sql else "other statements"

@@ -105,7 +105,7 @@ def main() -> None:
         module.exit_json(changed=True, found=disorder(module))
     if do == "tell":
         module.warn(f"careful: {secret}")
-        module.deprecate(f"old: {secret}", version="9.0.0", collection_name="example.doors")
+        module.deprecate(f"old: {secret}", version="9.0.0", collection_name="pgops.supabase")
         module.exit_json(
             msg=f"it is {secret}", nested={"key": [secret, 1]}, diff={"before": "a\n", "after": f"{secret}\n"}
         )

@@ -150,7 +150,8 @@ _STATEMENTS: Sequence[tuple[int, Make]] = (
     (1, lambda d: f"drop function public.f{d.randrange(3)}(int) cascade"),
     (
         3,
-        lambda d: f"create trigger g{d.randrange(3)} before {d.choice(('insert', 'update', 'update of id'))} on {_table(d)} for each row execute function public.touch()",
+        lambda d: f"create trigger g{d.randrange(3)} before {d.choice(('insert', 'update', 'update of id'))} on {_table(d)} "
+        "for each row execute function public.touch()",
     ),
     (1, lambda d: f"drop trigger g{d.randrange(3)} on {_table(d)}"),
     (5, _policy),

@@ -172,14 +172,14 @@ def test_tasks_are_done_by_evidence_or_by_somebodys_word(reviewed: Reviewed, run
 
 
 def test_what_cannot_be_reviewed_is_said(reviewed: Reviewed, run_module: RunModule, tmp_path: Path) -> None:
-    for _ in range(2):
+    for dummy in range(2):
         unknown = reviewed(done=["tea"])
         assert unknown["error"]["code"] == "input" and "The tasks are: checks, " in unknown["msg"]
         empty = run_module("review", run_dir=str(tmp_path), **reviewed.application.project.login)
         assert empty["error"]["code"] == "input" and "not the directory of a run" in empty["msg"]
     record: dict[str, Any] = {"state_dir": str(reviewed.application.state_dir), "project": "shop"}
     running = run_module("run_record", **record)["run_dir"]
-    for _ in range(2):
+    for dummy in range(2):
         refused = run_module("review", run_dir=running, **reviewed.application.project.login)
         assert refused["error"]["code"] == "input" and "has migrated nothing" in refused["msg"]
     # A role that may see little is told little, and no error.
@@ -192,7 +192,7 @@ def test_the_playbook_reviews_the_last_run_and_fails_for_nothing_that_it_finds(r
     application.validation("select 'FAIL: the total is wrong' as verdict;")
     # A run that was opened and never ended is not the one.
     metrics = [{"name": "notes", "query": "select count(*) as n from public.notes", "expect": "[0].n > `0`"}]
-    for _ in range(2):
+    for dummy in range(2):
         played = application.play("review", project_monitor={"metrics": metrics}, review_done=["logs"])
         assert played.returncode == 0, played.stdout + played.stderr
         document = json.loads((reviewed.run_dir / "review" / "day1" / "review.json").read_text())

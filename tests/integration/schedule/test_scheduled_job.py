@@ -81,7 +81,7 @@ class Jobs:
         assert self.state() == state
 
     def look(self) -> dict[str, Any]:
-        found = [self._run_module("scheduled_job_info", **self.project.login) for _ in range(2)]
+        found = [self._run_module("scheduled_job_info", **self.project.login) for dummy in range(2)]
         assert found[0] == found[1] and not found[0]["changed"]
         scheduled: dict[str, Any] = found[0]["scheduled"]
         return scheduled
@@ -186,7 +186,7 @@ def test_jobs_are_scheduled_changed_and_taken_away(cron_jobs: Jobs) -> None:
 
 def test_a_job_of_somebody_else_that_is_as_declared_stays_theirs(cron_jobs: Jobs) -> None:
     cron_jobs.project.psql(f"select cron.schedule('clean up', '0 3 * * *', $${CLEAN_UP}$$)")
-    for _ in range(2):
+    for dummy in range(2):
         assert not cron_jobs(job())["changed"]
     found = cron_jobs.look()
     assert found["jobs"] == [] and found["others"] == 1
@@ -242,7 +242,7 @@ class project_locked:  # noqa: N801
 
 def test_who_may_not_schedule_is_told_what_to_grant(cron_jobs: Jobs) -> None:
     cron_jobs.project.psql("grant anon to postgres")
-    for _ in range(2):
+    for dummy in range(2):
         result = cron_jobs(job(), session_role="anon")
         assert result["error"]["code"] == "privilege" and 'grant usage on schema cron to "anon"' in result["msg"]
 
@@ -254,7 +254,7 @@ def test_without_pg_cron_there_is_a_record_and_a_timer(jobs: Jobs) -> None:
     made = jobs.twice(job(), run_id="20260101T000000Z-0001", timer_host="one.example")
     assert [made["jobs"][0][key] for key in ("through", "timer", "host")] == ["timer", "present", "one.example"]
     # Another machine leaves the timer where it is.
-    for _ in range(2):
+    for dummy in range(2):
         again = jobs(job(), timer_host="two.example")
         assert not again["changed"] and again["jobs"][0]["host"] == "one.example"
     assert jobs(now="clean up", check=True)["changed"] and project.psql("select count(*) from public.errors") == "100"
@@ -262,7 +262,7 @@ def test_without_pg_cron_there_is_a_record_and_a_timer(jobs: Jobs) -> None:
     assert ran["changed"] and ran["run"]["status"] == "succeeded"
     assert project.psql("select count(*) from public.errors") == "89"
     project.psql("alter table public.errors rename to problems")
-    for _ in range(2):
+    for dummy in range(2):
         failed = jobs(now="clean up")
         assert failed["failed"] and failed["error"]["outcome"] == "unknown" and "[42P01]" in failed["msg"]
     runs = "select status, sqlstate from pgops.scheduled_job_run order by run_number"
@@ -270,7 +270,7 @@ def test_without_pg_cron_there_is_a_record_and_a_timer(jobs: Jobs) -> None:
     project.psql("alter table public.problems rename to errors")
     [entry] = jobs.look()["jobs"]
     assert (entry["through"], entry["runs"], entry["failed"], entry["last_status"]) == ("timer", 3, 2, "failed")
-    for _ in range(2):
+    for dummy in range(2):
         assert jobs(now="another")["error"]["code"] == "input"
     # Where pg_cron comes later the job moves to it, and the crontab's entry has to go.
     project.psql("create extension pg_cron")
@@ -284,7 +284,7 @@ def test_without_pg_cron_there_is_a_record_and_a_timer(jobs: Jobs) -> None:
 def test_a_rollback_takes_back_what_the_run_scheduled(
     is_cron: bool, new_project: NewProject, run_module: RunModule, tmp_path: Path
 ) -> None:
-    for _ in range(2):
+    for dummy in range(2):
         project = new_project()
         project.psql(TABLES)
         if is_cron:

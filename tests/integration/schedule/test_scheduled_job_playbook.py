@@ -89,7 +89,7 @@ def test_a_crontab_runs_the_jobs_until_the_run_is_taken_back(
     assert "50% at night: 0 3 * * mon-fri, by the crontab of" in status and "0 of 2 failed" in status
     assert f"scheduled by run {RUN}" in status
 
-    for _ in range(2):
+    for dummy in range(2):
         back = application.play("rollback", rollback_reason="a test")
         assert back.returncode == 0, back.stdout + back.stderr
         assert crontab.entries() == []
