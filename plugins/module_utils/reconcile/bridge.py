@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -387,13 +388,12 @@ def told(bridge: Bridge) -> str:
     """The verdict in words, what is left to a person, and the command that takes the files over."""
     if not bridge.files:
         return f"Nothing to bridge between {bridge.target.source} and {bridge.source.source}: {bridge.verdict}."
-    commented = sum(file.commented for file in bridge.files)
+    commented, place = sum(file.commented for file in bridge.files), shlex.quote(bridge.directory)
     parts = [
         f"The bridge from {bridge.target.source} to {bridge.source.source} is {bridge.verdict}"
         + (f": {'; '.join(bridge.reasons[:_SHOWN])}" if bridge.reasons else ""),
         f"{sum(file.statements for file in bridge.files)} statements in {len(bridge.files)} files, {commented} more commented out "
         "because they destroy",
-        f"Read the files; then: cp {bridge.directory}/migrations/*.sql supabase/migrations/ && "
-        f"cp {bridge.directory}/rollbacks/*.sql supabase/rollbacks/",
+        f"Read the files; then: cp {place}/migrations/*.sql supabase/migrations/ && cp {place}/rollbacks/*.sql supabase/rollbacks/",
     ]
     return ". ".join(parts)

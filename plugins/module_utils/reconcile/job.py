@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -145,8 +146,11 @@ def compare(
     jobs = [
         {name: job for name, job in state.cron_jobs.items() if not _is_ignored(f"cron job {name}", ignore)}
         for state in (source, target)
+        if state.cron_jobs is not None
     ]
-    differences = by_severity([*look.of_schema(), *look.of_cron_jobs(*jobs), *look.of_rows(equal_rows)])
+    # What one of them does not show cannot be compared.
+    of_cron_jobs = look.of_cron_jobs(*jobs) if len(jobs) == 2 else []
+    differences = by_severity([*look.of_schema(), *of_cron_jobs, *look.of_rows(equal_rows)])
     ways = strategies(history, differences, source=source.name, target=target.name)
     return Reconciliation(
         reconciliation_id=new_id(),
@@ -174,6 +178,9 @@ def in_short(found: Reconciliation, directory: Path | None) -> dict[str, Any]:
 
     :param directory: where the documents are; None where none were written.
     """
+    report = directory and next(
+        (file for name in (PAGE_FILE, REPORT_FILE) if (file := directory / name).is_file()), None
+    )
     return {
         "headline": headline(found),
         "equal": found.equal,
@@ -184,7 +191,7 @@ def in_short(found: Reconciliation, directory: Path | None) -> dict[str, Any]:
         "since": found.divergence[0].since if found.divergence else None,
         "next_command": found.next_command,
         "path": str(directory) if directory else None,
-        "report": str(directory / PAGE_FILE) if directory else None,
+        "report": str(report) if report else None,
         "document": str(directory / DOCUMENT_FILE) if directory else None,
         "catalogs": {look.name: look.catalog for look in (found.source, found.target)},
     }
@@ -245,7 +252,9 @@ def _write(found: Reconciliation, states: Sequence[ProjectState], place: Path) -
             look.catalog = str(file)
         write_json(directory / DOCUMENT_FILE, found.as_dict())
         write_atomically(directory / REPORT_FILE, markdown(found).encode())
-        write_atomically(directory / PAGE_FILE, page(found).encode())
+        # Jinja2 is not where the module runs, on a bastion for example; the text has all of it.
+        with suppress(ImportError):
+            write_atomically(directory / PAGE_FILE, page(found).encode())
     except OSError as error:
         raise InputError(
             f"The documents cannot be written: {error.strerror}",

@@ -13,6 +13,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions 
     enum_additions,
     keeps_every_value,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole import WholeDraft, draft_whole
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_columns import (
     INDEXES,
@@ -195,3 +196,11 @@ def test_dumps_are_compared_without_order_and_wording() -> None:
     other = "\nCREATE TABLE t (\n    b integer,\n    CHECK (((a > 0) AND (b > 0) AND (a < 9))),\n    a integer\n);\n"
     assert dump_lines(one) == dump_lines(other)
     assert dump_lines(one) != dump_lines(other.replace("a integer", "a bigint"))
+
+
+def test_a_body_that_names_concurrently_needs_no_file_of_its_own() -> None:
+    step = Step("create", "function public.f()", ("create function public.f() ... -- CREATE INDEX CONCURRENTLY\n;",))
+    (file,) = drafted_files({MAIN: [step]}, "bridge", "20250101000000")
+    assert not file.outside_transaction
+    (file,) = drafted_files({INDEXES: [step]}, "bridge", "20250101000000")
+    assert file.outside_transaction
