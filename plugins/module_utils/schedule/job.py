@@ -40,7 +40,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.schedule.record imp
     JobEvent,
     append_event,
     append_run,
-    has_record,
     newest_by_name,
     read_events,
 )
@@ -55,9 +54,6 @@ select count(*), count(*) filter (where status = 'failed'), {utc_text('max(start
     (array_agg(status order by run_number desc))[1]
 from pgops.scheduled_job_run where name = %s
 """
-COULD_BE_PG_CRON = (
-    "the server offers pg_cron, and nobody has made it here: with it no machine has to be up for the jobs"
-)
 
 
 def bring(
@@ -283,7 +279,7 @@ def run_now(options: ConnectionOptions, name: str, settings: SessionSettings) ->
     import psycopg2
 
     with session(options, settings, autocommit=True) as connection:
-        events = read_events(connection) if has_record(connection) else []
+        events = read_events(connection)
         job = _present(connection, name, events, is_cron=pg_cron.is_there(connection))
         if job is None or name not in newest_by_name(events):
             raise InputError(

@@ -36,13 +36,6 @@ def is_there(connection: PgConnection) -> bool:
     )
 
 
-def could_be_there(connection: PgConnection) -> bool:
-    """Whether the server offers it, and nobody has made it."""
-    return bool(
-        fetch_value(connection, "select exists (select from pg_catalog.pg_available_extensions where name = 'pg_cron')")
-    )
-
-
 def require_usable(connection: PgConnection) -> None:
     """The role has to be allowed to schedule.
 
