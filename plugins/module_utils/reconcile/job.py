@@ -143,13 +143,7 @@ def compare(
         rows=(source.rows, target.rows),
         migrations=[m for m in known.values() if len(m.rows) == 1 or any(f.version == m.version for f in history)],
     )
-    jobs = [
-        {name: job for name, job in state.cron_jobs.items() if not _is_ignored(f"cron job {name}", ignore)}
-        for state in (source, target)
-        if state.cron_jobs is not None
-    ]
-    # What one of them does not show cannot be compared.
-    of_cron_jobs = look.of_cron_jobs(*jobs) if len(jobs) == 2 else []
+    of_cron_jobs = look.of_cron_jobs(*_cron_jobs(source, target, ignore))
     differences = by_severity([*look.of_schema(), *of_cron_jobs, *look.of_rows(equal_rows)])
     ways = strategies(history, differences, source=source.name, target=target.name)
     return Reconciliation(
@@ -171,6 +165,16 @@ def compare(
         notes=_notes(source, target),
         not_compared=[*NOT_COMPARED, *([] if source.rows is not None else ["rows: nobody counted them"])],
     )
+
+
+def _cron_jobs(source: ProjectState, target: ProjectState, ignore: Sequence[str]) -> list[dict[str, Any]]:
+    """The jobs to compare; none where one of the two does not show its own."""
+    if source.cron_jobs is None or target.cron_jobs is None:
+        return [{}, {}]
+    return [
+        {name: job for name, job in jobs.items() if not _is_ignored(f"cron job {name}", ignore)}
+        for jobs in (source.cron_jobs, target.cron_jobs)
+    ]
 
 
 def in_short(found: Reconciliation, directory: Path | None) -> dict[str, Any]:
