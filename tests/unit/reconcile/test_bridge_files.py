@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts import whole_order
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions import (
     enum_additions,
     keeps_every_value,
@@ -204,3 +205,23 @@ def test_a_body_that_names_concurrently_needs_no_file_of_its_own() -> None:
     assert not file.outside_transaction
     (file,) = drafted_files({INDEXES: [step]}, "bridge", "20250101000000")
     assert file.outside_transaction
+
+
+def test_a_key_is_held_against_what_may_reference_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(foreign_key: str, relation: str, key: str) -> bool:
+        asked.append(relation)
+        return references(foreign_key, relation, key)
+
+    monkeypatch.setattr(whole_order, "references", counted)
+    wanted = {}
+    for number in range(40):
+        wanted[f"table public.t{number}"] = TABLE
+        wanted[f"column public.t{number}.id"] = column(1)
+        wanted[f"constraint k on public.t{number}"] = constraint("PRIMARY KEY (id)")
+    draft_whole(wanted, {})
+    assert asked == []
+    wanted["constraint f on public.t0"] = constraint("FOREIGN KEY (id) REFERENCES public.t1(id)")
+    keys = [step.key for step in draft_whole(wanted, {}).steps]
+    assert keys.index("constraint k on public.t1") < keys.index("constraint f on public.t0") and len(asked) < 400
