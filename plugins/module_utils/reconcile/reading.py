@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     import psycopg2
     from psycopg2.extensions import connection as PgConnection
 
-# Jobs without a name are told apart by when they run and by their place among those of the same time.
+# Jobs without a name are told apart by when they run and by their place among those of the same time; each role has names of its own.
 _CRON_JOBS = """
-select coalesce(quote_ident(jobname), 'at ' || schedule
-           || case when row_number() over same > 1 then ' #' || row_number() over same else '' end),
+select coalesce(quote_ident(jobname) || case when count(*) over (partition by jobname) > 1 then ' of ' || username else '' end,
+           'at ' || schedule || case when row_number() over same > 1 then ' #' || row_number() over same else '' end),
        schedule, command, active, username
 from cron.job where database = pg_catalog.current_database()
 window same as (partition by jobname is null, jobname, schedule order by pg_catalog.md5(command))
