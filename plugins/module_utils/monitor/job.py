@@ -129,7 +129,9 @@ def _once(watch: Watch, record: MonitorRecord, problems: list[str], progress: Pr
     if watch.textfile is not None:
         write_atomically(watch.textfile, exposition(record, sample).encode(), mode=_READABLE)
     where = f"{socket.gethostname()}:{(watch.run_dir / PAGE_FILE).absolute()}"
-    problems += tell(watch.people, record, where, lambda: _keep(watch, record))
+    told = tell(watch.people, record, where, lambda: _keep(watch, record))
+    # A channel that is gone for a day fails at each sample.
+    problems += [problem for problem in told if problem not in problems]
     if watch.once:
         return False
     if record.samples <= _PAGE_EVERY or record.samples % _PAGE_EVERY == 0:
