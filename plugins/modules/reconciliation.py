@@ -185,7 +185,7 @@ reconciliation:
       description: Directory of the documents; V(null) where none were written.
       type: str
     report:
-      description: The report for a browser, C(reconcile.html).
+      description: The report for a browser, C(reconcile.html); C(reconcile.md) where Jinja2 is not installed where the module runs.
       type: str
     document:
       description: The whole comparison, C(reconcile.json).

@@ -12,7 +12,8 @@ description:
   - Schedules jobs with C(pg_cron) where the database has it. Elsewhere it keeps a record of them, and the role
     P(pgops.supabase.scheduled_job#role) writes the entries of a crontab, which run this module with O(now).
   - Before a job is scheduled or gets other SQL, that is executed in a transaction that is rolled back. Where it fails, nothing is
-    scheduled.
+    scheduled. What it does beyond the database, as by C(dblink) or the extension C(http), and numbers that it takes from sequences
+    are not taken back, in check mode neither.
   - All jobs of a task are scheduled in one transaction, with the record of who did it in which run. M(pgops.supabase.rollback)
     takes back what the run scheduled whose migrations it takes back.
   - The SQL is never shown.

@@ -59,7 +59,7 @@ scheduled:
       description: How many other jobs of pg_cron there are, which no run has scheduled; V(null) where the role may not see them.
       type: int
     notes:
-      description: What is on record and not there any more.
+      description: What is on record, and not there any more or not shown to the role.
       type: list
       elements: str
 """

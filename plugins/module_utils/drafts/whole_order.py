@@ -27,6 +27,8 @@ def more_dependencies(
     steps: Sequence[Step], wanted: CatalogWithParts, present: CatalogWithParts
 ) -> Iterator[tuple[int, int]]:
     """What names alone do not tell: a column within its table, a key behind a foreign key, an index behind a setting."""
+    # Of a large schema only a few can: to look at all of them for each key takes long.
+    users = [(place, step) for place, step in enumerate(steps) if _may_use_a_key(step)]
     for place, step in enumerate(steps):
         kind, name = CatalogKey.parse(step.key)
         if kind == "column":
@@ -39,7 +41,7 @@ def more_dependencies(
             if told is None or not told["definition"].startswith((*KEY_CONSTRAINTS, "CREATE UNIQUE")):
                 continue
             relation = owner_relation(step.key, told)
-            for other, user in enumerate(steps):
+            for other, user in users:
                 if other == place:
                     continue
                 of_step = step.action == "create" and user.needs or step.action == "drop" and user.leaves or ""
@@ -55,6 +57,12 @@ def more_dependencies(
                     and _uses_index(user, own)
                 ):
                     yield place, other
+
+
+def _may_use_a_key(step: Step) -> bool:
+    """Whether it speaks of a foreign key, or of an index by its name."""
+    said = (step.needs, step.leaves, *step.statements)
+    return any(word in text for text in said for word in (" REFERENCES ", "using index ", "cluster on "))
 
 
 def _uses_index(user: Step, index: str) -> bool:

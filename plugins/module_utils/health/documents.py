@@ -37,7 +37,8 @@ class TableHealth:
     total_bytes: int
     live_tuples: int
     dead_tuples: int
-    # An estimate, from pg_stats: what the table itself has beyond what its rows take. None where it was never analyzed.
+    # An estimate, from pg_stats: what the table itself has beyond what its rows take. None where it was never analyzed, or the role may
+    # not read it.
     bloat_bytes_estimate: int | None = None
     # By hand or by autovacuum, whichever was later.
     last_vacuum: str | None = None
@@ -49,7 +50,8 @@ class Replica:
     """A standby that receives WAL, or a slot that keeps it."""
 
     name: str
-    active: bool
+    # None: the role may not see it.
+    active: bool | None
     # Bytes of WAL that it has not replayed, or that the slot keeps.
     lag_bytes: int | None = None
     lag_seconds: float | None = None

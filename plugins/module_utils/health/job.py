@@ -75,7 +75,8 @@ def health(
             in_recovery=seen.in_recovery,
             sample=sample,
             statements=None if found is None else found[:TOP],
-            unused_indexes=_unused(connection, own),
+            # Where nothing is counted, every index would be one.
+            unused_indexes=_unused(connection, own) if seen.counts else [],
             duplicate_indexes=_duplicates(connection, own),
             not_seen=_not_seen(seen, counted=found is not None),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -85,14 +86,15 @@ def _ask(connection: PgConnection, one: Asked) -> Metric:
         execute(connection, "set transaction read only")
         execute(
             connection,
-            "select pg_catalog.set_config('statement_timeout', %s, true)",
+            "select pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('cursor_tuple_fraction', '1', true)",
             [f"{one.timeout_seconds * 1000:.0f}"],
         )
-        with connection.cursor() as cursor:
-            # Without parameters: a percent sign in the query is its own.
+        # In the server, so that a query of a whole table is not in memory here. Without parameters: a percent sign is its own.
+        with connection.cursor("pgops_metric") as cursor:
             cursor.execute(one.query)
+            fetched = cursor.fetchmany(MOST_ROWS)
             columns = [column.name for column in cursor.description or ()]
-            rows = [dict(zip(columns, map(_plain, row))) for row in cursor.fetchmany(MOST_ROWS)]
+            rows = [dict(zip(columns, map(_plain, row))) for row in fetched]
     except psycopg2.Error as error:
         if is_lost_connection(error):
             raise
@@ -111,7 +113,7 @@ def _judged(found: Metric, one: Asked, rows: list[dict[str, Any]]) -> Metric:
 
     try:
         number = jmespath.search(one.value, rows) if one.value else next(iter(rows[0].values()), None) if rows else None
-        if isinstance(number, (int, float)) and not isinstance(number, bool):
+        if isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number):
             found.value = float(number)
         if one.expect and jmespath.search(one.expect, rows) is not True:
             found.verdict, found.message = "FAIL", f"{one.expect} is not true of its rows"

@@ -37,8 +37,9 @@ where backend_type = 'client backend' and datname = pg_catalog.current_database(
 """
 # waitstart may be null for a moment after the wait began (PostgreSQL, "pg_locks").
 LOCK_WAITS = """
-select count(distinct pid), coalesce(max(extract(epoch from pg_catalog.clock_timestamp() - waitstart)), 0)::float8
-from pg_catalog.pg_locks where not granted
+select count(distinct l.pid), coalesce(max(extract(epoch from pg_catalog.clock_timestamp() - l.waitstart)), 0)::float8
+from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
+where not l.granted and a.datname = pg_catalog.current_database() and coalesce(a.backend_type, 'client backend') = 'client backend'
 """
 COUNTERS = """
 select xact_commit, xact_rollback, blks_hit, blks_read, temp_files, temp_bytes, deadlocks,
@@ -90,7 +91,7 @@ ranked as (
     (select oid from counted order by relpages desc, oid limit 10)
     union (select oid from counted where dead > 0 order by dead desc limit 5)),
 totals as materialized (select count(*) filter (where is_table) as number,
-    coalesce(sum(relpages), 0)::bigint * pg_catalog.current_setting('block_size')::int as size from every)
+    coalesce(sum(greatest(relpages, 0)), 0)::bigint * pg_catalog.current_setting('block_size')::int as size from every)
 select t.number, t.size, (select coalesce(sum(dead), 0)::bigint from counted), r.oid, n.nspname || '.' || c.relname,
     e.relpages::bigint * pg_catalog.current_setting('block_size')::int, e.dead, pg_catalog.pg_stat_get_live_tuples(r.oid),
     pg_catalog.to_char(greatest(pg_catalog.pg_stat_get_last_vacuum_time(r.oid), pg_catalog.pg_stat_get_last_autovacuum_time(r.oid))
@@ -144,14 +145,16 @@ where n.nspname = any(%s) and c.relkind = 'i' and i.indisvalid and not i.indisun
     and not exists (select from pg_catalog.pg_constraint k where k.conindid = c.oid)
 order by 3 desc, 1 limit 50
 """
+# What does more than to be read comes first. Exclusion constraints alone may differ in their operators.
 DUPLICATE_INDEXES = """
 with alike as (
-    select pg_catalog.array_agg(i.indexrelid order by not i.indisprimary, not i.indisunique, i.indexrelid) as members
+    select pg_catalog.array_agg(i.indexrelid
+        order by not i.indisprimary, not i.indisexclusion, not i.indisreplident, not i.indisunique, i.indexrelid) as members
     from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where n.nspname = any(%s) and c.relkind = 'i' and i.indisvalid
     group by i.indrelid, c.relam, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text,
         coalesce(i.indexprs::text, ''), coalesce(i.indpred::text, '')
-    having count(*) > 1)
+    having count(*) > 1 and pg_catalog.bool_or(not i.indisexclusion))
 select pg_catalog.array_agg(n.nspname || '.' || c.relname order by m.place), min(n.nspname || '.' || t.relname),
     sum(c.relpages::bigint * pg_catalog.current_setting('block_size')::int) filter (where m.place > 1)::bigint,
     sum(pg_catalog.pg_stat_get_numscans(c.oid))::bigint

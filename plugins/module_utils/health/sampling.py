@@ -97,7 +97,7 @@ def take_sample(connection: PgConnection, seen: Seen) -> HealthSample:
         dead_tuples_total=dead,
         size_bytes_estimate=size,
         replicas=[
-            Replica(name=name, active=bool(active), lag_bytes=lag, lag_seconds=seconds)
+            Replica(name=name, active=active, lag_bytes=lag, lag_seconds=seconds)
             for name, active, lag, seconds in fetch_all(connection, queries.REPLICAS)
         ],
         database_seconds=round(time.monotonic() - began, 4),

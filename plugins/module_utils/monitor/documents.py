@@ -120,7 +120,7 @@ class MonitorSample:
     # Why the database could not be asked; empty where it could.
     unreachable: str = ""
     health: HealthSample | None = None
-    # Since the sample before; None where there is none or the counters were reset between.
+    # Since the sample before in which the database was reached; None where there is none or the counters were reset between.
     seconds_since: float | None = None
     transactions: int | None = None
     rolled_back: int | None = None
@@ -147,6 +147,8 @@ class MonitorRecord(Document):
     samples: int = 0
     last_sample_at: str | None = None
     counters: Counters | None = None
+    # Of which sample they are: none has them of a time in which the database could not be reached.
+    counters_at: str | None = None
     baseline: Baseline
     rows: dict[str, Row] = field(default_factory=dict)
     episodes: list[Episode] = field(default_factory=list)

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -51,6 +52,10 @@ _READABLE = 0o644
 _TICK_SECONDS = 0.5
 # A page is drawn anew at each sample until there are many, then now and then and at the end: reading them all takes a while.
 _PAGE_EVERY = 12
+# What a page is drawn from at most, for a timer has no end: a month of samples every five minutes.
+_MOST_SAMPLES = 8_640
+# As many moments as a drawing of that width can show.
+_MOST_POINTS = 360
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +129,9 @@ def _once(watch: Watch, record: MonitorRecord, problems: list[str], progress: Pr
     if watch.textfile is not None:
         write_atomically(watch.textfile, exposition(record, sample).encode(), mode=_READABLE)
     where = f"{socket.gethostname()}:{(watch.run_dir / PAGE_FILE).absolute()}"
-    problems += tell(watch.people, record, where, lambda: _keep(watch, record))
+    told = tell(watch.people, record, where, lambda: _keep(watch, record))
+    # A channel that is gone for a day fails at each sample.
+    problems += [problem for problem in told if problem not in problems]
     if watch.once:
         return False
     if record.samples <= _PAGE_EVERY or record.samples % _PAGE_EVERY == 0:
@@ -191,7 +198,7 @@ def _record_of(watch: Watch) -> MonitorRecord:
             before.ends_at is not None and before.state != "finished" and datetime.fromisoformat(before.ends_at) > now
         )
     if not goes_on:
-        before.started_at, before.ends_at = utc_now(), ends
+        before.started_at, before.ends_at, before.samples = utc_now(), ends, 0
     before.state = state
     return before
 
@@ -227,23 +234,34 @@ def last_watch(project_dir: Path) -> tuple[Path, MonitorRecord] | None:
 
 
 def read_samples(file: Path) -> list[MonitorSample]:
-    """The samples of a watch, in order; a line that was cut off by a crash is left out."""
-    samples = []
+    """The newest samples of a watch in order, as many as can be drawn: of each stretch the one with most that was wrong, and the last.
+
+    A line that was cut off by a crash is left out.
+    """
+    read = []
     try:
-        with file.open(encoding="utf-8") as lines:
-            for line in lines:
-                try:
-                    samples.append(from_dict(MonitorSample, json.loads(line)))
-                except (ValueError, TypeError):
-                    continue
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            lines = deque(stream, maxlen=_MOST_SAMPLES)
     except FileNotFoundError:
-        pass
+        return []
+    for line in lines:
+        with suppress(ValueError, TypeError, KeyError):
+            found = json.loads(line)
+            read.append((sum(one["judged"] == "bad" for one in found["findings"]), found))
+    earlier, last = read[:-1], read[-1:]
+    step = max(1, -(-len(earlier) // _MOST_POINTS))
+    stretches = (earlier[start : start + step] for start in range(0, len(earlier), step))
+    samples = []
+    for _bad, found in [*(max(stretch, key=lambda one: one[0]) for stretch in stretches), *last]:
+        with suppress(ValueError, TypeError):
+            samples.append(from_dict(MonitorSample, found))
     return samples
 
 
 def write_page(run_dir: Path, record: MonitorRecord) -> None:
-    """Draw monitor.html from what was seen so far."""
-    write_atomically(run_dir / PAGE_FILE, page(record, read_samples(run_dir / SAMPLES_FILE)).encode())
+    """Draw monitor.html from what was seen so far; not where Jinja2 is not installed, on a bastion for example."""
+    with suppress(ImportError):
+        write_atomically(run_dir / PAGE_FILE, page(record, read_samples(run_dir / SAMPLES_FILE)).encode())
 
 
 def _keep(watch: Watch, record: MonitorRecord) -> None:
@@ -252,11 +270,12 @@ def _keep(watch: Watch, record: MonitorRecord) -> None:
 
 def _append(file: Path, sample: MonitorSample) -> None:
     line = json.dumps(asdict(sample), ensure_ascii=False, separators=(",", ":"))
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE_FILE)
-    try:
-        os.write(descriptor, f"{line}\n".encode())
-    finally:
-        os.close(descriptor)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE_FILE)
+    with os.fdopen(descriptor, "a+b") as stream:
+        if stream.seek(0, os.SEEK_END) and os.pread(descriptor, 1, stream.tell() - 1) != b"\n":
+            # A crash has cut the last line off: this one must not be lost with it.
+            stream.write(b"\n")
+        stream.write(f"{line}\n".encode())
 
 
 @contextmanager

@@ -34,7 +34,9 @@ def since_before(sample: MonitorSample, before: Counters | None, seconds: float 
     ):
         return
     sample.seconds_since = round(seconds, 3)
-    sample.rolled_back = now.rolled_back - before.rolled_back
+    # A sample's own transaction and those of its metrics are rolled back too, and would be errors of a database where little is done.
+    own = 1 + len(sample.health.metrics)
+    sample.rolled_back = max(0, now.rolled_back - before.rolled_back - own)
     sample.transactions = now.committed - before.committed + sample.rolled_back
     hit, read = now.blocks_hit - before.blocks_hit, now.blocks_read - before.blocks_read
     sample.cache_hit_share = round(hit / (hit + read), 4) if hit + read > 0 else None

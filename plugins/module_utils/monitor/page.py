@@ -19,8 +19,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.report.page import 
 from ansible_collections.pgops.supabase.plugins.module_utils.report.plots import line_plot
 from ansible_collections.pgops.supabase.plugins.module_utils.report.section import Section
 
-# As many moments as a drawing of that width can show.
-_MOST_POINTS = 360
 _LARGEST = 5
 _STATES = {"running": "goes on", "finished": "is over", "stopped": "was ended early", "timer": "goes on, by a timer"}
 
@@ -43,7 +41,7 @@ def page(record: MonitorRecord, samples: Sequence[MonitorSample]) -> str:
     still_open = open_episodes(record)
     missing = ""
     try:
-        plots = list(_plots(record, _thinned(samples)))
+        plots = list(_plots(record, samples))
     except ImportError:
         plots, missing = [], "The plots need the Python package pygal, which is not installed where this page was made."
     text: str = made.get_template("watch").render(
@@ -202,13 +200,6 @@ def _size(sample: MonitorSample, name: str) -> float | None:
 def _metric(sample: MonitorSample, name: str) -> float | None:
     metrics = sample.health.metrics if sample.health else []
     return next((metric.value for metric in metrics if metric.name == name), None)
-
-
-def _thinned(samples: Sequence[MonitorSample]) -> list[MonitorSample]:
-    """As many as can be drawn, those where something was wrong first of all."""
-    step = -(-len(samples) // _MOST_POINTS) if samples else 1
-    groups = (samples[start : start + step] for start in range(0, len(samples), step))
-    return [max(group, key=lambda sample: sum(one.judged == "bad" for one in sample.findings)) for group in groups]
 
 
 def _ms(seconds: float | None) -> str:

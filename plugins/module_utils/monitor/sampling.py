@@ -62,11 +62,17 @@ def take(watched: Watched, record: MonitorRecord) -> MonitorSample:
     _ask_database(watched, record, sample)
     if watched.probes:
         sample.probes = _ask_api(watched, record.baseline)
-    seconds = _seconds_between(record.last_sample_at, at) if record.last_sample_at else None
+    _since_counters(sample, record)
+    return sample
+
+
+def _since_counters(sample: MonitorSample, record: MonitorRecord) -> None:
+    # Records of earlier releases do not say of which sample their counters are.
+    counted_at = record.counters_at or record.last_sample_at
+    seconds = _seconds_between(counted_at, sample.at) if counted_at else None
     since_before(sample, record.counters, seconds)
     if sample.health is not None:
-        record.counters = sample.health.counters
-    return sample
+        record.counters, record.counters_at = sample.health.counters, sample.at
 
 
 def baseline_of_run(run_dir: Path) -> Baseline:

@@ -385,7 +385,7 @@ def _write(
 
 
 def told(bridge: Bridge) -> str:
-    """The verdict in words, what is left to a person, and the command that takes the files over."""
+    """The verdict in words, what is left to a person, and where the files are."""
     if not bridge.files:
         return f"Nothing to bridge between {bridge.target.source} and {bridge.source.source}: {bridge.verdict}."
     statements = number(sum(file.statements for file in bridge.files), "statement")

@@ -50,7 +50,8 @@ class DraftedFile:
     @property
     def outside_transaction(self) -> bool:
         """Whether PostgreSQL refuses it in a transaction."""
-        return any("CONCURRENTLY" in statement for step in self.steps for statement in step.statements)
+        # Elsewhere it is a word in a body or a comment.
+        return self.phase == INDEXES and any("CONCURRENTLY" in text for step in self.steps for text in step.statements)
 
     def statements(self, *, in_full: bool) -> list[str]:
         """What it runs; with what is commented out too, or without."""

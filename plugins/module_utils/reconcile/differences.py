@@ -155,6 +155,7 @@ class Differences:
             other,
             attributes if one is not None and other is not None else [],
             self._impact(table) if table else None,
+            holds_rows=change.object_type != "column" or f"table {table}" in self._target,
             cause=self._cause(key, table, _DIRECTIONS[change.change]),
             parts=sorted(parts),
         )
@@ -169,9 +170,11 @@ class Differences:
         target: Mapping[str, Any] | None,
         attributes: Sequence[str],
         impact: Impact | None,
+        *,
+        holds_rows: bool = True,
         **more: Any,
     ) -> Difference:
-        risk, reason = rate(Compared(kind, direction, source, target, attributes, impact, self._names))
+        risk, reason = rate(Compared(kind, direction, source, target, attributes, impact, self._names, holds_rows))
         return Difference(
             object_type=kind,
             object_name=name,

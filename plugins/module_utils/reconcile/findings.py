@@ -40,7 +40,10 @@ def playbook(name: str, project: str, *options: str) -> str:
 
 def repair(*changes: tuple[str, str]) -> str:
     """The Supabase CLI's commands that change the history and nothing else; each is a status and a version."""
-    return " && ".join(f"supabase migration repair --linked --status {status} {version}" for status, version in changes)
+    # A version is what a project's table says, where anything may stand.
+    return " && ".join(
+        f"supabase migration repair --linked --status {status} {shlex.quote(version)}" for status, version in changes
+    )
 
 
 class Findings:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -142,11 +143,8 @@ def compare(
         rows=(source.rows, target.rows),
         migrations=[m for m in known.values() if len(m.rows) == 1 or any(f.version == m.version for f in history)],
     )
-    jobs = [
-        {name: job for name, job in state.cron_jobs.items() if not _is_ignored(f"cron job {name}", ignore)}
-        for state in (source, target)
-    ]
-    differences = by_severity([*look.of_schema(), *look.of_cron_jobs(*jobs), *look.of_rows(equal_rows)])
+    of_cron_jobs = look.of_cron_jobs(*_cron_jobs(source, target, ignore))
+    differences = by_severity([*look.of_schema(), *of_cron_jobs, *look.of_rows(equal_rows)])
     ways = strategies(history, differences, source=source.name, target=target.name)
     return Reconciliation(
         reconciliation_id=new_id(),
@@ -169,11 +167,24 @@ def compare(
     )
 
 
+def _cron_jobs(source: ProjectState, target: ProjectState, ignore: Sequence[str]) -> list[dict[str, Any]]:
+    """The jobs to compare; none where one of the two does not show its own."""
+    if source.cron_jobs is None or target.cron_jobs is None:
+        return [{}, {}]
+    return [
+        {name: job for name, job in jobs.items() if not _is_ignored(f"cron job {name}", ignore)}
+        for jobs in (source.cron_jobs, target.cron_jobs)
+    ]
+
+
 def in_short(found: Reconciliation, directory: Path | None) -> dict[str, Any]:
     """What the next tasks decide by, and a person is shown at once; the documents hold the rest.
 
     :param directory: where the documents are; None where none were written.
     """
+    report = directory and next(
+        (file for name in (PAGE_FILE, REPORT_FILE) if (file := directory / name).is_file()), None
+    )
     return {
         "headline": headline(found),
         "equal": found.equal,
@@ -184,7 +195,7 @@ def in_short(found: Reconciliation, directory: Path | None) -> dict[str, Any]:
         "since": found.divergence[0].since if found.divergence else None,
         "next_command": found.next_command,
         "path": str(directory) if directory else None,
-        "report": str(directory / PAGE_FILE) if directory else None,
+        "report": str(report) if report else None,
         "document": str(directory / DOCUMENT_FILE) if directory else None,
         "catalogs": {look.name: look.catalog for look in (found.source, found.target)},
     }
@@ -245,7 +256,9 @@ def _write(found: Reconciliation, states: Sequence[ProjectState], place: Path) -
             look.catalog = str(file)
         write_json(directory / DOCUMENT_FILE, found.as_dict())
         write_atomically(directory / REPORT_FILE, markdown(found).encode())
-        write_atomically(directory / PAGE_FILE, page(found).encode())
+        # Jinja2 is not where the module runs, on a bastion for example; the text has all of it.
+        with suppress(ImportError):
+            write_atomically(directory / PAGE_FILE, page(found).encode())
     except OSError as error:
         raise InputError(
             f"The documents cannot be written: {error.strerror}",

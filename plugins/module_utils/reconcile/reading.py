@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     import psycopg2
     from psycopg2.extensions import connection as PgConnection
 
-# Jobs without a name are told apart by when they run and by their place among those of the same time.
+# Jobs without a name are told apart by when they run and by their place among those of the same time; each role has names of its own.
 _CRON_JOBS = """
-select coalesce(quote_ident(jobname), 'at ' || schedule
-           || case when row_number() over same > 1 then ' #' || row_number() over same else '' end),
+select coalesce(quote_ident(jobname) || case when count(*) over (partition by jobname) > 1 then ' of ' || username else '' end,
+           'at ' || schedule || case when row_number() over same > 1 then ' #' || row_number() over same else '' end),
        schedule, command, active, username
 from cron.job where database = pg_catalog.current_database()
 window same as (partition by jobname is null, jobname, schedule order by pg_catalog.md5(command))
@@ -55,7 +55,7 @@ class ProjectState:
     """What one snapshot saw of one project.
 
     :param rows: exact rows by table, as :func:`requoted` writes its name; None where nobody counted.
-    :param cron_jobs: by name; their commands are hashes only, because such text holds keys often enough.
+    :param cron_jobs: by name; their commands are hashes only, because such text holds keys often enough. None: the role may not read them.
     """
 
     name: str
@@ -68,7 +68,7 @@ class ProjectState:
     ledger: list[LedgerEvent]
     half_done: list[HalfDoneMigration] = field(default_factory=list)
     rows: Mapping[str, int] | None = None
-    cron_jobs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cron_jobs: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -111,7 +111,7 @@ def read_project(
                 ledger=read_ledger(connection),
                 half_done=read_half_done(connection),
                 rows=_rows(connection, names) if count_rows else None,
-                cron_jobs=(jobs := _cron_jobs(connection)) or {},
+                cron_jobs=_cron_jobs(connection),
             )
         except psycopg2.errors.LockNotAvailable as error:
             raise _locked(name, options, error) from error
@@ -122,7 +122,7 @@ def read_project(
                 next_step="Connect as the role that owns it (login_user: postgres on Supabase).",
                 details={"sqlstate": error.pgcode},
             ) from error
-    state.notes.extend(_notes(state, jobs_readable=jobs is not None))
+    state.notes.extend(_notes(state))
     return state
 
 
@@ -145,10 +145,11 @@ def _cron_jobs(connection: PgConnection) -> dict[str, dict[str, Any]] | None:
     """The jobs of pg_cron for this database that the role may see; None where there are some that it may not read."""
     import psycopg2.errors
 
-    if fetch_value(connection, "select pg_catalog.to_regclass('cron.job') is null"):
-        return {}
     try:
         with taken_back(connection, "pgops_cron_jobs"):
+            # It is refused too, where the role may not use the schema.
+            if fetch_value(connection, "select pg_catalog.to_regclass('cron.job') is null"):
+                return {}
             rows = fetch_all(connection, _CRON_JOBS)
     except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedColumn):
         return None
@@ -163,7 +164,7 @@ def _cron_jobs(connection: PgConnection) -> dict[str, dict[str, Any]] | None:
     }
 
 
-def _notes(state: ProjectState, *, jobs_readable: bool) -> list[str]:
+def _notes(state: ProjectState) -> list[str]:
     """What needs a look on this project, whatever the other one has."""
     notes = []
     invalid = [key for key, definition in state.catalog.items() if definition.get("valid") is False]
@@ -177,6 +178,6 @@ def _notes(state: ProjectState, *, jobs_readable: bool) -> list[str]:
     unknown = [row.version for row in state.history if row.version not in state.events]
     if unknown:
         notes.append(f"{len(unknown)} of {len(state.history)} migrations are not in the ledger (playbook adopt)")
-    if not jobs_readable:
+    if state.cron_jobs is None:
         notes.append("the jobs of pg_cron cannot be read by this role, and were not compared")
     return notes

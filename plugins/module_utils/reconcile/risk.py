@@ -23,6 +23,7 @@ class Compared:
     """One object on both sides; None where it is not there.
 
     :param attributes: the names of what differs; empty for an object of one side.
+    :param holds_rows: whether values are stored in it; in the column of a view none are.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Compared:
     attributes: Sequence[str]
     impact: Impact | None
     names: tuple[str, str]
+    holds_rows: bool = True
 
 
 # PostgreSQL reads and plans by these, or stores by them; no statement has another result.
@@ -132,18 +134,23 @@ def _security(compared: Compared) -> Iterator[Rated]:
     definitions = [str(side.get("definition", "")) for side in (compared.source, compared.target)]
     if compared.kind in ("function", "procedure") and len({" SECURITY DEFINER" in text for text in definitions}) > 1:
         yield "security", "It runs with its owner's rights on one side, and with those of who calls it on the other."
-    invokers = [
-        any(str(option).startswith("security_invoker=") for option in side.get("options") or [])
-        for side in (compared.source, compared.target)
-    ]
+    invokers = [_is_invoker(side.get("options") or []) for side in (compared.source, compared.target)]
     if compared.kind == "view" and "options" in compared.attributes and len(set(invokers)) > 1:
         yield "security", "It reads with its owner's rights on one side, past row level security."
+
+
+def _is_invoker(options: Sequence[object]) -> bool:
+    """Whether a view reads with the rights of who reads it; PostgreSQL keeps the value as it was written, in any of a boolean's words."""
+    values = [
+        str(option).partition("=")[2].lower() for option in options if str(option).startswith("security_invoker=")
+    ]
+    return any("true".startswith(value) or "yes".startswith(value) or value in ("on", "1") for value in values)
 
 
 def _data_loss(compared: Compared) -> Iterator[Rated]:
     impact = compared.impact
     source, target = compared.names
-    rows = impact.target_rows if impact else None
+    rows = 0 if not compared.holds_rows else impact.target_rows if impact else None
     if compared.direction == "only_target" and compared.kind in ("table", "column") and rows != 0:
         held = (
             "its rows"

@@ -30,7 +30,7 @@ def strategies(
     steps = list(_steps(history, unexplained, source=source, target=target))
     made = [_step_by_step(steps)]
     if differences:
-        made += [_bridge(source, target, recommended=False), _follow(source, target, differences)]
+        made += [_bridge(source, target), _follow(source, target, differences)]
     if history:
         made.append(_baseline(source, target))
     return made
@@ -83,10 +83,10 @@ def _step_by_step(steps: list[str]) -> Strategy:
     )
 
 
-def _bridge(source: str, target: str, *, recommended: bool) -> Strategy:
+def _bridge(source: str, target: str) -> Strategy:
     return Strategy(
         name=f"One bridge from {target} to {source}",
-        recommended=recommended,
+        recommended=False,
         what=f"One drafted migration has {target} be what {source} is, whatever the histories say.",
         pros=[
             "One file to review, to rehearse and to roll back",

@@ -115,7 +115,7 @@ def period_of(finished_at: str, now: str) -> Period:
 
 
 def _confirmed(asked: Asked) -> tuple[list[Confirmation], bool]:
-    """What people have said so far, the newest word of each; and whether this review adds one."""
+    """What people have said so far, of each task the first word; and whether this review adds one."""
     file = asked.run_dir / FOLDER / DONE_FILE
     try:
         earlier = from_dict(Confirmations, read_json(file)).confirmed if file.is_file() else []

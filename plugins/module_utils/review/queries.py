@@ -9,18 +9,21 @@ RESET = """
 select pg_catalog.to_char(stats_reset at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
 from pg_catalog.pg_stat_database where datname = pg_catalog.current_database()
 """
-# Of the names that are asked for, those that are there.
-MADE_INDEXES = """
-select n.nspname || '.' || c.relname, n.nspname || '.' || t.relname, pg_catalog.pg_relation_size(c.oid),
-    pg_catalog.pg_stat_get_numscans(c.oid),
+# What is partitioned has neither pages nor scans of its own: they are those of its partitions. Of all else the tree is empty.
+_PARTS = "(select {0}.oid as oid union select relid::oid from pg_catalog.pg_partition_tree({0}.oid)) as part"
+# Of the names that are asked for, as the catalog writes them, those that are there.
+MADE_INDEXES = f"""
+select pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), n.nspname || '.' || t.relname,
+    (select pg_catalog.sum(pg_catalog.pg_relation_size(part.oid))::bigint from {_PARTS.format('c')}),
+    (select pg_catalog.sum(pg_catalog.pg_stat_get_numscans(part.oid))::bigint from {_PARTS.format('c')}),
     i.indisunique or i.indisexclusion or exists (select from pg_catalog.pg_constraint k where k.conindid = c.oid),
-    pg_catalog.pg_stat_get_numscans(t.oid)
+    (select pg_catalog.sum(pg_catalog.pg_stat_get_numscans(part.oid))::bigint from {_PARTS.format('t')})
 from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_class t on t.oid = i.indrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where n.nspname || '.' || c.relname = any(%s)
+where pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) = any(%s)
 """
 # Scans of a table are those of the whole and those of its indexes.
-POLICIES = """
+POLICIES = f"""
 select n.nspname || '.' || c.relname, p.polname, p.polcmd::text, p.polpermissive, c.relrowsecurity,
     coalesce(pg_catalog.pg_get_expr(p.polqual, p.polrelid), ''), coalesce(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), ''),
     array(select case r.role when 0 then 'public' else pg_catalog.pg_get_userbyid(r.role)::text end
@@ -31,9 +34,9 @@ select n.nspname || '.' || c.relname, p.polname, p.polcmd::text, p.polpermissive
             or pg_catalog.has_table_privilege(r.role, p.polrelid,
                 case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
                 else 'select, insert, update, delete' end)) end,
-    pg_catalog.pg_stat_get_numscans(c.oid) + coalesce((
-        select pg_catalog.sum(pg_catalog.pg_stat_get_numscans(i.indexrelid)) from pg_catalog.pg_index i where i.indrelid = c.oid), 0)
-        + pg_catalog.pg_stat_get_tuples_inserted(c.oid)
+    (select pg_catalog.sum(pg_catalog.pg_stat_get_numscans(part.oid) + pg_catalog.pg_stat_get_tuples_inserted(part.oid) + coalesce((
+        select pg_catalog.sum(pg_catalog.pg_stat_get_numscans(i.indexrelid)) from pg_catalog.pg_index i where i.indrelid = part.oid), 0))
+        from {_PARTS.format('c')})
 from pg_catalog.pg_policy p join pg_catalog.pg_class c on c.oid = p.polrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = any(%s) order by 1, 2
 """

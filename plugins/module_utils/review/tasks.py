@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from ansible_collections.pgops.supabase.plugins.module_utils.base.errors import InputError
@@ -87,7 +88,14 @@ def _watch(evidence: Evidence) -> Judged:
     episodes = watch.get("episodes", [])
     counted = f"{number(watch.get('samples', 0), 'sample')} since {watch.get('started_at')}"
     said = f"{watch.get('state')}: {counted}, {number(len(episodes), 'episode')}"
-    return ("done" if watch.get("state") == "finished" else "open"), said
+    # A timer's watch has no end.
+    is_done = watch.get("state") == "finished" or watch.get("state") == "timer" and _lasted(watch) >= timedelta(days=1)
+    return ("done" if is_done else "open"), said
+
+
+def _lasted(watch: Mapping[str, Any]) -> timedelta:
+    first, last = watch.get("started_at"), watch.get("last_sample_at")
+    return datetime.fromisoformat(last) - datetime.fromisoformat(first) if first and last else timedelta()
 
 
 def _team(evidence: Evidence) -> Judged:

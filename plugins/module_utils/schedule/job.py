@@ -40,7 +40,6 @@ from ansible_collections.pgops.supabase.plugins.module_utils.schedule.record imp
     JobEvent,
     append_event,
     append_run,
-    has_record,
     newest_by_name,
     read_events,
 )
@@ -55,9 +54,6 @@ select count(*), count(*) filter (where status = 'failed'), {utc_text('max(start
     (array_agg(status order by run_number desc))[1]
 from pgops.scheduled_job_run where name = %s
 """
-COULD_BE_PG_CRON = (
-    "the server offers pg_cron, and nobody has made it here: with it no machine has to be up for the jobs"
-)
 
 
 def bring(
@@ -198,10 +194,15 @@ def take_back(connection: PgConnection, run_ids: Collection[str], author: Author
 
     events = read_events(connection)
     is_cron = pg_cron.is_there(connection)
+    is_hidden = is_cron and not pg_cron.is_shown(connection)
     done = []
     for name in dict.fromkeys(event.name for event in events if event.run_id in run_ids):
         own = [event for event in events if event.name == name and event.run_id in run_ids]
-        before, there = own[0].before, _present(connection, name, events, is_cron=is_cron)
+        if is_hidden and any(d is not None and d.through == "pg_cron" for d in (own[0].before, own[-1].after)):
+            note = "it stays, because this role may not read cron.job"
+            done.append(JobChange(name=name, change="", through="pg_cron", schedule=None, host=None, note=note))
+            continue
+        before, there = own[0].before, _present(connection, name, events, is_cron=is_cron and not is_hidden)
         kind = (there or own[-1].after or _NONE).through
         change = JobChange(name=name, change="", through=kind, schedule=None, host=(there or _NONE).host)
         if there == before:
@@ -236,13 +237,17 @@ def look(options: ConnectionOptions) -> ScheduledJobs:
 def read_jobs(connection: PgConnection) -> ScheduledJobs:
     """The same in a session that is open."""
     is_cron = pg_cron.is_there(connection)
-    found = ScheduledJobs(jobs=[], others=0)
+    is_shown = is_cron and pg_cron.is_shown(connection)
+    found = ScheduledJobs(jobs=[], others=None if is_cron and not is_shown else 0)
     events = read_events(connection)
     in_pg_cron = 0
     for name, event in sorted(newest_by_name(events).items()):
         if event.after is None:
             continue
-        there = _present(connection, name, events, is_cron=is_cron)
+        if event.after.through == "pg_cron" and is_cron and not is_shown:
+            found.notes.append(f"job {name} is not shown to this role, which may not read cron.job")
+            continue
+        there = _present(connection, name, events, is_cron=is_shown)
         if there is None or (event.after.through == "pg_cron" and not is_cron):
             found.notes.append(
                 f"job {name} was taken away by hand; run {event.run_id or 'of a person'} had scheduled it"
@@ -268,9 +273,8 @@ def read_jobs(connection: PgConnection) -> ScheduledJobs:
             last_status=status,
         )
         found.jobs.append(entry)
-    if is_cron:
-        seen = pg_cron.count_all(connection)
-        found.others = None if seen is None else seen - in_pg_cron
+    if is_shown:
+        found.others = pg_cron.count_all(connection) - in_pg_cron
     return found
 
 
@@ -283,7 +287,7 @@ def run_now(options: ConnectionOptions, name: str, settings: SessionSettings) ->
     import psycopg2
 
     with session(options, settings, autocommit=True) as connection:
-        events = read_events(connection) if has_record(connection) else []
+        events = read_events(connection)
         job = _present(connection, name, events, is_cron=pg_cron.is_there(connection))
         if job is None or name not in newest_by_name(events):
             raise InputError(

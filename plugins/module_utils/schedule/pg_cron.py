@@ -15,9 +15,11 @@ from ansible_collections.pgops.supabase.plugins.module_utils.schedule.documents 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
+_SHOWN = """
+select case when pg_catalog.has_schema_privilege('cron', 'usage') then pg_catalog.has_table_privilege('cron.job', 'select') else false end
+"""
 _MAY = """
-select pg_catalog.has_schema_privilege('cron', 'usage') and pg_catalog.has_table_privilege('cron.job', 'select')
-    and pg_catalog.has_function_privilege('cron.schedule(text, text, text)', 'execute')
+select pg_catalog.has_function_privilege('cron.schedule(text, text, text)', 'execute')
     and pg_catalog.has_function_privilege('cron.unschedule(bigint)', 'execute')
 """
 # A job belongs to the role that scheduled it, and its name is that role's own.
@@ -36,11 +38,9 @@ def is_there(connection: PgConnection) -> bool:
     )
 
 
-def could_be_there(connection: PgConnection) -> bool:
-    """Whether the server offers it, and nobody has made it."""
-    return bool(
-        fetch_value(connection, "select exists (select from pg_catalog.pg_available_extensions where name = 'pg_cron')")
-    )
+def is_shown(connection: PgConnection) -> bool:
+    """Whether the role may read the jobs of pg_cron, which is there; who may not use its schema may not even ask for the table."""
+    return bool(fetch_value(connection, _SHOWN))
 
 
 def require_usable(connection: PgConnection) -> None:
@@ -48,7 +48,7 @@ def require_usable(connection: PgConnection) -> None:
 
     :raises PrivilegeError: when it is not.
     """
-    if not fetch_value(connection, _MAY):
+    if not is_shown(connection) or not fetch_value(connection, _MAY):
         role = fetch_value(connection, "select current_user")
         raise PrivilegeError(
             f"pg_cron is in this database, and role {role} may not schedule with it",
@@ -88,8 +88,6 @@ def runs_of(connection: PgConnection, name: str) -> tuple[int, int, str | None, 
     return int(ran), int(failed), last, status
 
 
-def count_all(connection: PgConnection) -> int | None:
-    """How many jobs the role sees, None where it may not look. Without BYPASSRLS these are its own."""
-    if not fetch_value(connection, "select pg_catalog.has_table_privilege('cron.job', 'select')"):
-        return None
+def count_all(connection: PgConnection) -> int:
+    """How many jobs the role sees. Without BYPASSRLS these are its own."""
     return int(fetch_value(connection, "select count(*) from cron.job"))

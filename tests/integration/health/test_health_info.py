@@ -83,6 +83,20 @@ def test_it_says_what_psql_says(project: LiveProject, tmp_path: Path, dummy: int
         assert not [text for text in found["not_seen"] if "lacks" in text]
 
 
+def test_what_keeps_a_constraint_is_nobodys_duplicate(project: LiveProject) -> None:
+    # The exclusion constraint is the younger one of the two.
+    project.psql("""
+        create table public.bookings (during int4range, other int4range);
+        create index bookings_during on public.bookings using gist (during);
+        alter table public.bookings add constraint bookings_once exclude using gist (during with &&);
+        alter table public.bookings add constraint bookings_apart exclude using gist (other with &&);
+        alter table public.bookings add constraint bookings_unlike exclude using gist (other with -|-);
+    """)
+    for _round in range(2):
+        (same,) = look(project)["duplicate_indexes"]
+        assert (same["name"], same["same_as"]) == ("public.bookings_during", ["public.bookings_once"])
+
+
 def test_bloat_is_seen(project: LiveProject) -> None:
     project.psql(TABLES)
     project.psql("alter table public.notes set (autovacuum_enabled = false); delete from public.notes where id > 500;")
@@ -145,6 +159,8 @@ def test_metrics_keep_one_number_and_change_nothing(project: LiveProject) -> Non
         {"name": "writes", "query": "select public.writes()"},
         {"name": "slow", "query": "select pg_sleep(30)", "timeout_seconds": 0.1},
         {"name": "wrong", "query": "select who::int from public.audits"},
+        {"name": "many", "query": "select g from generate_series(1, 1000000) as g", "value": "length(@)"},
+        {"name": "no number", "query": "select 'nan'::float8"},
         {"name": "percent", "query": "select count(*) from public.audits where who like 'x%'"},
     ]
     for _round in range(2):
@@ -153,6 +169,7 @@ def test_metrics_keep_one_number_and_change_nothing(project: LiveProject) -> Non
         assert (found["who"]["verdict"], found["who"]["value"]) == ("FAIL", None)
         assert (found["by column"]["verdict"], found["by column"]["value"]) == ("PASS", 4.5)
         assert "25006" in found["writes"]["message"] and "57014" in found["slow"]["message"]
+        assert (found["many"]["value"], found["no number"]["value"]) == (1000, None)
         assert "22P02" in found["wrong"]["message"] and found["percent"]["value"] == 0
         assert project.psql("select count(*) from public.audits") == "1"
 

@@ -21,6 +21,7 @@ create table public.notes (id int primary key, owner uuid not null, team int, bo
 create index notes_owner on public.notes (owner);
 create index notes_team on public.notes (team);
 create unique index notes_body on public.notes (body);
+create index "notes Odd" on public.notes (id, team);
 alter table public.notes enable row level security;
 create policy by_the_advice on public.notes for select to authenticated using (owner = (select auth.uid()));
 create policy row_by_row on public.notes for update to authenticated using (owner = auth.uid());
@@ -93,11 +94,14 @@ def test_what_the_database_says(reviewed: Reviewed) -> None:
     assert not reviewed(check=True).get("failed") and not (reviewed.run_dir / "review").exists()
     found = reviewed.twice(period="month1")["review"]
     indexes = {index["name"]: index for index in found["indexes"]}
-    assert set(indexes) == {f"public.notes_{name}" for name in ("owner", "team", "body", "pkey")}
+    assert set(indexes) == {
+        *(f"public.notes_{name}" for name in ("owner", "team", "body", "pkey")),
+        'public."notes Odd"',
+    }
     by_psql = dict(
         line.split("|")
         for line in project.psql(
-            "select schemaname || '.' || indexrelname, idx_scan from pg_stat_user_indexes where relname = 'notes'"
+            "select schemaname || '.' || quote_ident(indexrelname), idx_scan from pg_stat_user_indexes where relname = 'notes'"
         ).splitlines()
     )
     assert {name: str(index["scans"]) for name, index in indexes.items()} == {name: by_psql[name] for name in indexes}

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.monitor.documents i
     ProbeTimes,
     Thresholds,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.monitor.job import _append, read_samples, write_page
 from ansible_collections.pgops.supabase.plugins.module_utils.monitor.judgement import (
     findings,
     follow,
@@ -38,6 +42,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.monitor.judgement i
     since_before,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.monitor.page import page
+from ansible_collections.pgops.supabase.plugins.module_utils.monitor.sampling import _since_counters
 from ansible_collections.pgops.supabase.plugins.module_utils.monitor.textfile import exposition
 
 COUNTERS = Counters(
@@ -121,7 +126,8 @@ def test_each_thing_has_its_limit(key: str, health: dict[str, Any], is_judged: s
 
 @pytest.mark.parametrize(
     ("committed", "rolled_back", "is_judged"),
-    [(1100, 29, "good"), (1100, 30, "bad"), (3000, 30, "good"), (1100, 10, "good"), (900, 30, "unknown")],
+    # Two of those that were rolled back are the sample's own: itself and its one metric.
+    [(1100, 31, "good"), (1100, 32, "bad"), (3000, 32, "good"), (1100, 10, "good"), (900, 32, "unknown")],
 )
 def test_errors_are_a_share_of_what_was_done_since(committed: int, rolled_back: int, is_judged: str) -> None:
     one = sample(counters=replace(COUNTERS, committed=committed, rolled_back=rolled_back))
@@ -186,18 +192,44 @@ def test_the_text_file_is_what_prometheus_reads() -> None:
         assert len(series) == len(set(series)), family.name
 
 
-def test_the_page_is_whole_with_gaps_and_with_a_day_of_samples() -> None:
+def test_the_page_is_whole_with_gaps_and_with_a_day_of_samples(tmp_path: Path) -> None:
     watch = record()
     many = [sample(number * 5) for number in range(1000)]
     for number, one in enumerate(many):
         since_before(one, COUNTERS, 300)
         one.probes = [ProbeSample(name="<users>", verdict="PASS", p95_seconds=0.1 + number % 7 / 100)]
-    many[500] = MonitorSample(at=many[500].at, unreachable="gone")
-    many = [from_dict(MonitorSample, asdict(one)) for one in many]
-    text = page(watch, many)
+    many[500] = MonitorSample(at=many[500].at, unreachable="gone", findings=[Finding(key="database", judged="bad")])
+    file = tmp_path / "monitor.jsonl"
+    file.write_text("".join(json.dumps(asdict(one)) + "\n" for one in many))
+    shown = read_samples(file)
+    assert len(shown) < 400 and shown[-1] == many[-1] and many[500] in shown
+    text = page(watch, shown)
     assert text.count("<svg") >= 6 and "<script" not in text and "&lt;users&gt;" in text and "<users>" not in text
     assert len(text) < 2_000_000
     assert "No open alert" in page(watch, [])
+
+
+def test_a_line_that_a_crash_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "monitor.jsonl"
+    _append(file, sample(0))
+    with file.open("a") as stream:
+        stream.write('{"at": "20')
+    _append(file, sample(1))
+    assert read_samples(file) == [sample(0), sample(1)]
+
+
+def test_without_jinja2_there_is_no_page_and_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    write_page(tmp_path, record())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rates_after_a_time_without_the_database_are_of_all_that_time() -> None:
+    watch, gone = record(), MonitorSample(at=sample(5).at, unreachable="gone")
+    for one in (sample(0), gone, after := sample(10, counters=replace(COUNTERS, committed=1600))):
+        _since_counters(one, watch)
+        watch.last_sample_at = one.at
+    assert (after.transactions, after.seconds_since) == (600, 600)
 
 
 def test_statements_are_slower_by_their_calls_since() -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts import whole_order
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.conversions import (
     enum_additions,
     keeps_every_value,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.drafts.order import Step
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole import WholeDraft, draft_whole
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_columns import (
     INDEXES,
@@ -195,3 +197,31 @@ def test_dumps_are_compared_without_order_and_wording() -> None:
     other = "\nCREATE TABLE t (\n    b integer,\n    CHECK (((a > 0) AND (b > 0) AND (a < 9))),\n    a integer\n);\n"
     assert dump_lines(one) == dump_lines(other)
     assert dump_lines(one) != dump_lines(other.replace("a integer", "a bigint"))
+
+
+def test_a_body_that_names_concurrently_needs_no_file_of_its_own() -> None:
+    step = Step("create", "function public.f()", ("create function public.f() ... -- CREATE INDEX CONCURRENTLY\n;",))
+    (file,) = drafted_files({MAIN: [step]}, "bridge", "20250101000000")
+    assert not file.outside_transaction
+    (file,) = drafted_files({INDEXES: [step]}, "bridge", "20250101000000")
+    assert file.outside_transaction
+
+
+def test_a_key_is_held_against_what_may_reference_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(foreign_key: str, relation: str, key: str) -> bool:
+        asked.append(relation)
+        return references(foreign_key, relation, key)
+
+    monkeypatch.setattr(whole_order, "references", counted)
+    wanted = {}
+    for number in range(40):
+        wanted[f"table public.t{number}"] = TABLE
+        wanted[f"column public.t{number}.id"] = column(1)
+        wanted[f"constraint k on public.t{number}"] = constraint("PRIMARY KEY (id)")
+    draft_whole(wanted, {})
+    assert asked == []
+    wanted["constraint f on public.t0"] = constraint("FOREIGN KEY (id) REFERENCES public.t1(id)")
+    keys = [step.key for step in draft_whole(wanted, {}).steps]
+    assert keys.index("constraint k on public.t1") < keys.index("constraint f on public.t0") and len(asked) < 400

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.pgops.supabase.plugins.module_utils.ledger.documents import HalfDoneMigration
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.documents import Reconciliation
+from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.findings import repair
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.job import compare
 from tests.unit.reconcile.examples import event, files, row, state
 
@@ -198,3 +199,9 @@ def test_tables_that_have_to_have_equally_many_rows() -> None:
     assert compare([], dev, prod).equal
     (only,) = compare([], dev, prod, equal_rows=["kinds"]).differences
     assert (only.object_type, only.object_name, only.detail) == ("rows", "public.kinds", "4 -> 3")
+
+
+def test_a_version_that_is_no_number_runs_nothing_when_its_command_is_typed() -> None:
+    odd = "1; echo taken"
+    assert repair(("reverted", odd)).split(" --status ")[1] == f"reverted '{odd}'"
+    assert repair(("applied", "20250101000000")).endswith("--status applied 20250101000000")

@@ -31,6 +31,8 @@ def differences(source: dict[str, Any], target: dict[str, Any], **rows: Any) -> 
         ("function public.f()", {"definition": "x SECURITY DEFINER"}, {"definition": "x"}, "security"),
         ("function public.f()", {"definition": "y"}, {"definition": "x"}, "availability"),
         ("view public.v", {"options": ["security_invoker=true"]}, {"options": []}, "security"),
+        ("view public.v", {"options": ["security_invoker=on"]}, {"options": ["security_invoker=false"]}, "security"),
+        ("view public.v", {"options": ["security_invoker=off"]}, {"options": []}, "availability"),
         ("view public.v", {"options": ["security_barrier=true"]}, {"options": []}, "availability"),
         ("constraint k on public.a", {"definition": "x ON DELETE CASCADE"}, {"definition": "x"}, "data_loss"),
         ("policy p on public.a", {"roles": ["anon"]}, {"roles": ["public"]}, "security"),
@@ -51,6 +53,22 @@ def test_each_difference_has_its_risk_in_both_directions(
     for source, target in ((one, other), (other, one)):
         (only,) = differences({key: source}, {key: target})
         assert (only.direction, only.risk) == ("differs", risk) and only.reason.endswith(".")
+
+
+def test_a_column_of_a_view_holds_no_rows_that_could_be_lost() -> None:
+    view = {"view public.v": {"definition": "select 1 as a"}}
+    more = {"view public.v": {"definition": "select 1 as a, 2 as b"}, "column public.v.b": {"type": "integer"}}
+    assert {one.risk for one in differences(view, more)} == {"availability"}
+    table = {"table public.v": TABLE}
+    (only,) = differences(table, {**table, "column public.v.b": {"type": "integer"}})
+    assert only.risk == "data_loss"
+
+
+def test_jobs_that_one_project_does_not_show_are_not_compared() -> None:
+    jobs = {"nightly": {"schedule": "@daily", "command": "0" * 64, "active": True, "role": "postgres"}}
+    hidden = state("prod", cron_jobs=None)
+    assert compare([], state("dev", cron_jobs=jobs), hidden).equal
+    assert not compare([], state("dev", cron_jobs=jobs), state("prod")).equal
 
 
 def test_a_table_is_told_once_with_all_that_came_with_it() -> None:

@@ -62,6 +62,16 @@ def test_tasks_of_earlier_times_are_due_later_too(period: Period, number: int) -
         ),
         ("performance", {"monitor": {"state": "running", "samples": 3, "started_at": "then"}}, "open"),
         (
+            "performance",
+            {"monitor": {"state": "timer", "started_at": "2026-01-01T12:00", "last_sample_at": "2026-01-02T12:01"}},
+            "done",
+        ),
+        (
+            "performance",
+            {"monitor": {"state": "timer", "started_at": "2026-01-01T12:00", "last_sample_at": "2026-01-02T11:00"}},
+            "open",
+        ),
+        (
             "team",
             {"notification": {"deliveries": [{"channel": "a", "status": "delivered", "event": "migrated"}]}},
             "done",
