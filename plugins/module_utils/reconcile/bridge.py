@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -61,6 +60,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_do
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_files import (
     DraftedFile,
+    copying,
     drafted_files,
     migration_text,
     rollback_text,
@@ -386,14 +386,15 @@ def _write(
 
 def told(bridge: Bridge) -> str:
     """The verdict in words, what is left to a person, and the command that takes the files over."""
+    verdict = ": ".join(filter(None, (bridge.verdict, "; ".join(bridge.reasons[:_SHOWN]))))
     if not bridge.files:
-        return f"Nothing to bridge between {bridge.target.source} and {bridge.source.source}: {bridge.verdict}."
-    commented, place = sum(file.commented for file in bridge.files), shlex.quote(bridge.directory)
+        what = "Nothing can be drafted" if bridge.not_covered else "Nothing to bridge"
+        return f"{what} between {bridge.target.source} and {bridge.source.source}: {verdict}."
+    commented = sum(file.commented for file in bridge.files)
     parts = [
-        f"The bridge from {bridge.target.source} to {bridge.source.source} is {bridge.verdict}"
-        + (f": {'; '.join(bridge.reasons[:_SHOWN])}" if bridge.reasons else ""),
+        f"The bridge from {bridge.target.source} to {bridge.source.source} is {verdict}",
         f"{sum(file.statements for file in bridge.files)} statements in {len(bridge.files)} files, {commented} more commented out "
         "because they destroy",
-        f"Read the files; then: cp {place}/migrations/*.sql supabase/migrations/ && cp {place}/rollbacks/*.sql supabase/rollbacks/",
+        f"Read the files; then: {copying(bridge.files)}",
     ]
     return ". ".join(parts)
