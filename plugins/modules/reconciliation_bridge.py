@@ -173,6 +173,9 @@ bridge:
       description: Why the verdict is not V(proven).
       type: list
       elements: str
+    copy:
+      description: The command that copies the files into the application's repository. Empty where there is none.
+      type: str
     document:
       description: Path of C(bridge.json).
       type: str
@@ -219,6 +222,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge im
     make_bridge,
     told,
 )
+from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_files import copying
 
 
 def ends(params: dict[str, Any]) -> tuple[ConnectionOptions, Source]:
@@ -254,6 +258,7 @@ def bridge(module: AnsibleModule) -> dict[str, Any]:
         if name in ("verdict", "reasons", "files", "not_covered", "notes")
     }
     facts["destroying"] = [{"object_name": d.object_name, "reason": d.reason, "rows": d.rows} for d in made.destroying]
+    facts["copy"] = copying(made.files)
     facts["document"] = None if module.check_mode else str(directory / DOCUMENT)
     return {"changed": bool(made.files), "msg": told(made), "bridge": facts}
 

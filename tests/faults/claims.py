@@ -14,7 +14,9 @@ from tests.faults.states import State
 _AS_BEFORE = re.compile(r"nothing (more )?was changed|rolled back|rolls the transaction back by itself")
 _KEPT = re.compile(r"; committed before and still there: ([\d, ]+)$")
 _NOT_READ_BACK = re.compile(r"committed, but not read back: ([\d, ]+)$")
-_STATEMENTS = re.compile(r"the (\d+) statements before it in the file are done and stay; nothing after it was run")
+_STATEMENTS = re.compile(
+    r"the (\d+) statements? before it in the file (?:is|are) done and stays?; nothing after it was run"
+)
 _WITHOUT_RECORD = "the file may be applied without a record of it; running again finds out"
 # What was lost is the connection, whatever the statement was; after COMMIT it is the looking that failed.
 _CODES = frozenset({"connection", "verification", "not_seen"})

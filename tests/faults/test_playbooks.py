@@ -90,7 +90,7 @@ class Point:
     in_short: bool = False
 
 
-_APPLIED = (r"insert into supabase_migrations", r"commit$")
+_APPLIED = (r"insert into pgops\.ledger", r"commit$")
 _VERIFIED = (*_APPLIED, r"insert into pgops\.ledger", r"commit$")
 _LET_ON = (*_APPLIED, r"delete from pgops\.maintenance", r"commit$")
 POINTS = (

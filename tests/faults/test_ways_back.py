@@ -89,6 +89,9 @@ def _points(job: Job, fault: Fault) -> Iterator[tuple[int, tuple[Phase, ...]]]:
         begun = {Fault.KILL_TOOL: job.marked[:1], Fault.STOP: job.marked[-2:-1], Fault.CUT: job.marked[-1:]}.get(fault)
         chosen |= set(begun or ())
         around = both[1:] if begun is None else ()
+    elif fault is Fault.KILL_TOOL and not FULL:
+        # Its tool runs for a part of the job only.
+        chosen |= set(job.marked)
     elif job.name == "adopt" and not FULL:
         around = both[1:]
     if job.commit is not None and (FULL or fault is Fault.KILL or (fault is Fault.CUT and not job.in_place)):

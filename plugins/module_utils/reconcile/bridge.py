@@ -385,15 +385,15 @@ def _write(
 
 
 def told(bridge: Bridge) -> str:
-    """The verdict in words, what is left to a person, and where the files are."""
+    """The verdict in words, and where the files are."""
+    reasons = f" ({'; '.join(bridge.reasons[:_SHOWN])})" if bridge.reasons else ""
     if not bridge.files:
-        return f"Nothing to bridge between {bridge.target.source} and {bridge.source.source}: {bridge.verdict}."
+        what = "nothing can be drafted" if bridge.not_covered else "nothing to bridge"
+        return f"{what} between {bridge.target.source} and {bridge.source.source}: {bridge.verdict}{reasons}"
     statements = number(sum(file.statements for file in bridge.files), "statement")
     commented = sum(file.commented for file in bridge.files)
-    reasons = f" ({'; '.join(bridge.reasons[:_SHOWN])})" if bridge.reasons else ""
     return (
-        f"the bridge is {bridge.verdict}{reasons}: "
-        f"{statements} in {number(len(bridge.files), 'file')}"
+        f"the bridge is {bridge.verdict}{reasons}: {statements} in {number(len(bridge.files), 'file')}"
         + (f", and {commented} commented out because what they do loses data" if commented else "")
-        + f"; read them in {bridge.directory}, then copy them to the application's migrations and rollbacks"
+        + f"; read them in {bridge.directory}"
     )

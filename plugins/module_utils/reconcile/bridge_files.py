@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_column
     VALUES,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.migrations.files import DRAFT_MARK
+from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_documents import BridgeFile
 
 _ENDINGS = {VALUES: "_values", MAIN: "", INDEXES: "_indexes", VALIDATION: "_validation"}
 _WHY = {
@@ -92,6 +94,17 @@ def rollback_text(file: DraftedFile, statements: Sequence[str], left: Sequence[N
 def rollback_statements(steps: Sequence[Step]) -> list[str]:
     """What a rollback runs, all of it."""
     return ([_NO_BODIES] if _has_bodies(steps) else []) + [line for step in steps for line in step.statements]
+
+
+def copying(files: Sequence[BridgeFile]) -> str:
+    """The command that copies these files, and none of an earlier draft beside them, into the application's repository."""
+    folders = {
+        "migrations": [file.path for file in files],
+        "rollbacks": [file.rollback for file in files if file.rollback],
+    }
+    return " && ".join(
+        f"cp {' '.join(map(shlex.quote, paths))} supabase/{folder}/" for folder, paths in folders.items() if paths
+    )
 
 
 def told_rows(reason: str, rows: int | None) -> str:

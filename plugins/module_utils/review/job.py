@@ -159,7 +159,7 @@ def _look(
         _each(connection, found, "indexes", lambda: _made_indexes(connection, documents))
         _each(connection, found, "policies", lambda: _policies(connection, schemas, found))
         _each(connection, found, "growth", lambda: _growth(connection, schemas, documents))
-        _each(connection, found, "jobs", lambda: [dataclasses.asdict(job) for job in read_jobs(connection).jobs])
+        _each(connection, found, "jobs", lambda: _jobs(connection, found))
     if asked.health is None:
         found.not_seen.append(
             "metrics, unused indexes and duplicate ones: the module health_info was not asked, or failed"
@@ -178,6 +178,12 @@ def _each(connection: PgConnection, found: Review, what: str, look: Any) -> None
         if connection.closed:
             raise
         found.not_seen.append(f"{what}: the server refused [{error.pgcode}]")
+
+
+def _jobs(connection: PgConnection, found: Review) -> list[dict[str, Any]]:
+    scheduled = read_jobs(connection)
+    found.not_seen += scheduled.notes
+    return [dataclasses.asdict(job) for job in scheduled.jobs]
 
 
 def _made_indexes(connection: PgConnection, documents: Mapping[str, Any]) -> list[MadeIndex]:

@@ -23,6 +23,7 @@ from ansible_collections.pgops.supabase.plugins.module_utils.postgres.transactio
     message_without_values,
     server_error,
     short_transaction,
+    taken_back,
 )
 from ansible_collections.pgops.supabase.plugins.module_utils.schedule import pg_cron
 from ansible_collections.pgops.supabase.plugins.module_utils.schedule.documents import (
@@ -239,7 +240,7 @@ def read_jobs(connection: PgConnection) -> ScheduledJobs:
     is_cron = pg_cron.is_there(connection)
     is_shown = is_cron and pg_cron.is_shown(connection)
     found = ScheduledJobs(jobs=[], others=None if is_cron and not is_shown else 0)
-    events = read_events(connection)
+    events = _shown_events(connection, found)
     in_pg_cron = 0
     for name, event in sorted(newest_by_name(events).items()):
         if event.after is None:
@@ -276,6 +277,17 @@ def read_jobs(connection: PgConnection) -> ScheduledJobs:
     if is_shown:
         found.others = pg_cron.count_all(connection) - in_pg_cron
     return found
+
+
+def _shown_events(connection: PgConnection, found: ScheduledJobs) -> list[JobEvent]:
+    import psycopg2.errors
+
+    try:
+        with taken_back(connection, "pgops_jobs"):
+            return read_events(connection)
+    except psycopg2.errors.InsufficientPrivilege:
+        found.notes.append("the record of the jobs, in the schema pgops, is not shown to this role")
+        return []
 
 
 def run_now(options: ConnectionOptions, name: str, settings: SessionSettings) -> JobRun:

@@ -164,7 +164,7 @@ def test_the_remote_that_moved_on_is_told_and_never_merged(shop: Shop, tmp_path:
     shop.git("push", "--quiet", folder=other)
     shop.refuses("origin/main has 1 commit not here", "git pull --ff-only origin main")
     checked = shop.publish(check=True, run_dir=None)
-    assert checked["failed"] and "were fetched and not merged" in checked["msg"]
+    assert checked["failed"] and "fetched, and not merged" in checked["msg"]
     shop.git("pull", "--quiet", "--ff-only")
     for changed in (True, False):
         assert shop.publish()["changed"] is changed

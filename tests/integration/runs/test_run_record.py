@@ -136,7 +136,4 @@ def test_what_follows_a_run_changes_no_verdict(tmp_path: Path) -> None:
         assert mended["run"]["follow_ups"] is None and "needs attention" not in mended["headline"]
         assert mended["run"]["finished_at"] == closed["run"]["finished_at"]
     report = (directory / "report.md").read_text()
-    assert (
-        "| published | 1c02ed10f6c2 on origin/main, 2 files |" in report
-        and "t.ts: changed; 3 tables and views" in report
-    )
+    assert "| published | 1c02ed10f6c2 on origin/main, 2 files |" in report and "t.ts: changed; 3 relations" in report

@@ -247,6 +247,22 @@ def test_who_may_not_schedule_is_told_what_to_grant(cron_jobs: Jobs) -> None:
         assert result["error"]["code"] == "privilege" and 'grant usage on schema cron to "anon"' in result["msg"]
 
 
+def test_who_may_not_look_is_told_what_is_not_shown(cron_jobs: Jobs, run_module: RunModule) -> None:
+    project = cron_jobs.project
+    assert cron_jobs(job())["changed"]
+    project.psql("grant anon to postgres")
+
+    def look() -> tuple[Any, ...]:
+        found = run_module("scheduled_job_info", session_role="anon", **project.login)["scheduled"]
+        return found["jobs"], found["others"], *found["notes"]
+
+    for _ in range(2):
+        assert look() == ([], None, "the record of the jobs, in the schema pgops, is not shown to this role")
+    project.psql("grant usage on schema pgops to anon; grant select on all tables in schema pgops to anon")
+    for _ in range(2):
+        assert look() == ([], None, "job clean up is not shown to this role, which may not read cron.job")
+
+
 def test_without_pg_cron_there_is_a_record_and_a_timer(jobs: Jobs) -> None:
     project = jobs.project
     jobs.refused("input", "A crontab has no such schedule: 30 seconds", jobs=[job(schedule="30 seconds")])

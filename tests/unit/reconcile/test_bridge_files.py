@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_column
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_followers import references
 from ansible_collections.pgops.supabase.plugins.module_utils.drafts.whole_order import merged
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_copy import dump_lines
+from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_documents import BridgeFile
 from ansible_collections.pgops.supabase.plugins.module_utils.reconcile.bridge_files import (
+    copying,
     drafted_files,
     migration_text,
 )
@@ -225,3 +228,20 @@ def test_a_key_is_held_against_what_may_reference_it_and_nothing_else(monkeypatc
     wanted["constraint f on public.t0"] = constraint("FOREIGN KEY (id) REFERENCES public.t1(id)")
     keys = [step.key for step in draft_whole(wanted, {}).steps]
     assert keys.index("constraint k on public.t1") < keys.index("constraint f on public.t0") and len(asked) < 400
+
+
+def test_only_the_files_of_this_draft_are_copied() -> None:
+    one = BridgeFile(
+        version="1",
+        name="a",
+        path="/runs/a b/migrations/1_a.sql",
+        rollback=None,
+        statements=1,
+        commented=0,
+        outside_transaction=False,
+    )
+    assert copying([one]) == "cp '/runs/a b/migrations/1_a.sql' supabase/migrations/"
+    two = replace(one, path="/runs/2.sql", rollback="/runs/r2.sql")
+    assert copying([one, two]) == (
+        "cp '/runs/a b/migrations/1_a.sql' /runs/2.sql supabase/migrations/ && cp /runs/r2.sql supabase/rollbacks/"
+    )
