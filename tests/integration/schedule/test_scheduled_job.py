@@ -256,10 +256,10 @@ def test_who_may_not_look_is_told_what_is_not_shown(cron_jobs: Jobs, run_module:
         found = run_module("scheduled_job_info", session_role="anon", **project.login)["scheduled"]
         return found["jobs"], found["others"], *found["notes"]
 
-    for _ in range(2):
+    for dummy in range(2):
         assert look() == ([], None, "the record of the jobs, in the schema pgops, is not shown to this role")
     project.psql("grant usage on schema pgops to anon; grant select on all tables in schema pgops to anon")
-    for _ in range(2):
+    for dummy in range(2):
         assert look() == ([], None, "job clean up is not shown to this role, which may not read cron.job")
 
 
